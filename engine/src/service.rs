@@ -1,0 +1,64 @@
+//! What a shard needs of the thing it serves: plain functions, called on one core, in stages over a whole turn.
+
+use crate::{
+    clock::Now,
+    http::{Head, Request, Status},
+};
+
+/// A request's place in the turn's batch, given by [`Service::begin`] and handed back to [`Service::finish`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket(pub u32);
+
+/// What the body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// `application/json`.
+    Json,
+    /// Prometheus text exposition, `text/plain; version=0.0.4`.
+    Metrics,
+    /// No body (204).
+    None,
+}
+
+/// What [`Service::finish`] decided; the body was appended to the buffer it was given. The engine writes the head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    pub status: Status,
+    pub content: Content,
+    /// The value of an `Allow` header (405, and 204 to OPTIONS).
+    pub allow: Option<&'static str>,
+    /// The value of a `Retry-After` header, whole seconds (429, 503).
+    pub retry_after_s: Option<u32>,
+    /// The value of a `WWW-Authenticate` header (401).
+    pub authenticate: Option<&'static str>,
+    /// The value of an `Accept-Encoding` header (415).
+    pub accept_encoding: Option<&'static str>,
+}
+
+/// The meaning behind a shard. One instance per core; nothing in it is shared on the hot path.
+///
+/// In a turn the shard calls `turn`, then `begin` for each whole request in arrival order, then `gather` once, then
+/// `finish` for each ticket in order, then `turned`. Requests borrow receive buffers only during `begin`.
+pub trait Service {
+    /// A turn starts. Snapshots and definitions are taken up here and nowhere else, so that one answer never mixes two.
+    fn turn(&mut self, now: Now);
+
+    /// Decodes and plans one request, and touches the memory it will need. Never fails: a fault is remembered under
+    /// the ticket and told by `finish`.
+    fn begin(&mut self, now: Now, request: Request<'_>) -> Ticket;
+
+    /// Only for `Expect: 100-continue` before the body came: a ticket if the final status is known from the head alone.
+    fn refuse_early(&mut self, now: Now, head: &Head<'_>) -> Option<Ticket>;
+
+    /// All requests of the turn have begun: probe indexes, touch rows.
+    fn gather(&mut self);
+
+    /// Appends the answer's body to `body`. `now` is read afresh for each request.
+    fn finish(&mut self, now: Now, ticket: Ticket, body: &mut Vec<u8>) -> Answer;
+
+    /// The turn's answers are rendered; the batch is forgotten. `now` is the end of the work.
+    fn turned(&mut self, now: Now);
+
+    /// Nothing to do for a while (at most every 100 ms): publish counters.
+    fn tick(&mut self, now: Now);
+}

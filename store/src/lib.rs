@@ -1,0 +1,25 @@
+//! Bytes on disk: the segment format, its index, generations and how they are published.
+//!
+//! 1. A segment is immutable. Publishing is write, sync, rename, sync folder, in one function.
+//! 2. Bytes from disk are unchecked until their checksum matched; a value whose block was never verified is not returned.
+//! 3. A lookup touches at most one bucket line and one row, whatever the size. Opening never scans.
+//! 4. Nothing here knows HTTP, JSON requests or what a feature is. Columns have types and positions.
+//! 5. `unsafe` lives in `segment/map.rs` and `format/archive.rs` only.
+
+pub mod build;
+pub mod directory;
+pub mod error;
+pub mod format;
+pub mod key;
+pub mod limits;
+pub mod row;
+pub mod schema;
+pub mod segment;
+pub mod table;
+pub mod value;
+
+pub use error::{Corrupt, Error};
+pub use row::Row;
+pub use schema::{ColumnType, Field, KeyType, Schema};
+pub use table::{KeyHash, Probe, Table};
+pub use value::{Value, ValueRef};
