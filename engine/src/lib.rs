@@ -10,6 +10,7 @@
 pub mod clock;
 pub mod http;
 pub mod limits;
+pub mod metrics;
 pub mod service;
 
 pub use clock::Now;

@@ -1,0 +1,109 @@
+//! What the definitions mean, once they were checked. Everything here is consistent: every reference resolves, every name
+//! is legal, every type is known.
+
+use std::collections::BTreeMap;
+
+use gannet_store::{ColumnType, KeyType};
+
+/// All workspaces of one applied version.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Definitions {
+    pub workspaces: BTreeMap<String, Workspace>,
+}
+
+/// One workspace; names are unique within it by kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Workspace {
+    pub name: String,
+    pub entities: BTreeMap<String, Entity>,
+    pub feature_views: BTreeMap<String, FeatureView>,
+    pub feature_services: BTreeMap<String, FeatureService>,
+}
+
+/// Something that features describe, found by its join keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entity {
+    pub name: String,
+    pub description: String,
+    pub tags: BTreeMap<String, String>,
+    /// In declared order.
+    pub join_keys: Vec<JoinKey>,
+}
+
+/// One join key with its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinKey {
+    pub name: String,
+    pub key_type: KeyType,
+}
+
+/// A batch feature view: columns of a source, newest event time per key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeatureView {
+    /// With its variant, if any: `plane_delays` or `plane_delays:v2`.
+    pub name: String,
+    pub description: String,
+    pub tags: BTreeMap<String, String>,
+    /// Entity names, in declared order.
+    pub entities: Vec<String>,
+    /// The join keys of all its entities, sorted by name; the store's key parts, in this order.
+    pub join_keys: Vec<JoinKey>,
+    /// The source's event-time column.
+    pub timestamp: String,
+    pub source: Source,
+    /// Values older than this are not served; `None` is for ever. Microseconds.
+    pub ttl_us: Option<i64>,
+    /// Sorted by name (UTF-8 bytes); the store's columns, in this order.
+    pub features: Vec<Feature>,
+}
+
+/// Where a view's rows come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    pub format: SourceFormat,
+    /// As written: relative to the definitions folder, or absolute. May hold `*` in its last part.
+    pub path: String,
+}
+
+/// File formats that `materialize` reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceFormat {
+    Parquet,
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+/// One feature of a view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feature {
+    pub name: String,
+    /// The source's column; the name unless said otherwise.
+    pub column: String,
+    pub data_type: ColumnType,
+    pub description: String,
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A named feature vector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeatureService {
+    /// With its variant, if any.
+    pub name: String,
+    pub description: String,
+    pub tags: BTreeMap<String, String>,
+    /// Sorted by namespace (UTF-8 bytes), namespaces unique.
+    pub selections: Vec<Selection>,
+}
+
+/// What a service takes from one view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// First half of the served names: the view's name, or what `as` says.
+    pub namespace: String,
+    pub view: String,
+    /// Feature names, sorted, never empty.
+    pub features: Vec<String>,
+    /// For each of the view's join keys, in the view's order, the key that callers send (the same unless renamed).
+    pub join_keys: Vec<String>,
+}
