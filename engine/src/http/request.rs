@@ -1,5 +1,7 @@
 //! A request as the service sees it.
 
+use super::grammar::trimmed;
+
 /// Request methods that a route may have. Others are refused before a service sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
@@ -13,6 +15,23 @@ pub enum Method {
     Trace,
 }
 
+impl Method {
+    /// Methods are case-sensitive: `get` is not GET.
+    pub(super) fn from_token(token: &[u8]) -> Option<Self> {
+        Some(match token {
+            b"POST" => Self::Post,
+            b"GET" => Self::Get,
+            b"HEAD" => Self::Head,
+            b"PUT" => Self::Put,
+            b"DELETE" => Self::Delete,
+            b"PATCH" => Self::Patch,
+            b"OPTIONS" => Self::Options,
+            b"TRACE" => Self::Trace,
+            _ => return None,
+        })
+    }
+}
+
 /// A request's head: borrows the connection's bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Head<'b> {
@@ -23,8 +42,54 @@ pub struct Head<'b> {
     pub query: &'b [u8],
     /// The value of `Authorization`, trimmed.
     pub authorization: Option<&'b [u8]>,
-    /// The value of `Content-Encoding`, trimmed.
+    /// The value of `Content-Encoding`, trimmed. Of several, the first that is not `identity`.
     pub content_encoding: Option<&'b [u8]>,
+    /// The client waits for `100 Continue` before it sends a body (HTTP/1.1, and there is a body).
+    pub expect_continue: bool,
+    /// The fields, for the few readers that need another one.
+    pub fields: Fields<'b>,
+}
+
+impl<'b> Head<'b> {
+    /// A head without fields, as tests and internal callers need it.
+    pub fn new(method: Method, path: &'b [u8]) -> Self {
+        Self {
+            method,
+            path,
+            query: b"",
+            authorization: None,
+            content_encoding: None,
+            expect_continue: false,
+            fields: Fields::default(),
+        }
+    }
+}
+
+/// A checked field section: lines of `name: value CRLF`, ended by an empty line. Looked through on demand.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fields<'b> {
+    section: &'b [u8],
+}
+
+impl<'b> Fields<'b> {
+    /// `section` has passed the tokeniser.
+    pub(super) fn new(section: &'b [u8]) -> Self {
+        Self { section }
+    }
+
+    /// The trimmed value of the first field of this name, in any case.
+    pub fn first(&self, name: &str) -> Option<&'b [u8]> {
+        self.iter().find(|(candidate, _)| candidate.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    }
+
+    /// Names as sent, and trimmed values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&'b [u8], &'b [u8])> + use<'b> {
+        self.section.split(|byte| *byte == b'\n').filter_map(|line| {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
+            Some((name, trimmed(value.get(1..).unwrap_or_default())))
+        })
+    }
 }
 
 /// A whole request. The body is complete and decoded (no chunk framing), and is the reader's to overwrite.

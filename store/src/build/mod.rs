@@ -53,7 +53,11 @@ impl TableBuilder {
 
     /// Merges and writes segments, synced and under their final names but in no manifest yet.
     /// `progress` is told (rows merged, rows in all) now and then, from any thread.
-    pub fn finish(self, _sinks: Vec<RowSink>, _progress: &(dyn Fn(u64, u64) + Sync)) -> Result<(TableEntry, BuildSummary), Error> {
+    pub fn finish(
+        self,
+        _sinks: Vec<RowSink>,
+        _progress: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<(TableEntry, BuildSummary), Error> {
         unimplemented!()
     }
 }
