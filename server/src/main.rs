@@ -1,1 +1,5 @@
-fn main(){}
+//! stub
+mod clock;
+mod materialize;
+mod text;
+fn main() {}

@@ -55,17 +55,17 @@ impl Shape {
 /// A type as it is written in definitions.
 pub(crate) fn type_name(column_type: &ColumnType) -> String {
     match column_type {
-        ColumnType::Boolean => "bool".to_owned(),
+        ColumnType::Boolean => "boolean".to_owned(),
         ColumnType::Int64 => "int64".to_owned(),
         ColumnType::Float32 => "float32".to_owned(),
         ColumnType::Float64 => "float64".to_owned(),
         ColumnType::String => "string".to_owned(),
         ColumnType::Timestamp => "timestamp".to_owned(),
         ColumnType::Array(element) => format!("array<{}>", type_name(element)),
-        ColumnType::Map(value) => format!("map<string, {}>", type_name(value)),
+        ColumnType::Map(value) => format!("map<string,{}>", type_name(value)),
         ColumnType::Struct(fields) => {
-            let fields: Vec<_> = fields.iter().map(|f| format!("{}: {}", f.name, type_name(&f.column_type))).collect();
-            format!("struct<{}>", fields.join(", "))
+            let fields: Vec<_> = fields.iter().map(|f| format!("{}:{}", f.name, type_name(&f.column_type))).collect();
+            format!("struct<{}>", fields.join(","))
         }
     }
 }
