@@ -28,6 +28,12 @@ pub enum Error {
     /// Two keys share a hash under this seed, or the index cannot be laid out with it: build again with another seed.
     #[error("the table's hash seed {seed:#018x} does not tell its keys apart; another seed is needed")]
     Reseed { seed: u64 },
+    /// Another process is writing to this data directory: wait for it, then try again.
+    #[error("{} is held by {holder}, which is writing to this data directory", file.display())]
+    Locked { file: PathBuf, holder: String },
+    /// The folder was not made by `DataDirectory::create`, or its creation did not end.
+    #[error("{} is not a data directory: {reason}", folder.display())]
+    NotADataDirectory { folder: PathBuf, reason: String },
     /// A bound of [`crate::limits`] would be passed.
     #[error("{what} would pass {max}")]
     TooLarge { what: &'static str, max: u64 },
