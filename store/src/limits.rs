@@ -3,14 +3,6 @@
 /// Longest encoded key. Longer keys are refused when building, and are simply absent when asked for.
 pub const KEY_BYTES_MAX: usize = 1024;
 
-/// Largest file below the data directory that is read whole: manifests, definitions, keys. A manifest spends about 150
-/// bytes on a segment of up to [`SEGMENT_BYTES_MAX`], so this covers half a petabyte.
-pub const SMALL_FILE_BYTES_MAX: u64 = 64 << 20;
-
-/// How large a segment may become by estimate: small enough to copy, verify or quarantine on its own.
-pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
-
-const _: () = assert!(SMALL_FILE_BYTES_MAX / 150 * SEGMENT_BYTES_MAX > 400 << 40);
 /// Longest encoded row: 256 blocks. A longer one would make one key's answer cost more than a whole request may.
 pub const ROW_BYTES_MAX: usize = 1 << 20;
 
@@ -40,12 +32,26 @@ pub const MAPPINGS_MAX: usize = 8192;
 pub const ENTRIES_BUFFERED_MAX: usize = 1 << 20;
 
 /// How many times the writer enlarges an index that did not come out before it gives up on the table's hash seed. Each time
-/// is 3 %, so the last index has 1.6 times the groups of the first; a sound hash never gets past the second.
+/// is 3 %, so the last index has 1.6 times the groups of the first. Segments of ten million rows and more sometimes need one
+/// or two; a sound hash does not come near the last.
 pub const INDEX_ATTEMPTS_MAX: usize = 16;
 
 /// Segments of one table, at most.
 pub const PARTITIONS_MAX: u32 = 1 << 16;
 
+/// Largest file below the data directory that is read whole: manifests, definitions, keys. A manifest spends about 150
+/// bytes on a segment of up to [`SEGMENT_BYTES_MAX`], so this covers half a petabyte.
+pub const SMALL_FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// How large a segment may become by estimate: small enough to copy, verify or quarantine on its own.
+pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
+/// How often a build starts over under another hash seed. Two of 100 million keys meet in 64 bits once in 3,700 builds, so
+/// needing a fourth seed means that something else is wrong.
+pub const RESEEDS_MAX: usize = 3;
+
 const _: () = assert!(ROW_BYTES_IN_BLOCK * 2 <= BLOCK_BYTES);
 const _: () = assert!(KEY_BYTES_MAX << 2 < 1 << 14, "a row's header is one or two bytes");
 const _: () = assert!(BLOCK_BYTES.is_multiple_of(ROW_ALIGNMENT));
+const _: () = assert!(SMALL_FILE_BYTES_MAX / 150 * SEGMENT_BYTES_MAX > 400 << 40);
+const _: () = assert!(SEGMENT_BYTES_MAX * 4 <= ROWS_END_MAX, "an estimate may be wrong, but not by four");
