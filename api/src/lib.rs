@@ -15,6 +15,7 @@ mod error;
 mod execute;
 mod limits;
 mod metrics;
+mod query;
 mod routes;
 mod shared;
 mod tecton;

@@ -1,5 +1,9 @@
 //! Tecton's HTTP dialect. Nothing outside this folder knows how its requests and answers are spelt.
 
+mod json;
+mod number;
 mod options;
+mod request;
 
 pub use options::MetadataOptions;
+pub(crate) use request::{Decoded, Decoder};
