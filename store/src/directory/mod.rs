@@ -22,9 +22,10 @@ mod manifest;
 mod publish;
 mod small_files;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use create::DataDirectory;
+pub(crate) use create::{SEGMENTS, TEMPORARY};
 pub use definitions::{Definitions, DefinitionsFile, DefinitionsInfo};
 pub use garbage::Collected;
 pub use lock::WriterLock;

@@ -1,0 +1,1 @@
+//! Rows: encoded and read back.
