@@ -26,7 +26,6 @@ pub(crate) struct Query {
     /// `None`: the request set none of them.
     pub(crate) metadata: Option<MetadataOptions>,
     /// Carried for the release that waits; today every answer is immediate.
-    #[expect(dead_code, reason = "deadlines come with the first thing that can wait; validation does not")]
     pub(crate) latency_budget_us: Option<u32>,
     /// Top-level keys of the request context; none is expected yet, so all are counted and ignored.
     pub(crate) context_keys: u32,

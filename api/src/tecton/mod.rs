@@ -4,6 +4,10 @@ mod json;
 mod number;
 mod options;
 mod request;
+pub(crate) mod response;
+mod template;
+mod values;
 
 pub use options::MetadataOptions;
 pub(crate) use request::{Decoded, Decoder};
+pub(crate) use template::Template;
