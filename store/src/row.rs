@@ -5,7 +5,7 @@
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use crate::format::layout::RowLayout;
 pub use writer::{RowError, RowWriter};
@@ -32,12 +32,13 @@ impl<'t> Row<'t> {
     /// The row that `bytes` start with; what follows it is ignored. For rows in memory, such as what
     /// [`RowWriter::finish`] gives.
     pub fn parse(layout: &'t RowLayout, bytes: &'t [u8]) -> Result<Self, Corrupt> {
-        Self::parse_at(layout, bytes, 0).ok_or_else(|| damaged(layout, 0, "a row"))
+        let row = RowHead::read(bytes).and_then(|head| Self::with_head(layout, bytes, head, 0));
+        row.ok_or_else(|| damaged(layout, 0, "a row"))
     }
 
+    /// The row that `bytes` start with, when its header was read already.
     #[inline]
-    pub(crate) fn parse_at(layout: &'t RowLayout, bytes: &'t [u8], offset: u64) -> Option<Self> {
-        let head = RowHead::read(bytes)?;
+    pub(crate) fn with_head(layout: &'t RowLayout, bytes: &'t [u8], head: RowHead, offset: u64) -> Option<Self> {
         let tuple_start = head.tuple_start();
         let total = tuple_start + layout.columns.total_bytes(bytes.get(tuple_start..)?, head.width)?;
         if total > ROW_BYTES_MAX {
