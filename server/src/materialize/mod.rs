@@ -42,7 +42,6 @@ use gannet_store::{
 pub(crate) use notes::{Note, Notes};
 pub(crate) use progress::{Progress, Unit};
 pub(crate) use report::Report;
-pub(crate) use shape::type_name;
 
 use self::{fault::BadRows, parquet::ParquetSource, rows::Rows, shape::Shape};
 use crate::clock;
