@@ -4,6 +4,23 @@
 //! 2. A feature service is compiled when definitions or data change; a request fills holes.
 //! 3. Wire types are not domain types: only `tecton/` knows the dialect, everything after `Query` does not.
 //! 4. Nothing on the common path allocates.
+//!
+//! [`Shared`] is what all cores see; [`Core`] is one core's `engine::Service`.
 #![forbid(unsafe_code)]
 
+pub mod auth;
+mod catalog;
 pub mod definitions;
+mod error;
+mod execute;
+mod limits;
+mod metrics;
+mod routes;
+mod shared;
+mod tecton;
+
+pub use catalog::Catalog;
+pub use execute::Core;
+pub use metrics::Metrics;
+pub use shared::{Settings, ShardSamples, Shared, State};
+pub use tecton::MetadataOptions;

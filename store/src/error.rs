@@ -1,6 +1,6 @@
 //! Errors of this crate: one variant per different reaction.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Bytes that are not what was written. Reads that meet it answer an error, never a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +13,7 @@ pub struct Corrupt {
 }
 
 /// What can go wrong on disk.
+#[expect(clippy::error_impl_error, reason = "the crate has one; others write `store::Error`")]
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -21,4 +22,31 @@ pub enum Error {
     /// The operating system refused.
     #[error("cannot {op} {}: {source}", file.display())]
     Io { op: &'static str, file: PathBuf, source: std::io::Error },
+    /// Sound, but written by another version or another build.
+    #[error("{file} has {what} {found}; this binary reads {supported}")]
+    Unsupported { file: String, what: &'static str, found: u32, supported: u32 },
+    /// Two keys share a hash under this seed, or the index cannot be laid out with it: build again with another seed.
+    #[error("the table's hash seed {seed:#018x} does not tell its keys apart; another seed is needed")]
+    Reseed { seed: u64 },
+    /// Another process is writing to this data directory: wait for it, then try again.
+    #[error("{} is held by {holder}, which is writing to this data directory", file.display())]
+    Locked { file: PathBuf, holder: String },
+    /// The folder was not made by `DataDirectory::create`, or its creation did not end.
+    #[error("{} is not a data directory: {reason}", folder.display())]
+    NotADataDirectory { folder: PathBuf, reason: String },
+    /// A bound of [`crate::limits`] would be passed.
+    #[error("{what} would pass {max}")]
+    TooLarge { what: &'static str, max: u64 },
+    /// A row handed over is not one that [`crate::row::RowWriter`] encoded for this schema.
+    #[error("the bytes handed over are not a row of this schema")]
+    NotARow,
+    /// The memory limits of this process do not allow to lock what was asked for.
+    #[error("cannot lock {bytes} bytes of {} in memory: {source}; raise RLIMIT_MEMLOCK (ulimit -l, systemd LimitMEMLOCK=)", file.display())]
+    Lock { file: PathBuf, bytes: usize, source: std::io::Error },
+}
+
+impl Error {
+    pub(crate) fn io(op: &'static str, file: &Path, source: std::io::Error) -> Self {
+        Self::Io { op, file: file.to_owned(), source }
+    }
 }

@@ -4,6 +4,9 @@
 
 use crate::{limits::KEY_BYTES_MAX, schema::KeyType};
 
+#[cfg(test)]
+mod tests;
+
 /// Builds an encoded key part by part, in the schema's order, into a reused buffer.
 #[derive(Debug)]
 pub struct KeyWriter<'k> {
@@ -45,5 +48,55 @@ impl<'k> KeyWriter<'k> {
             self.out.truncate(self.start);
         }
         fits
+    }
+}
+
+/// One part of an encoded key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyPartRef<'k> {
+    Int64(i64),
+    /// UTF-8 when it was written.
+    String(&'k [u8]),
+}
+
+/// Takes an encoded key apart, part by part; for inspection. Ends early, with `None`, when the bytes are not such a key.
+#[derive(Debug, Clone)]
+pub struct KeyReader<'k> {
+    types: &'k [KeyType],
+    rest: &'k [u8],
+}
+
+impl<'k> KeyReader<'k> {
+    pub fn new(types: &'k [KeyType], key: &'k [u8]) -> Self {
+        Self { types, rest: key }
+    }
+
+    /// Whether every part was read and nothing is left over.
+    pub fn is_done(&self) -> bool {
+        self.types.is_empty() && self.rest.is_empty()
+    }
+
+    fn take(&mut self, bytes: usize) -> Option<&'k [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(bytes)?;
+        self.rest = rest;
+        Some(taken)
+    }
+}
+
+impl<'k> Iterator for KeyReader<'k> {
+    type Item = KeyPartRef<'k>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (first, later) = self.types.split_first()?;
+        let part = match first {
+            KeyType::Int64 => KeyPartRef::Int64(i64::from_le_bytes(*self.take(size_of::<i64>())?.first_chunk()?)),
+            KeyType::String if later.is_empty() => KeyPartRef::String(self.take(self.rest.len())?),
+            KeyType::String => {
+                let length = u16::from_le_bytes(*self.take(size_of::<u16>())?.first_chunk()?);
+                KeyPartRef::String(self.take(usize::from(length))?)
+            }
+        };
+        self.types = later;
+        Some(part)
     }
 }

@@ -2,3 +2,56 @@
 
 /// Longest encoded key. Longer keys are refused when building, and are simply absent when asked for.
 pub const KEY_BYTES_MAX: usize = 1024;
+
+/// Longest encoded row: 256 blocks. A longer one would make one key's answer cost more than a whole request may.
+pub const ROW_BYTES_MAX: usize = 1 << 20;
+
+/// What checksums cover one by one, and what one group of the index fills: a page.
+pub const BLOCK_BYTES: usize = 4096;
+
+/// Rows up to this size never cross a block, so that reading one verifies and faults one block at most. Padding costs at
+/// most this much per block (an eighth), and about half a row on average.
+pub const ROW_BYTES_IN_BLOCK: usize = 512;
+
+/// Rows start at multiples of this, so that 32 bits address 16 GiB.
+pub const ROW_ALIGNMENT: usize = 4;
+
+/// How far into a file a row may start: 32 bits of [`ROW_ALIGNMENT`].
+pub const ROWS_END_MAX: u64 = (u32::MAX as u64) * (ROW_ALIGNMENT as u64);
+
+/// Arrays, structs and maps in each other, at most: the readers of types recurse.
+pub const TYPE_DEPTH_MAX: usize = 32;
+
+/// Types in one schema, nested ones counted, at most: positions are 16 bits.
+pub const TYPES_MAX: usize = 1 << 15;
+
+/// Mappings that the SIGBUS handler can know at a time: every segment of every table of two generations. 24 bytes each.
+pub const MAPPINGS_MAX: usize = 8192;
+
+/// Index entries that a segment's writer keeps in memory before it spills them beside the segment: 16 MiB.
+pub const ENTRIES_BUFFERED_MAX: usize = 1 << 20;
+
+/// How many times the writer enlarges an index that did not come out before it gives up on the table's hash seed. Each time
+/// is 3 %, so the last index has 1.6 times the groups of the first. Segments of ten million rows and more sometimes need one
+/// or two; a sound hash does not come near the last.
+pub const INDEX_ATTEMPTS_MAX: usize = 16;
+
+/// Segments of one table, at most.
+pub const PARTITIONS_MAX: u32 = 1 << 16;
+
+/// Largest file below the data directory that is read whole: manifests, definitions, keys. A manifest spends about 150
+/// bytes on a segment of up to [`SEGMENT_BYTES_MAX`], so this covers half a petabyte.
+pub const SMALL_FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// How large a segment may become by estimate: small enough to copy, verify or quarantine on its own.
+pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
+/// How often a build starts over under another hash seed. Two of 100 million keys meet in 64 bits once in 3,700 builds, so
+/// needing a fourth seed means that something else is wrong.
+pub const RESEEDS_MAX: usize = 3;
+
+const _: () = assert!(ROW_BYTES_IN_BLOCK * 2 <= BLOCK_BYTES);
+const _: () = assert!(KEY_BYTES_MAX << 2 < 1 << 14, "a row's header is one or two bytes");
+const _: () = assert!(BLOCK_BYTES.is_multiple_of(ROW_ALIGNMENT));
+const _: () = assert!(SMALL_FILE_BYTES_MAX / 150 * SEGMENT_BYTES_MAX > 400 << 40);
+const _: () = assert!(SEGMENT_BYTES_MAX * 4 <= ROWS_END_MAX, "an estimate may be wrong, but not by four");

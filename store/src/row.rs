@@ -1,74 +1,106 @@
 //! Rows: how one key's event time and column values become bytes, and how they are read in place.
+//!
+//! The bytes are drawn in [`crate::format::layout`].
+
+mod writer;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use crate::format::layout::RowLayout;
+pub use writer::{RowError, RowWriter};
 
 use crate::{
     error::Corrupt,
-    schema::Schema,
-    value::{Value, ValueRef},
+    format::{bytes::i64_at, layout::RowHead},
+    limits::ROW_BYTES_MAX,
+    value::ValueRef,
 };
 
-/// A row read in place. Copying it copies two pointers.
+/// A row read in place. Copying it copies two pointers and a few numbers.
 #[derive(Debug, Clone, Copy)]
-pub struct Row<'t>(std::marker::PhantomData<&'t ()>);
+pub struct Row<'t> {
+    /// Header to last value, nothing more.
+    bytes: &'t [u8],
+    layout: &'t RowLayout,
+    head: RowHead,
+    /// Where the row starts in its file, for messages.
+    offset: u64,
+}
 
 impl<'t> Row<'t> {
+    /// The row that `bytes` start with; what follows it is ignored. For rows in memory, such as what
+    /// [`RowWriter::finish`] gives.
+    pub fn parse(layout: &'t RowLayout, bytes: &'t [u8]) -> Result<Self, Corrupt> {
+        let row = RowHead::read(bytes).and_then(|head| Self::with_head(layout, bytes, head, 0));
+        row.ok_or_else(|| damaged(layout, 0, "a row"))
+    }
+
+    /// The row that `bytes` start with, when its header was read already.
+    #[inline]
+    pub(crate) fn with_head(layout: &'t RowLayout, bytes: &'t [u8], head: RowHead, offset: u64) -> Option<Self> {
+        let tuple_start = head.tuple_start();
+        let total = tuple_start + layout.columns.total_bytes(bytes.get(tuple_start..)?, head.width)?;
+        if total > ROW_BYTES_MAX {
+            return None;
+        }
+        Some(Self { bytes: bytes.get(..total)?, layout, head, offset })
+    }
+
     /// The encoded key.
+    #[inline]
     pub fn key(&self) -> &'t [u8] {
-        unimplemented!()
+        self.bytes.get(self.head.key_start..self.head.key_start + self.head.key_bytes).unwrap_or_default()
     }
 
     /// Microseconds since the Unix epoch, UTC.
+    #[inline]
     pub fn event_time_us(&self) -> i64 {
-        unimplemented!()
+        i64_at(self.bytes, self.head.key_start + self.head.key_bytes).unwrap_or_default()
     }
 
     /// The value of the column at this position in the schema.
-    pub fn value(&self, _column: usize) -> Result<ValueRef<'t>, Corrupt> {
-        unimplemented!()
+    #[inline]
+    pub fn value(&self, column: usize) -> Result<ValueRef<'t>, Corrupt> {
+        match self.layout.columns.value(self.tuple(), self.head.width, column) {
+            Some(value) => Ok(value),
+            None => Err(damaged(self.layout, self.offset, "a value that lies within its row")),
+        }
     }
 
     /// The whole encoded length in bytes.
     pub fn bytes(&self) -> usize {
-        unimplemented!()
+        self.bytes.len()
+    }
+
+    /// The row as it is encoded.
+    pub fn encoded(&self) -> &'t [u8] {
+        self.bytes
+    }
+
+    /// Bytes of key, event time and values as a user would count them: no header, no bits, nothing for what is null.
+    pub fn raw_bytes(&self) -> usize {
+        let columns = &self.layout.columns;
+        let prefix = self.head.tuple_start() + columns.prefix_bytes(self.head.width);
+        let fixed = columns.slots.iter().enumerate().filter_map(|(position, slot)| {
+            let bytes = slot.kind.fixed_bytes()?;
+            (!crate::format::layout::is_null(self.tuple(), position)?).then_some(bytes)
+        });
+        self.head.key_bytes + size_of::<i64>() + fixed.sum::<usize>() + self.bytes.len().saturating_sub(prefix)
+    }
+
+    #[inline]
+    fn tuple(&self) -> &'t [u8] {
+        self.bytes.get(self.head.tuple_start()..).unwrap_or_default()
     }
 }
 
-/// Why a row cannot be encoded.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RowError {
-    #[error("the key has {bytes} bytes, more than {max}")]
-    KeyTooLong { bytes: usize, max: usize },
-    #[error("the row has {bytes} bytes, more than {max}")]
-    RowTooLong { bytes: usize, max: usize },
-}
-
-/// Encodes rows of one schema, one after the other, into a buffer of its own that is reused.
-///
-/// `begin`, then the key, the event time and the columns in any order, then `finish`. A column not set is null.
-#[derive(Debug)]
-pub struct RowWriter {}
-
-impl RowWriter {
-    pub fn new(_schema: &Schema) -> Self {
-        unimplemented!()
-    }
-
-    /// Starts a row with this encoded key (see [`crate::key::KeyWriter`]); every column is null until set.
-    pub fn begin(&mut self, _key: &[u8], _event_time_us: i64) {
-        unimplemented!()
-    }
-
-    pub fn boolean(&mut self, _column: usize, _value: bool) {}
-    pub fn int64(&mut self, _column: usize, _value: i64) {}
-    pub fn float32(&mut self, _column: usize, _value: f32) {}
-    pub fn float64(&mut self, _column: usize, _value: f64) {}
-    /// Microseconds since the Unix epoch.
-    pub fn timestamp(&mut self, _column: usize, _value: i64) {}
-    pub fn string(&mut self, _column: usize, _value: &str) {}
-    /// Any value, nested ones included. Its type must be the column's; anything else is a programming error.
-    pub fn value(&mut self, _column: usize, _value: &Value) {}
-
-    /// The encoded row.
-    pub fn finish(&mut self) -> Result<&[u8], RowError> {
-        unimplemented!()
+#[cold]
+pub(crate) fn damaged(layout: &RowLayout, offset: u64, expected: &str) -> Corrupt {
+    Corrupt {
+        file: layout.file.to_string(),
+        offset,
+        expected: expected.to_owned(),
+        found: "bytes that are none".to_owned(),
     }
 }

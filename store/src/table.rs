@@ -5,11 +5,15 @@
 
 use std::{path::Path, sync::Arc};
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use crate::{
     directory::TableEntry,
     error::{Corrupt, Error},
+    limits::PARTITIONS_MAX,
     row::Row,
     schema::Schema,
+    segment::{Expected, Scan, Segment, SegmentInfo, map, partition_of},
 };
 
 /// A key's hash under a table's seed.
@@ -18,7 +22,11 @@ pub struct KeyHash(pub u64);
 
 /// Where a key's row must be, if the key is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Probe(u64);
+pub struct Probe {
+    partition: u32,
+    /// In units of the row alignment; never 0.
+    start: u32,
+}
 
 /// How segments are brought into memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,66 +48,122 @@ pub enum Populate {
 
 /// An open table. Shared by all cores; reading it takes no lock and makes no system call.
 #[derive(Debug)]
-pub struct Table {}
+pub struct Table {
+    schema: Arc<Schema>,
+    seed: u64,
+    partitions: u32,
+    /// As many as there are partitions, in their order.
+    segments: Box<[Segment]>,
+}
 
 impl Table {
     /// Opens every segment of `entry` below `root`; checks headers, sizes and roots, scans nothing.
-    pub fn open(_root: &Path, _entry: &TableEntry, _options: MapOptions) -> Result<Self, Error> {
-        unimplemented!()
+    pub fn open(root: &Path, entry: &TableEntry, options: MapOptions) -> Result<Self, Error> {
+        let partitions = u32::try_from(entry.segments.len()).ok().filter(|&partitions| partitions <= PARTITIONS_MAX);
+        let too_many = Error::TooLarge { what: "the number of partitions", max: PARTITIONS_MAX.into() };
+        let partitions = partitions.ok_or(too_many)?;
+        let segments = (0..).zip(&entry.segments).map(|(partition, segment)| {
+            let expected = Expected { entry: segment, schema: &entry.schema, seed: entry.seed, partition, partitions };
+            Segment::open(&root.join(&segment.file), expected, options)
+        });
+        let segments = segments.collect::<Result<_, _>>()?;
+        Ok(Self { schema: Arc::new(entry.schema.clone()), seed: entry.seed, partitions, segments })
     }
 
     pub fn schema(&self) -> &Arc<Schema> {
-        unimplemented!()
+        &self.schema
     }
 
     pub fn rows(&self) -> u64 {
-        unimplemented!()
+        self.segments.iter().map(|segment| segment.header().rows).sum()
     }
 
     /// The newest event time of any row, microseconds since the Unix epoch; `None` when there are no rows.
     pub fn event_time_max_us(&self) -> Option<i64> {
-        unimplemented!()
+        self.segments.iter().filter_map(Segment::event_time_max_us).max()
     }
 
-    pub fn hash(&self, _key: &[u8]) -> KeyHash {
-        unimplemented!()
+    /// The hash of a key in a table with this seed.
+    #[inline]
+    pub fn hash_with(seed: u64, key: &[u8]) -> KeyHash {
+        KeyHash(xxh3_64_with_seed(key, seed))
     }
 
-    pub fn prefetch_bucket(&self, _hash: KeyHash) {}
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> KeyHash {
+        Self::hash_with(self.seed, key)
+    }
+
+    /// Starts to load the key's bucket line, and waits for nothing.
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: KeyHash) {
+        if let Some(segment) = self.segments.get(partition_of(hash, self.partitions) as usize) {
+            segment.prefetch_bucket(hash);
+        }
+    }
 
     /// Reads the key's bucket line and touches the row it names. `None`: the key is absent.
-    pub fn probe(&self, _hash: KeyHash) -> Result<Option<Probe>, Corrupt> {
-        unimplemented!()
+    #[inline]
+    pub fn probe(&self, hash: KeyHash) -> Result<Option<Probe>, Corrupt> {
+        let partition = partition_of(hash, self.partitions);
+        let Some(segment) = self.segments.get(partition as usize) else { return Ok(None) };
+        let start = segment.probe(hash)?;
+        Ok((start != 0).then_some(Probe { partition, start }))
     }
 
     /// The row that `probe` named, if its key is `key`.
-    pub fn row(&self, _probe: Probe, _key: &[u8]) -> Result<Option<Row<'_>>, Corrupt> {
-        unimplemented!()
+    #[inline]
+    pub fn row(&self, probe: Probe, key: &[u8]) -> Result<Option<Row<'_>>, Corrupt> {
+        let Some(segment) = self.segments.get(probe.partition as usize) else { return Ok(None) };
+        let row = segment.row(probe.start)?;
+        Ok((row.key() == key).then_some(row))
     }
 
     /// All stages for one key.
-    pub fn lookup(&self, _key: &[u8]) -> Result<Option<Row<'_>>, Corrupt> {
-        unimplemented!()
+    pub fn lookup(&self, key: &[u8]) -> Result<Option<Row<'_>>, Corrupt> {
+        match self.probe(self.hash(key))? {
+            Some(probe) => self.row(probe, key),
+            None => Ok(None),
+        }
     }
 
     /// An error if any mapping under this table was found truncated or unreadable since it was opened. To be asked after
     /// the last access to rows and before what was read from them leaves the process.
+    #[inline]
     pub fn check_mapping(&self) -> Result<(), Corrupt> {
-        Ok(())
+        if map::any_poisoned() { self.check_each_mapping() } else { Ok(()) }
     }
 
     /// Verifies every checksum of every segment; `progress` is told bytes done. Reads everything once.
-    pub fn verify(&self, _progress: &mut dyn FnMut(u64)) -> Result<(), Corrupt> {
-        unimplemented!()
+    pub fn verify(&self, progress: &mut dyn FnMut(u64)) -> Result<(), Corrupt> {
+        let mut done_before = 0;
+        for segment in &self.segments {
+            segment.verify(&mut |done| progress(done_before + done))?;
+            done_before += segment.header().file_bytes;
+        }
+        Ok(())
     }
 
     /// Every row of every segment in stored order, each with its block verified first; for inspection and tests.
     pub fn scan(&self) -> impl Iterator<Item = Result<Row<'_>, Corrupt>> {
-        std::iter::empty()
+        self.segments.iter().flat_map(Scan::new)
+    }
+
+    /// What each segment is made of, in partition order; for inspection.
+    pub fn segments(&self) -> impl ExactSizeIterator<Item = SegmentInfo> {
+        self.segments.iter().map(Segment::info)
     }
 
     /// Bytes on disk, and bytes of the index within them.
     pub fn disk_bytes(&self) -> (u64, u64) {
-        unimplemented!()
+        self.segments.iter().map(Segment::header).fold((0, 0), |(disk, index), header| {
+            let regions = &header.regions;
+            (disk + header.file_bytes, index + regions.index.bytes + regions.seeds.bytes)
+        })
+    }
+
+    #[cold]
+    fn check_each_mapping(&self) -> Result<(), Corrupt> {
+        self.segments.iter().try_for_each(Segment::check_mapping)
     }
 }

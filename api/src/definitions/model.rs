@@ -4,15 +4,16 @@
 use std::collections::BTreeMap;
 
 use gannet_store::{ColumnType, KeyType};
+use serde::{Deserialize, Serialize};
 
 /// All workspaces of one applied version.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definitions {
     pub workspaces: BTreeMap<String, Workspace>,
 }
 
 /// One workspace; names are unique within it by kind.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workspace {
     pub name: String,
     pub entities: BTreeMap<String, Entity>,
@@ -21,7 +22,7 @@ pub struct Workspace {
 }
 
 /// Something that features describe, found by its join keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entity {
     pub name: String,
     pub description: String,
@@ -31,14 +32,14 @@ pub struct Entity {
 }
 
 /// One join key with its type.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinKey {
     pub name: String,
     pub key_type: KeyType,
 }
 
 /// A batch feature view: columns of a source, newest event time per key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeatureView {
     /// With its variant, if any: `plane_delays` or `plane_delays:v2`.
     pub name: String,
@@ -48,17 +49,19 @@ pub struct FeatureView {
     pub entities: Vec<String>,
     /// The join keys of all its entities, sorted by name; the store's key parts, in this order.
     pub join_keys: Vec<JoinKey>,
-    /// The source's event-time column.
+    /// The source's event-time column. Empty when the source has none: its rows then carry the time of materialization.
     pub timestamp: String,
     pub source: Source,
     /// Values older than this are not served; `None` is for ever. Microseconds.
     pub ttl_us: Option<i64>,
     /// Sorted by name (UTF-8 bytes); the store's columns, in this order.
     pub features: Vec<Feature>,
+    /// Served before the views that are not, and without `effectiveTime`: the place that realtime views have.
+    pub first: bool,
 }
 
 /// Where a view's rows come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     pub format: SourceFormat,
     /// As written: relative to the definitions folder, or absolute. May hold `*` in its last part.
@@ -66,7 +69,8 @@ pub struct Source {
 }
 
 /// File formats that `materialize` reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SourceFormat {
     Parquet,
     Csv,
@@ -75,7 +79,7 @@ pub enum SourceFormat {
 }
 
 /// One feature of a view.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Feature {
     pub name: String,
     /// The source's column; the name unless said otherwise.
@@ -86,18 +90,19 @@ pub struct Feature {
 }
 
 /// A named feature vector.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeatureService {
     /// With its variant, if any.
     pub name: String,
     pub description: String,
     pub tags: BTreeMap<String, String>,
-    /// Sorted by namespace (UTF-8 bytes), namespaces unique.
+    /// The vector's order: views marked `first` before the others, each part sorted by namespace (UTF-8 bytes).
+    /// Namespaces are unique.
     pub selections: Vec<Selection>,
 }
 
 /// What a service takes from one view.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
     /// First half of the served names: the view's name, or what `as` says.
     pub namespace: String,

@@ -2,10 +2,52 @@
 //!
 //! Each thread owns a [`RowSink`]. A sink sorts what fits its share of memory and spills sorted runs; `finish` merges all
 //! runs by hash, keeps the newest event time of each key (equal times: the highest ordinal) and writes segments.
+//!
+//! | module | what |
+//! |---|---|
+//! | `arena` | rows in memory, and the entries that are sorted in their stead |
+//! | `sink` | one thread's way in: fill, sort, spill |
+//! | `run` | sorted rows in a scratch file, readable from any hash on |
+//! | `merge` | many sorted sources become one; the newest row of each key |
+//! | `sorted` | everything that was pushed, sorted: bounding the number of runs, and sorting anew under another seed |
+//! | `segments` | one segment per partition, each by one thread |
+//! | `scratch` | the folder of the runs |
+//!
+//! Nothing here touches what is live: runs lie below `tmp/`, segments get names that no manifest knows. Whoever publishes
+//! the result, or lets garbage collection loose, holds the data directory's lock for as long as a build runs.
 
-use std::{path::PathBuf, sync::Arc};
+mod arena;
+mod merge;
+mod parallel;
+mod run;
+mod scratch;
+mod segments;
+mod sink;
+mod sorted;
+#[cfg(test)]
+mod tests;
 
-use crate::{directory::TableEntry, error::Error, schema::Schema};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicUsize},
+};
+
+use crate::{
+    directory::{
+        TableEntry,
+        disk::{self, Disk, SystemDisk},
+    },
+    error::Error,
+    limits::RESEEDS_MAX,
+    row::RowLayout,
+    schema::Schema,
+    table::{KeyHash, Table},
+};
+
+use self::{scratch::Scratch, sorted::Sorted};
+
+pub use sink::RowSink;
 
 /// How to build.
 #[derive(Debug, Clone)]
@@ -14,10 +56,12 @@ pub struct BuildOptions {
     pub root: PathBuf,
     /// Names the folder under `segments/`, for example `prod/user_profile`.
     pub table: String,
-    /// Bounds the memory of all sinks and of the merge together.
+    /// Bounds the memory of all sinks and of the merge together. The segment that each worker writes takes another 20 MiB.
     pub memory_bytes: usize,
     /// Threads that merge.
     pub workers: usize,
+    /// Microseconds since the Unix epoch: when the table is built.
+    pub now_us: i64,
 }
 
 /// What was built, besides the entry for the manifest.
@@ -35,32 +79,130 @@ pub struct BuildSummary {
 
 /// A table under construction. Dropping it without `finish` removes what it wrote.
 #[derive(Debug)]
-pub struct TableBuilder {}
-
-/// One thread's way in.
-#[derive(Debug)]
-pub struct RowSink {}
+pub struct TableBuilder {
+    build: Arc<Build>,
+}
 
 impl TableBuilder {
-    pub fn new(_schema: Arc<Schema>, _options: BuildOptions) -> Result<Self, Error> {
-        unimplemented!()
+    /// Starts a build. Writes nothing yet.
+    pub fn new(schema: Arc<Schema>, options: BuildOptions) -> Result<Self, Error> {
+        // Random, so that nobody can choose keys that collide.
+        Self::new_on(schema, options, disk::random(), Table::hash_with, Arc::new(SystemDisk))
     }
 
-    /// A sink for one thread; memory is shared out among `sinks`.
+    /// With all that tests choose.
+    fn new_on(
+        schema: Arc<Schema>,
+        options: BuildOptions,
+        seed: u64,
+        hash: HashKey,
+        disk: Arc<dyn Disk>,
+    ) -> Result<Self, Error> {
+        if !disk::leads_below(&options.table) {
+            let folder = options.root.join(&options.table);
+            return Err(disk::refused("build a table in", &folder, "a table's name must lead below segments/"));
+        }
+        let layout = RowLayout::new(&schema, &format!("a row of {}", options.table));
+        let scratch = Scratch::new(&options.root, Arc::clone(&disk));
+        let sinks = AtomicUsize::new(0);
+        Ok(Self { build: Arc::new(Build { schema, layout, options, seed, hash, disk, scratch, sinks }) })
+    }
+
+    /// A sink for one thread; memory is shared out among all sinks there are.
     pub fn sink(&self) -> RowSink {
-        unimplemented!()
+        RowSink::new(Arc::clone(&self.build), self.build.seed)
     }
 
     /// Merges and writes segments, synced and under their final names but in no manifest yet.
     /// `progress` is told (rows merged, rows in all) now and then, from any thread.
-    pub fn finish(self, _sinks: Vec<RowSink>, _progress: &(dyn Fn(u64, u64) + Sync)) -> Result<(TableEntry, BuildSummary), Error> {
-        unimplemented!()
+    pub fn finish(
+        self,
+        sinks: Vec<RowSink>,
+        progress: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<(TableEntry, BuildSummary), Error> {
+        let build = &self.build;
+        assert!(sinks.iter().all(|sink| sink.is_of(build)), "a sink goes back to the builder that made it");
+        if let Some(failed) = sinks.iter().find(|sink| sink.has_failed()) {
+            let source = io::Error::other("an earlier write failed, so rows are missing");
+            return Err(disk::failed("finish the build of", &failed.folder(), source));
+        }
+        let mut summary = BuildSummary { rows_in: sinks.iter().map(RowSink::rows_in).sum(), ..BuildSummary::default() };
+        let mut seed = build.seed;
+        let mut sorted = Sorted::new(build, sinks)?;
+        summary.runs_spilled = sorted.runs() as u64;
+        let mut reseeds = 0;
+        let segments = loop {
+            sorted.bound_runs(build)?;
+            match segments::write(build, seed, &sorted, progress) {
+                Err(Error::Reseed { .. }) if reseeds < RESEEDS_MAX => {
+                    reseeds += 1;
+                    seed = disk::random();
+                    sorted = sorted.reseed(build, seed)?;
+                }
+                written => break written?,
+            }
+        };
+        summary.rows_kept = segments.iter().map(|segment| segment.summary.rows).sum();
+        summary.raw_bytes = segments.iter().map(|segment| segment.summary.raw_bytes).sum();
+        summary.disk_bytes = segments.iter().map(|segment| segment.summary.bytes).sum();
+        let entry = TableEntry {
+            schema: Schema::clone(&build.schema),
+            seed,
+            rows: summary.rows_kept,
+            raw_bytes: summary.raw_bytes,
+            event_time_min_us: segments.iter().filter_map(|segment| segment.summary.event_time_min_us).min(),
+            event_time_max_us: segments.iter().filter_map(|segment| segment.summary.event_time_max_us).max(),
+            built_at_us: build.options.now_us,
+            segments: segments.into_iter().map(|segment| segment.entry).collect(),
+        };
+        Ok((entry, summary))
     }
 }
 
-impl RowSink {
-    /// Takes one encoded row (see [`crate::row::RowWriter`]). `ordinal` is its position in the input.
-    pub fn push(&mut self, _row: &[u8], _ordinal: u64) -> Result<(), Error> {
-        unimplemented!()
+/// What all parts of one build share.
+#[derive(Debug)]
+struct Build {
+    schema: Arc<Schema>,
+    layout: RowLayout,
+    options: BuildOptions,
+    /// Of the first attempt.
+    seed: u64,
+    hash: HashKey,
+    disk: Arc<dyn Disk>,
+    scratch: Scratch,
+    /// Those that were made and not dropped.
+    sinks: AtomicUsize,
+}
+
+impl Build {
+    /// Sinks fill three quarters of the memory: what they hold stays there while the merge reads runs with the rest.
+    fn sinks_bytes(&self) -> usize {
+        self.options.memory_bytes / 4 * 3
+    }
+
+    /// Runs are read and written by blocks of this size: large enough for a disk, small enough for a thousand at a time.
+    fn block_bytes(&self) -> usize {
+        (self.options.memory_bytes / BLOCKS_PER_MEMORY).clamp(RUN_BLOCK_BYTES_MIN, RUN_BLOCK_BYTES_MAX)
+    }
+
+    /// How many runs each of the workers can read at a time.
+    fn fan_in(&self) -> usize {
+        let blocks = self.options.memory_bytes / 4 / self.block_bytes();
+        (blocks / self.workers()).clamp(2, RUNS_MERGED_MAX)
+    }
+
+    fn workers(&self) -> usize {
+        self.options.workers.max(1)
     }
 }
+
+/// How a key is hashed under a seed: [`Table::hash_with`], but for tests that need collisions.
+type HashKey = fn(u64, &[u8]) -> KeyHash;
+
+/// A quarter of the memory reads runs, so a thousand blocks fit it.
+const BLOCKS_PER_MEMORY: usize = 4096;
+const RUN_BLOCK_BYTES_MIN: usize = 4 << 10;
+const RUN_BLOCK_BYTES_MAX: usize = 256 << 10;
+
+/// One descriptor each; half of what a process may usually open.
+const RUNS_MERGED_MAX: usize = 512;

@@ -1,47 +1,33 @@
 //! The data directory: what is live, what was, and how the one becomes the other.
+//!
+//! ```text
+//! DATA/VERSION                  which layout this is; written last when the directory is made
+//! DATA/CURRENT                  names the live manifest and its checksum, or none; replaced by rename
+//! DATA/LOCK                     locked by the one writer
+//! DATA/manifests/000007.json    one per generation, never rewritten; a number is never used twice
+//! DATA/segments/<table>/…       immutable; live only if the live manifest names them
+//! DATA/definitions/000003/      one folder per applied version: info.json and files/…
+//! DATA/tmp/…                    sorted runs of a build under way
+//! DATA/keys                     and other small files, replaced by rename
+//! ```
+//! Nothing here reads a clock; callers pass the time. Nothing here overwrites a file in place, [`WriterLock`]'s aside.
 
-use std::collections::BTreeMap;
+mod create;
+mod definitions;
+pub(crate) mod disk;
+mod envelope;
+mod garbage;
+mod lock;
+mod manifest;
+mod publish;
+mod small_files;
+#[cfg(test)]
+pub(crate) mod tests;
 
-use serde::{Deserialize, Serialize};
-
-use crate::schema::Schema;
-
-/// One published state of a data directory. Immutable once written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
-    pub format_version: u32,
-    pub generation: u64,
-    /// Microseconds since the Unix epoch.
-    pub created_at_us: i64,
-    /// Which version under `definitions/` is live, if any was applied.
-    pub definitions_version: Option<u64>,
-    /// By table name, for example `prod/user_profile`.
-    pub tables: BTreeMap<String, TableEntry>,
-}
-
-/// One table of a manifest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TableEntry {
-    pub schema: Schema,
-    /// Seed of the keyed hash that places rows in partitions, groups and buckets.
-    pub seed: u64,
-    /// In partition order; their number is the number of partitions.
-    pub segments: Vec<SegmentEntry>,
-    pub rows: u64,
-    pub raw_bytes: u64,
-    pub event_time_min_us: Option<i64>,
-    pub event_time_max_us: Option<i64>,
-    /// Microseconds since the Unix epoch: when it was built.
-    pub built_at_us: i64,
-}
-
-/// One segment file of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SegmentEntry {
-    /// Relative to the data directory.
-    pub file: String,
-    pub bytes: u64,
-    pub rows: u64,
-    /// Root of the file's checksums, as 16 hex digits: ties this entry to these bytes.
-    pub root: String,
-}
+pub use create::DataDirectory;
+pub(crate) use create::{SEGMENTS, TEMPORARY};
+pub use definitions::{Definitions, DefinitionsFile, DefinitionsInfo};
+pub use garbage::Collected;
+pub use lock::WriterLock;
+pub use manifest::{FORMAT_VERSION, FORMAT_VERSION_OLDEST, Manifest, SegmentEntry, TableEntry};
+pub use publish::Stamp;

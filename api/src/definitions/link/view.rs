@@ -1,0 +1,120 @@
+//! Views: their entities give the join keys, and no column has two meanings.
+
+use std::collections::BTreeMap;
+
+use gannet_store::{ColumnType, KeyType};
+
+use super::{Scope, resolve};
+use crate::definitions::{
+    declared::ViewDeclared,
+    error::quoted,
+    faults::{Faults, Spanned},
+    limits::JOIN_KEYS_MAX,
+    model::{Feature, FeatureView, JoinKey},
+    stored::key_type_name,
+};
+
+/// The view could not be linked. Why was reported, or lies in a file that could not be read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unlinked;
+
+pub(super) fn link(view: &ViewDeclared, scope: &Scope<'_>, faults: &mut Faults<'_>) -> Result<FeatureView, Unlinked> {
+    let owner = format!("feature view {}", quoted(&view.heading.name.value));
+    let entities = view.entities.as_ref().ok_or(Unlinked)?;
+    let join_keys = join_keys(entities, &owner, view, scope, faults)?;
+    let columns_fit = columns(view, &join_keys, &owner, faults);
+    let source = view.source.clone().ok_or(Unlinked)?;
+    if !columns_fit || !view.features_whole {
+        return Err(Unlinked);
+    }
+    let mut features: Vec<Feature> = view.features.iter().map(|feature| feature.value.clone()).collect();
+    features.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(FeatureView {
+        name: view.heading.name.value.clone(),
+        description: view.heading.description.clone(),
+        tags: view.heading.tags.clone(),
+        entities: entities.iter().map(|entity| entity.value.clone()).collect(),
+        join_keys,
+        timestamp: view.timestamp.as_ref().map(|column| column.value.clone()).unwrap_or_default(),
+        source,
+        ttl_us: view.ttl_us,
+        features,
+        first: view.first,
+    })
+}
+
+/// The keys of all entities, sorted by name.
+fn join_keys(
+    entities: &[Spanned<String>],
+    owner: &str,
+    view: &ViewDeclared,
+    scope: &Scope<'_>,
+    faults: &mut Faults<'_>,
+) -> Result<Vec<JoinKey>, Unlinked> {
+    let mut keys: BTreeMap<&str, (KeyType, &str)> = BTreeMap::new();
+    let mut linked = true;
+    for (position, reference) in entities.iter().enumerate() {
+        if entities[..position].iter().any(|earlier| earlier.value == reference.value) {
+            let found = format!("entity {} twice in {owner}", quoted(&reference.value));
+            faults.report(reference.place, found, "each entity once");
+            linked = false;
+            continue;
+        }
+        let entity = resolve(reference, "entity", &scope.entities, scope.whole, faults);
+        let Some(entity_keys) = entity.ok().and_then(|entity| entity.join_keys.as_ref()) else {
+            linked = false;
+            continue;
+        };
+        for key in entity_keys {
+            // two entities may share a key, which then means the same thing and so has one type
+            match keys.insert(&key.name, (key.key_type, &reference.value)) {
+                Some((other_type, other)) if other_type != key.key_type => {
+                    let found = format!(
+                        "the join key {} as {} in entity {}",
+                        quoted(&key.name),
+                        key_type_name(key.key_type),
+                        quoted(&reference.value)
+                    );
+                    let expected = format!("{}, as entity {} has it", key_type_name(other_type), quoted(other));
+                    faults.report(reference.place, found, expected);
+                    linked = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    if keys.len() > JOIN_KEYS_MAX {
+        let limit = ("JOIN_KEYS_MAX", JOIN_KEYS_MAX);
+        faults.report_limit(view.heading.name.place, &format!("join keys in {owner}"), keys.len(), limit);
+        linked = false;
+    }
+    if !linked {
+        return Err(Unlinked);
+    }
+    Ok(keys.into_iter().map(|(name, (key_type, _))| JoinKey { name: name.to_owned(), key_type }).collect())
+}
+
+/// Whether join keys, event time and features are different things.
+fn columns(view: &ViewDeclared, join_keys: &[JoinKey], owner: &str, faults: &mut Faults<'_>) -> bool {
+    let mut fit = true;
+    let is_key = |name: &str| join_keys.iter().any(|key| key.name == name);
+    if let Some(timestamp) = view.timestamp.as_ref().filter(|timestamp| is_key(&timestamp.value)) {
+        let found = format!("the join key {} as timestamp of {owner}", quoted(&timestamp.value));
+        faults.report(timestamp.place, found, "the event-time column");
+        fit = false;
+    }
+    for Spanned { value: feature, place } in &view.features {
+        if is_key(&feature.name) || is_key(&feature.column) {
+            let found = format!("the feature {} of {owner}, which is a join key", quoted(&feature.name));
+            faults.report(*place, found, "a column that callers do not already have");
+            fit = false;
+        }
+        let is_timestamp = view.timestamp.as_ref().is_some_and(|timestamp| timestamp.value == feature.column);
+        if is_timestamp && feature.data_type != ColumnType::Timestamp {
+            let found = format!("the event-time column {} as another type in {owner}", quoted(&feature.column));
+            faults.report(*place, found, "type timestamp");
+            fit = false;
+        }
+    }
+    fit
+}

@@ -1,0 +1,70 @@
+//! What of a view the store sees: its schema, its table's name, and a fingerprint of all that its stored rows depend on.
+
+use gannet_store::{Field, Schema, schema::KeyPart};
+use sha2::{Digest, Sha256};
+
+use super::{
+    model::{FeatureView, SourceFormat},
+    types,
+};
+
+impl FeatureView {
+    /// The shape of the view's table: key parts are the join keys, columns the features, each sorted by name.
+    pub fn schema(&self) -> Schema {
+        let key = self.join_keys.iter().map(|key| KeyPart { name: key.name.clone(), key_type: key.key_type });
+        let column = |feature: &super::model::Feature| Field {
+            name: feature.name.clone(),
+            column_type: feature.data_type.clone(),
+        };
+        Schema { key: key.collect(), columns: self.features.iter().map(column).collect() }
+    }
+
+    /// The name of a view's table: `prod/plane_delays`, or `prod/plane_delays@v2` for a variant, since a colon in a file
+    /// name confuses tools. No two views share one: `@` and `/` are not legal in names.
+    pub fn table_name(workspace: &str, view: &str) -> String {
+        format!("{workspace}/{}", view.replace(':', "@"))
+    }
+
+    /// Changes exactly when the view's stored rows no longer follow from its definition: when its join keys, its features
+    /// (name, type, column), its source or its timestamp do. Not when its ttl, texts or place in a vector do.
+    pub fn fingerprint(&self) -> String {
+        let mut digest = Sha256::new();
+        // every part with its length, so that no two lists of parts read the same
+        let mut part = |text: &str| digest.update(format!("{}:{text},", text.len()));
+        part("feature view, version 1");
+        part(format_name(self.source.format));
+        part(&self.source.path);
+        part(&self.timestamp);
+        part(&self.join_keys.len().to_string());
+        for key in &self.join_keys {
+            part(&key.name);
+            part(key_type_name(key.key_type));
+        }
+        for feature in &self.features {
+            part(&feature.name);
+            part(&types::text(&feature.data_type));
+            part(&feature.column);
+        }
+        digest.finalize()[..FINGERPRINT_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// As definitions write it.
+pub(super) fn format_name(format: SourceFormat) -> &'static str {
+    match format {
+        SourceFormat::Parquet => "parquet",
+        SourceFormat::Csv => "csv",
+        SourceFormat::Ndjson => "ndjson",
+    }
+}
+
+/// As definitions write it.
+pub(super) fn key_type_name(key_type: gannet_store::KeyType) -> &'static str {
+    match key_type {
+        gannet_store::KeyType::Int64 => "int64",
+        gannet_store::KeyType::String => "string",
+    }
+}
+
+/// Enough that two definitions never share one by accident.
+const FINGERPRINT_BYTES: usize = 16;

@@ -1,0 +1,146 @@
+//! One table: what can be wrong with a request, and what its sender is told.
+//!
+//! A [`Fault`] borrows what it quotes. It is told at once, into the turn's text arena; what waits for the answer is a
+//! [`Refusal`], which is small and borrows nothing.
+
+use std::fmt;
+
+use crate::limits::{QUOTED_BYTES_MAX, RETRY_AFTER_S};
+
+/// What is wrong. The message is what the caller reads, to the letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Fault<'q> {
+    #[error(
+        "invalid 'Tecton-key' authorization header. \
+         Note that newly created credentials may take up to 60 seconds to be usable."
+    )]
+    Unauthenticated,
+    #[error("Not Found")]
+    NotFound,
+    #[error("Method Not Allowed")]
+    MethodNotAllowed { allow: &'static str },
+    #[error("Unsupported Content-Encoding. Expected identity.")]
+    ContentEncoding,
+    #[error("503 Service Temporarily Unavailable")]
+    Unavailable,
+    #[error("{reason}")]
+    NotReady { reason: &'q str },
+    #[error("Invalid JSON in request body: {reason} at byte {at}")]
+    InvalidJson { reason: &'static str, at: usize },
+    #[error("Missing field: {0}")]
+    MissingField(&'static str),
+    #[error("Duplicate field: {0}")]
+    DuplicateField(Quoted<'q>),
+    #[error("Unexpected JSON type for {field}. Expected {expected}.")]
+    FieldKind { field: &'static str, expected: &'static str },
+    #[error("Exactly one of featureServiceName and featureServiceId must be set.")]
+    Locator,
+    #[error("FeaturePackage locators are not supported.")]
+    PackageLocator,
+    #[error(
+        "Unable to query FeatureService `{service}` for workspace `{workspace}`. \
+         Newly created feature services may take up to 60 seconds to query. \
+         Also, ensure that the workspace is a live workspace."
+    )]
+    UnknownService { service: Quoted<'q>, workspace: Quoted<'q> },
+    #[error("Cannot retrieve features. FeatureView: {view} has no materialized data in the online store.")]
+    NotMaterialized { view: &'q str },
+    #[error("Missing required join key: {0}")]
+    MissingJoinKey(&'q str),
+    #[error("Unknown join key: {name}, expected one of: [{expected}]")]
+    UnknownJoinKey { name: Quoted<'q>, expected: &'q str },
+    #[error("Unexpected JSON type for {name} in joinKeyMap. Expected {expected} or null.")]
+    JoinKeyType { name: &'q str, expected: &'static str },
+    #[error("latencyBudgetMs must be a number of milliseconds from 0.1 to 60000.")]
+    LatencyBudget,
+    #[error(
+        "Unexpected value for aggregationLeadingEdge. Expected one of: AGGREGATION_MODE_UNSPECIFIED, \
+         AGGREGATION_MODE_WALL_CLOCK_TIME, AGGREGATION_MODE_LATEST_EVENT_TIME."
+    )]
+    LeadingEdge,
+    #[error("Internal server error")]
+    Internal,
+}
+
+/// How a refusal looks on the wire, but for its message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    /// The gRPC code that the body carries.
+    pub(crate) code: u8,
+    pub(crate) allow: Option<&'static str>,
+    pub(crate) retry_after_s: Option<u32>,
+    pub(crate) authenticate: Option<&'static str>,
+    pub(crate) accept_encoding: Option<&'static str>,
+}
+
+impl Fault<'_> {
+    /// The table.
+    pub(crate) fn refusal(&self) -> Refusal {
+        const fn plain(status: u16, code: u8) -> Refusal {
+            Refusal { status, code, allow: None, retry_after_s: None, authenticate: None, accept_encoding: None }
+        }
+        match *self {
+            Self::InvalidJson { .. }
+            | Self::MissingField(_)
+            | Self::DuplicateField(_)
+            | Self::FieldKind { .. }
+            | Self::Locator
+            | Self::PackageLocator
+            | Self::MissingJoinKey(_)
+            | Self::UnknownJoinKey { .. }
+            | Self::JoinKeyType { .. }
+            | Self::LatencyBudget
+            | Self::LeadingEdge => plain(400, 3),
+            Self::Unauthenticated => Refusal { authenticate: Some("Tecton-key"), ..plain(401, 16) },
+            Self::NotFound | Self::UnknownService { .. } | Self::NotMaterialized { .. } => plain(404, 5),
+            Self::MethodNotAllowed { allow } => Refusal { allow: Some(allow), ..plain(405, 12) },
+            Self::ContentEncoding => Refusal { accept_encoding: Some("identity"), ..plain(415, 3) },
+            Self::Internal => plain(500, 13),
+            Self::Unavailable | Self::NotReady { .. } => {
+                Refusal { retry_after_s: Some(RETRY_AFTER_S), ..plain(503, 14) }
+            }
+        }
+    }
+}
+
+/// The caller's bytes as a message quotes them: cut, and valid UTF-8 whatever they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Quoted<'q>(pub(crate) &'q [u8]);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cut = self.0.len().min(QUOTED_BYTES_MAX);
+        for chunk in self.0[..cut].utf8_chunks() {
+            f.write_str(chunk.valid())?;
+            // A character that the cut went through is left out; one that was never valid is marked.
+            let split_by_cut = cut < self.0.len() && chunk.invalid().len() < 4 && {
+                let end = chunk.invalid().as_ptr_range().end;
+                std::ptr::eq(end, self.0[..cut].as_ptr_range().end)
+            };
+            if !chunk.invalid().is_empty() && !split_by_cut {
+                f.write_str("\u{fffd}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_quote_is_cut_at_a_character() {
+        let long = "ä".repeat(QUOTED_BYTES_MAX);
+        let odd = format!("x{long}");
+        assert_eq!(Quoted(long.as_bytes()).to_string(), "ä".repeat(QUOTED_BYTES_MAX / 2));
+        assert_eq!(Quoted(odd.as_bytes()).to_string(), format!("x{}", "ä".repeat(QUOTED_BYTES_MAX / 2 - 1)));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_marked() {
+        assert_eq!(Quoted(b"a\xffb").to_string(), "a\u{fffd}b");
+        assert_eq!(Quoted(b"\xc3").to_string(), "\u{fffd}");
+    }
+}

@@ -1,0 +1,47 @@
+//! Every bound of this crate, with its reason.
+
+/// Deepest nesting of a request body. The deepest body that means anything here has 4 levels, a struct in the request
+/// context perhaps 10; the rest is margin.
+pub(crate) const JSON_DEPTH_MAX: usize = 32;
+
+/// Bodies above this size have their parsing memory released after the turn. A tape node is 24 bytes and a byte of JSON
+/// can be a node, so one body of 4 MiB would otherwise leave up to 100 MiB with every core.
+pub(crate) const JSON_KEPT_BYTES_MAX: usize = 64 << 10;
+
+/// Up to so many names in one object, repeats are found by comparing each with each; above it by sorting. 32·31/2
+/// comparisons of lengths cost less than a microsecond.
+pub(crate) const PAIRWISE_NAMES_MAX: usize = 32;
+
+/// What a message quotes of the caller's bytes is cut here.
+pub(crate) const QUOTED_BYTES_MAX: usize = 256;
+
+/// Shortest and longest latency budget, in milliseconds.
+pub(crate) const LATENCY_BUDGET_MS_MIN: f64 = 0.1;
+pub(crate) const LATENCY_BUDGET_MS_MAX: f64 = 60_000.0;
+
+/// Store bytes above this make an answer ineligible for the service-level objective.
+pub(crate) const SLO_STORE_BYTES_MAX: u64 = 2 << 20;
+
+/// Store time above this makes an answer ineligible for the service-level objective, in nanoseconds.
+pub(crate) const SLO_STORE_NS_MAX: u64 = 25_000_000;
+
+/// Services that have counters of their own; later ones share the slot `other`. 64 bytes each and core.
+pub(crate) const SERVICE_SLOTS_MAX: usize = 2048;
+
+/// Feature views that have counters of their own; later ones share the slot `other`. 64 bytes each and core.
+pub(crate) const VIEW_SLOTS_MAX: usize = 4096;
+
+/// How often a core adds its latency recorder to the published buckets.
+pub(crate) const PUBLISH_EVERY_NS: u64 = 50_000_000;
+
+/// A message of one kind is logged at most so often by one core.
+pub(crate) const LOG_EVERY_NS: u64 = 10_000_000_000;
+
+/// What a refused caller is told to wait while the server is not ready, in seconds.
+pub(crate) const RETRY_AFTER_S: u32 = 1;
+
+/// Longest duration the latency recorder tells apart, in nanoseconds; the largest bucket ends at 10 s.
+pub(crate) const DURATION_NS_MAX: u64 = 60_000_000_000;
+
+const _: () = assert!(PUBLISH_EVERY_NS < 100_000_000); // promised: metrics lag by at most 100 ms
+const _: () = assert!(SERVICE_SLOTS_MAX > 2 && VIEW_SLOTS_MAX > 2); // two slots are reserved

@@ -1,0 +1,4 @@
+//! stub
+/// Names and counters of the whole process.
+#[derive(Debug, Default)]
+pub struct Metrics {}

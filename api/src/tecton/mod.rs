@@ -1,0 +1,5 @@
+//! Tecton's HTTP dialect. Nothing outside this folder knows how its requests and answers are spelt.
+
+mod options;
+
+pub use options::MetadataOptions;

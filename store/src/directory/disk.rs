@@ -1,0 +1,226 @@
+//! All writing of this crate but that of segments goes through [`Disk`], so that tests can fail its n-th operation.
+//!
+//! A file is replaced in one way only: [`replace`] writes a temporary file beside it, syncs it, renames it and syncs the
+//! folder. The descriptor that wrote is the one that syncs, and a failed sync is never tried again.
+
+use std::{
+    fmt::Debug,
+    fs::{self, DirBuilder, File, OpenOptions},
+    hash::{BuildHasher, Hasher, RandomState},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Component, Path},
+};
+
+use crate::{error::Error, limits::SMALL_FILE_BYTES_MAX};
+
+/// What writing needs of an operating system.
+pub(crate) trait Disk: Debug + Send + Sync {
+    /// Makes one folder that only its owner may enter.
+    fn create_folder(&self, folder: &Path) -> io::Result<()>;
+    /// Makes a file that only its owner may read. The name must be new.
+    fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>>;
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn remove_file(&self, file: &Path) -> io::Result<()>;
+    fn remove_folder(&self, folder: &Path) -> io::Result<()>;
+    /// Makes names created, renamed or removed in `folder` durable.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+}
+
+/// A file being written, start to end.
+pub(crate) trait DiskFile: Debug + Send {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// The real one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SystemDisk;
+
+impl Disk for SystemDisk {
+    fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        DirBuilder::new().mode(0o700).create(folder)
+    }
+
+    fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove_file(&self, file: &Path) -> io::Result<()> {
+        fs::remove_file(file)
+    }
+
+    fn remove_folder(&self, folder: &Path) -> io::Result<()> {
+        fs::remove_dir(folder)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
+    }
+}
+
+impl DiskFile for File {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_all()
+    }
+}
+
+/// Puts `bytes` under `folder/name` so that after a crash there is either what was there before or all of `bytes`.
+/// An error leaves one of the two; a failure after the rename may have let the new bytes become visible.
+pub(crate) fn replace(disk: &dyn Disk, folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    let temporary = folder.join(temporary_name(name));
+    let file = folder.join(name);
+    let renamed = write_new(disk, &temporary, bytes)
+        .and_then(|()| disk.rename(&temporary, &file).map_err(|source| failed("rename to", &file, source)));
+    if renamed.is_err() {
+        // Best effort: the first error is the one to tell, and garbage collection takes what stays.
+        let _ = disk.remove_file(&temporary);
+    }
+    renamed?;
+    sync_folder(disk, folder)
+}
+
+/// Writes and syncs a file whose name is new. Its name is durable once its folder is synced.
+pub(crate) fn write_new(disk: &dyn Disk, file: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut open = disk.create(file).map_err(|source| failed("create", file, source))?;
+    open.write(bytes).map_err(|source| failed("write", file, source))?;
+    open.sync().map_err(|source| failed("sync", file, source))
+}
+
+/// Makes `below` and what is missing between it and `root`, each synced into its parent. `root` exists.
+pub(crate) fn create_folders(disk: &dyn Disk, root: &Path, below: &Path) -> Result<(), Error> {
+    let mut folder = root.to_owned();
+    for part in below.components() {
+        let parent = folder.clone();
+        folder.push(part);
+        match disk.create_folder(&folder) {
+            Ok(()) => sync_folder(disk, &parent)?,
+            Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(source) => return Err(failed("create the folder", &folder, source)),
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn sync_folder(disk: &dyn Disk, folder: &Path) -> Result<(), Error> {
+    disk.sync_folder(folder).map_err(|source| failed("sync the folder", folder, source))
+}
+
+/// Removes a folder and all below it without following links. What is already gone is no error. Returns the files removed
+/// and their bytes.
+pub(crate) fn remove_tree(disk: &dyn Disk, folder: &Path) -> Result<(u64, u64), Error> {
+    let (mut files, mut bytes) = (0, 0);
+    for entry in list(folder)? {
+        if entry.is_folder {
+            let below = remove_tree(disk, &folder.join(&entry.name))?;
+            (files, bytes) = (files + below.0, bytes + below.1);
+        } else {
+            remove_file(disk, &folder.join(&entry.name))?;
+            (files, bytes) = (files + 1, bytes + entry.bytes);
+        }
+    }
+    match disk.remove_folder(folder) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(failed("remove the folder", folder, source)),
+        _ => Ok((files, bytes)),
+    }
+}
+
+/// Removes a file; one that is already gone is no error.
+pub(crate) fn remove_file(disk: &dyn Disk, file: &Path) -> Result<(), Error> {
+    match disk.remove_file(file) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(failed("remove", file, source)),
+        _ => Ok(()),
+    }
+}
+
+/// What a folder holds.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) name: String,
+    pub(crate) is_folder: bool,
+    pub(crate) bytes: u64,
+}
+
+/// The entries of a folder by name, links not followed; none when the folder does not exist. Names that are not UTF-8 are
+/// not ours and are left out.
+pub(crate) fn list(folder: &Path) -> Result<Vec<Listed>, Error> {
+    let unread = |source| failed("list", folder, source);
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(unread(source)),
+    };
+    let mut listed = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(unread)?;
+        let metadata = match entry.metadata() {
+            Ok(metadata) => metadata,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => continue, // renamed or removed meanwhile
+            Err(source) => return Err(failed("examine", &entry.path(), source)),
+        };
+        if let Ok(name) = entry.file_name().into_string() {
+            listed.push(Listed { name, is_folder: metadata.is_dir(), bytes: metadata.len() });
+        }
+    }
+    listed.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(listed)
+}
+
+/// A small file, whole; `None` when there is none.
+pub(crate) fn read(file: &Path) -> Result<Option<Vec<u8>>, Error> {
+    let open = match File::open(file) {
+        Ok(open) => open,
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(failed("open", file, source)),
+    };
+    let mut bytes = Vec::new();
+    open.take(SMALL_FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|source| failed("read", file, source))?;
+    if bytes.len() as u64 > SMALL_FILE_BYTES_MAX {
+        let reason = format!("it is longer than {SMALL_FILE_BYTES_MAX} bytes");
+        return Err(failed("read", file, io::Error::new(io::ErrorKind::FileTooLarge, reason)));
+    }
+    Ok(Some(bytes))
+}
+
+/// A name for a file that is not yet what `name` will be. It carries the process, so that garbage collection can tell a
+/// running one's from a killed one's.
+pub(crate) fn temporary_name(name: &str) -> String {
+    format!(".{name}.tmp-{}-{:016x}", std::process::id(), random())
+}
+
+/// The process that a temporary name belongs to; `None` when the name is not a temporary one.
+pub(crate) fn temporary_owner(name: &str) -> Option<u32> {
+    let (_, owner) = name.strip_prefix('.')?.rsplit_once(".tmp-")?;
+    owner.split_once('-')?.0.parse().ok()
+}
+
+/// 64 bits that no other call gets, here or in another process. The standard library seeds each thread from the system's
+/// random source.
+pub(crate) fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// Whether `path` leads only downwards: relative, not empty, no `.`, `..` or empty part.
+pub(crate) fn leads_below(path: &str) -> bool {
+    !path.is_empty()
+        && !path.contains('\0')
+        && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+        && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+pub(crate) fn failed(op: &'static str, file: &Path, source: io::Error) -> Error {
+    Error::Io { op, file: file.to_owned(), source }
+}
+
+/// Refuses a name that the caller must not use.
+pub(crate) fn refused(op: &'static str, file: &Path, reason: &'static str) -> Error {
+    failed(op, file, io::Error::new(io::ErrorKind::InvalidInput, reason))
+}

@@ -1,0 +1,73 @@
+//! Manifests: what a published state is made of.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::schema::Schema;
+
+/// One published state of a data directory. Immutable once written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub format_version: u32,
+    pub generation: u64,
+    /// Microseconds since the Unix epoch.
+    pub created_at_us: i64,
+    /// Which version under `definitions/` is live, if any was applied.
+    pub definitions_version: Option<u64>,
+    /// By table name, for example `prod/user_profile`.
+    pub tables: BTreeMap<String, TableEntry>,
+}
+
+/// One table of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableEntry {
+    pub schema: Schema,
+    /// Seed of the keyed hash that places rows in partitions, groups and buckets.
+    pub seed: u64,
+    /// In partition order; their number is the number of partitions.
+    pub segments: Vec<SegmentEntry>,
+    pub rows: u64,
+    pub raw_bytes: u64,
+    pub event_time_min_us: Option<i64>,
+    pub event_time_max_us: Option<i64>,
+    /// Microseconds since the Unix epoch: when it was built.
+    pub built_at_us: i64,
+}
+
+/// One segment file of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentEntry {
+    /// Relative to the data directory.
+    pub file: String,
+    pub bytes: u64,
+    pub rows: u64,
+    /// Root of the file's checksums, as 16 hex digits: ties this entry to these bytes.
+    pub root: String,
+}
+
+impl Manifest {
+    /// What a data directory holds before anything was published.
+    pub(super) fn empty() -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            generation: 0,
+            created_at_us: 0,
+            definitions_version: None,
+            tables: BTreeMap::new(),
+        }
+    }
+
+    /// Every segment that this state needs.
+    pub fn segments(&self) -> impl Iterator<Item = &SegmentEntry> {
+        self.tables.values().flat_map(|table| &table.segments)
+    }
+}
+
+/// The version that this program writes into manifests, `CURRENT` and definitions.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The oldest version that this program reads: always the one before its own. Version 1 is the first, so as yet the same.
+pub const FORMAT_VERSION_OLDEST: u32 = 1;
+
+const _: () = assert!(FORMAT_VERSION_OLDEST == FORMAT_VERSION || FORMAT_VERSION_OLDEST + 1 == FORMAT_VERSION);

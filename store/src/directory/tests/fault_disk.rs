@@ -1,0 +1,109 @@
+//! A disk that fails at its n-th operation and, when it is to look like a crash, at all later ones. It does not really
+//! sync: a process that dies loses nothing it wrote, and thousands of syncs are slow.
+
+use std::{
+    io::{self, ErrorKind},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use crate::directory::disk::{Disk, DiskFile, SystemDisk};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// One operation fails, for want of space.
+    Once,
+    /// The process dies in it: it and all later ones fail, and a write leaves half its bytes.
+    Crash,
+    /// The process dies just after it, before it hears of success.
+    CrashAfter,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct FaultDisk {
+    fault: Fault,
+    at: u64,
+    operations: Arc<AtomicU64>,
+}
+
+impl FaultDisk {
+    /// Fails the operation numbered `at`, from 0.
+    pub(crate) fn new(fault: Fault, at: u64) -> Arc<Self> {
+        Arc::new(Self { fault, at, operations: Arc::default() })
+    }
+
+    /// Never fails.
+    pub(crate) fn sound() -> Arc<Self> {
+        Self::new(Fault::Once, u64::MAX)
+    }
+
+    /// Whether the operation to fail was reached.
+    pub(crate) fn has_struck(&self) -> bool {
+        self.operations.load(Relaxed) > self.at
+    }
+
+    fn operation(&self, run: impl FnOnce() -> io::Result<()>, half: impl FnOnce()) -> io::Result<()> {
+        let number = self.operations.fetch_add(1, Relaxed);
+        match self.fault {
+            Fault::Once if number == self.at => Err(ErrorKind::StorageFull.into()),
+            Fault::Crash if number == self.at => {
+                half();
+                Err(io::Error::other("crashed"))
+            }
+            Fault::CrashAfter if number == self.at => run().and_then(|()| Err(io::Error::other("crashed"))),
+            Fault::Crash | Fault::CrashAfter if number > self.at => Err(io::Error::other("crashed")),
+            _ => run(),
+        }
+    }
+}
+
+impl Disk for FaultDisk {
+    fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        self.operation(|| SystemDisk.create_folder(folder), || {})
+    }
+
+    fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let mut created = None;
+        self.operation(|| SystemDisk.create(file).map(|open| created = Some(open)), || {})?;
+        Ok(Box::new(FaultFile { inner: created.expect("no fault"), disk: self.clone() }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.operation(|| SystemDisk.rename(from, to), || {})
+    }
+
+    fn remove_file(&self, file: &Path) -> io::Result<()> {
+        self.operation(|| SystemDisk.remove_file(file), || {})
+    }
+
+    fn remove_folder(&self, folder: &Path) -> io::Result<()> {
+        self.operation(|| SystemDisk.remove_folder(folder), || {})
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.operation(|| std::fs::metadata(folder).map(drop), || {})
+    }
+}
+
+#[derive(Debug)]
+struct FaultFile {
+    inner: Box<dyn DiskFile>,
+    disk: FaultDisk,
+}
+
+impl DiskFile for FaultFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let inner = std::cell::RefCell::new(&mut self.inner);
+        self.disk.operation(
+            || inner.borrow_mut().write(bytes),
+            || inner.borrow_mut().write(&bytes[..bytes.len() / 2]).unwrap(),
+        )
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.disk.operation(|| Ok(()), || {})
+    }
+}

@@ -1,0 +1,222 @@
+//! Where the parts of a row lie, worked out once per schema.
+//!
+//! ```text
+//! row     | header  | key | event time | tuple of the columns |
+//!         | 1-2 B   |     | i64        |                      |
+//!           key length << 2 | width of ends (1: u8, 2: u16, 3: u32; never 0)
+//!
+//! tuple   | nulls           | fixed columns          | ends              | variable columns |
+//!         | 1 bit each, set | declared order, zeros  | one per variable  | one after        |
+//!         | when null       | when null              | column            | the other        |
+//!
+//! array   | count << 2 | width (varint) | nulls | fixed elements, or ends and elements |
+//! struct  | width (only with variable fields)  | tuple of the fields                  |
+//! map     | bytes of the keys (varint)         | array of strings | array of values   |
+//! ```
+
+use super::bytes::{EndWidth, i64_at, u32_at, u64_at, varint};
+use crate::{
+    schema::{ColumnType, Field, Schema},
+    value::{ArrayRef, MapRef, StructRef, ValueRef},
+};
+
+/// Where the columns of one schema lie in its rows.
+#[derive(Debug, Clone)]
+pub struct RowLayout {
+    pub(crate) columns: TupleLayout,
+    /// What messages call the place that rows come from: a file's name.
+    pub(crate) file: Box<str>,
+}
+
+impl RowLayout {
+    /// The layout of this schema's rows. Messages about damaged rows name `file`.
+    pub fn new(schema: &Schema, file: &str) -> Self {
+        Self { columns: TupleLayout::new(&schema.columns), file: file.into() }
+    }
+}
+
+/// Where the values of a row's columns, or of a struct's fields, lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TupleLayout {
+    pub(crate) slots: Box<[Slot]>,
+    /// Bytes of the bits that say which are null.
+    pub(crate) null_bytes: usize,
+    pub(crate) fixed_bytes: usize,
+    /// How many have no fixed size.
+    pub(crate) variable: usize,
+}
+
+/// One column or field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub(crate) kind: Kind,
+    /// Of a fixed size: the offset among the fixed ones. Otherwise: the position among the variable ones.
+    pub(crate) at: usize,
+}
+
+/// A type, with the layouts of what is nested in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Boolean,
+    Int64,
+    Float32,
+    Float64,
+    Timestamp,
+    String,
+    Array(Box<Self>),
+    Struct(TupleLayout),
+    Map(Box<Self>),
+}
+
+impl Kind {
+    pub(crate) fn new(column_type: &ColumnType) -> Self {
+        match column_type {
+            ColumnType::Boolean => Self::Boolean,
+            ColumnType::Int64 => Self::Int64,
+            ColumnType::Float32 => Self::Float32,
+            ColumnType::Float64 => Self::Float64,
+            ColumnType::Timestamp => Self::Timestamp,
+            ColumnType::String => Self::String,
+            ColumnType::Array(element) => Self::Array(Box::new(Self::new(element))),
+            ColumnType::Struct(fields) => Self::Struct(TupleLayout::new(fields)),
+            ColumnType::Map(value) => Self::Map(Box::new(Self::new(value))),
+        }
+    }
+
+    /// The size of every value of this type, if they have one size.
+    #[inline]
+    pub(crate) fn fixed_bytes(&self) -> Option<usize> {
+        match self {
+            Self::Boolean => Some(1),
+            Self::Float32 => Some(4),
+            Self::Int64 | Self::Float64 | Self::Timestamp => Some(8),
+            Self::String | Self::Array(_) | Self::Struct(_) | Self::Map(_) => None,
+        }
+    }
+
+    /// A value of a fixed size, which starts at `at`.
+    #[inline]
+    pub(crate) fn read_fixed<'t>(&self, bytes: &'t [u8], at: usize) -> Option<ValueRef<'t>> {
+        Some(match self {
+            Self::Boolean => match bytes.get(at)? {
+                0 => ValueRef::Boolean(false),
+                1 => ValueRef::Boolean(true),
+                _ => return None,
+            },
+            Self::Int64 => ValueRef::Int64(i64_at(bytes, at)?),
+            Self::Timestamp => ValueRef::Timestamp(i64_at(bytes, at)?),
+            Self::Float32 => ValueRef::Float32(f32::from_bits(u32_at(bytes, at)?)),
+            Self::Float64 => ValueRef::Float64(f64::from_bits(u64_at(bytes, at)?)),
+            Self::String | Self::Array(_) | Self::Struct(_) | Self::Map(_) => return None,
+        })
+    }
+
+    /// A value of no fixed size, which is all of `bytes`.
+    #[inline]
+    pub(crate) fn read_variable<'t>(&'t self, bytes: &'t [u8]) -> Option<ValueRef<'t>> {
+        Some(match self {
+            Self::String => ValueRef::String(bytes),
+            Self::Array(element) => ValueRef::Array(ArrayRef::parse(element, bytes)?),
+            Self::Struct(fields) => ValueRef::Struct(StructRef::parse(fields, bytes)?),
+            Self::Map(value) => ValueRef::Map(MapRef::parse(value, bytes)?),
+            Self::Boolean | Self::Int64 | Self::Float32 | Self::Float64 | Self::Timestamp => return None,
+        })
+    }
+}
+
+impl TupleLayout {
+    pub(crate) fn new(fields: &[Field]) -> Self {
+        let (mut fixed_bytes, mut variable) = (0, 0);
+        let slots = fields.iter().map(|field| {
+            let kind = Kind::new(&field.column_type);
+            let (next, bytes) = match kind.fixed_bytes() {
+                Some(bytes) => (&mut fixed_bytes, bytes),
+                None => (&mut variable, 1),
+            };
+            let at = *next;
+            *next += bytes;
+            Slot { kind, at }
+        });
+        let slots: Box<[Slot]> = slots.collect();
+        Self { null_bytes: slots.len().div_ceil(8), fixed_bytes, variable, slots }
+    }
+
+    /// Bytes before the variable columns: to know them is to know where everything lies.
+    #[inline]
+    pub(crate) fn prefix_bytes(&self, width: EndWidth) -> usize {
+        self.null_bytes + self.fixed_bytes + self.variable * width.bytes()
+    }
+
+    /// All bytes of the tuple at the start of `bytes`.
+    #[inline]
+    pub(crate) fn total_bytes(&self, bytes: &[u8], width: EndWidth) -> Option<usize> {
+        let prefix = self.prefix_bytes(width);
+        let Some(last) = self.variable.checked_sub(1) else { return Some(prefix) };
+        Some(prefix + width.read(bytes, self.null_bytes + self.fixed_bytes, last)?)
+    }
+
+    /// The value at this position of the tuple at the start of `bytes`.
+    #[inline]
+    pub(crate) fn value<'t>(&'t self, bytes: &'t [u8], width: EndWidth, position: usize) -> Option<ValueRef<'t>> {
+        let slot = self.slots.get(position)?;
+        if is_null(bytes, position)? {
+            return Some(ValueRef::Null);
+        }
+        if slot.kind.fixed_bytes().is_some() {
+            return slot.kind.read_fixed(bytes, self.null_bytes + slot.at);
+        }
+        let area = bytes.get(self.prefix_bytes(width)..)?;
+        slot.kind.read_variable(part(bytes, self.null_bytes + self.fixed_bytes, area, width, slot.at)?)
+    }
+}
+
+/// Whether the bit of this position says null, in the bits that `bytes` start with.
+#[inline]
+pub(crate) fn is_null(bytes: &[u8], position: usize) -> Option<bool> {
+    Some(bytes.get(position / 8)? >> (position % 8) & 1 == 1)
+}
+
+/// The `index`th variable part of `area`, by the ends at `ends_at` of `bytes`.
+#[inline]
+pub(crate) fn part<'t>(
+    bytes: &[u8],
+    ends_at: usize,
+    area: &'t [u8],
+    width: EndWidth,
+    index: usize,
+) -> Option<&'t [u8]> {
+    let start = match index.checked_sub(1) {
+        Some(before) => width.read(bytes, ends_at, before)?,
+        None => 0,
+    };
+    area.get(start..width.read(bytes, ends_at, index)?)
+}
+
+/// What the first bytes of a row say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowHead {
+    pub(crate) key_start: usize,
+    pub(crate) key_bytes: usize,
+    pub(crate) width: EndWidth,
+}
+
+impl RowHead {
+    #[inline]
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let (number, key_start) = varint(bytes)?;
+        if key_start > ROW_HEAD_BYTES_MAX {
+            return None;
+        }
+        Some(Self { key_start, key_bytes: (number >> 2) as usize, width: EndWidth::of_code(number)? })
+    }
+
+    /// Where the tuple starts.
+    #[inline]
+    pub(crate) fn tuple_start(&self) -> usize {
+        self.key_start + self.key_bytes + EVENT_TIME_BYTES
+    }
+}
+
+/// The key's length is bounded, so two bytes hold it.
+pub(crate) const ROW_HEAD_BYTES_MAX: usize = 2;
+pub(crate) const EVENT_TIME_BYTES: usize = 8;

@@ -1,0 +1,115 @@
+//! A file written block after block, each block's checksum taken on the way out.
+
+use std::{
+    fs::File,
+    io::{Seek, SeekFrom, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    error::Error,
+    format::{checksum::block_checksum, header::Region},
+    limits::BLOCK_BYTES,
+};
+
+/// Writes everything but the first block, which is written last.
+#[derive(Debug)]
+pub(super) struct Output {
+    file: File,
+    path: PathBuf,
+    id: u64,
+    /// Starts at a block.
+    buffer: Vec<u8>,
+    /// Where `buffer` goes.
+    flushed: u64,
+    /// One per block written so far, from the second block on.
+    checksums: Vec<u64>,
+}
+
+impl Output {
+    pub(super) fn create(path: &Path, id: u64) -> Result<Self, Error> {
+        let open = || {
+            let mut file = File::create_new(path)?;
+            file.seek(SeekFrom::Start(BLOCK_BYTES as u64))?;
+            Ok(file)
+        };
+        let file = open().map_err(|source| Error::io("create", path, source))?;
+        let buffer = Vec::with_capacity(BUFFER_BYTES + BLOCK_BYTES);
+        Ok(Self { file, path: path.to_owned(), id, buffer, flushed: BLOCK_BYTES as u64, checksums: Vec::new() })
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.flushed + self.buffer.len() as u64
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER_BYTES { self.flush_blocks() } else { Ok(()) }
+    }
+
+    /// Appends zeros up to a multiple of `alignment`.
+    pub(super) fn pad(&mut self, alignment: usize) {
+        self.buffer.resize(self.buffer.len().next_multiple_of(alignment), 0); // the buffer starts at a block
+    }
+
+    /// Ends a region that began at `offset`.
+    pub(super) fn end_region(&mut self, offset: u64) -> Region {
+        let region = Region { offset, bytes: self.position() - offset };
+        self.pad(BLOCK_BYTES);
+        region
+    }
+
+    /// Goes back to a block boundary, to write again from there.
+    pub(super) fn rewind(&mut self, offset: u64) -> Result<(), Error> {
+        debug_assert!(offset.is_multiple_of(BLOCK_BYTES as u64));
+        self.buffer.clear();
+        self.checksums.truncate(usize::try_from(offset / BLOCK_BYTES as u64).unwrap_or(usize::MAX) - 1);
+        self.flushed = offset;
+        self.file.set_len(offset).map_err(|source| Error::io("truncate", &self.path, source))?;
+        self.file.seek(SeekFrom::Start(offset)).map_err(|source| Error::io("seek in", &self.path, source))?;
+        Ok(())
+    }
+
+    /// Writes both levels of checksums. Returns their regions and the second level's bytes with its padding.
+    pub(super) fn write_checksums(&mut self) -> Result<(Region, Region, Vec<u8>), Error> {
+        self.flush_blocks()?;
+        let level1_start = self.position();
+        let covered = self.checksums.len();
+        for checksum in std::mem::take(&mut self.checksums) {
+            self.write(&checksum.to_le_bytes())?;
+        }
+        let level1 = self.end_region(level1_start);
+        self.flush_blocks()?;
+        debug_assert_eq!(level1.bytes, 8 * covered as u64);
+        let level2_start = self.position();
+        let mut level2_bytes: Vec<u8> = self.checksums.iter().flat_map(|checksum| checksum.to_le_bytes()).collect();
+        self.write(&level2_bytes)?;
+        let level2 = self.end_region(level2_start);
+        self.flush_blocks()?;
+        level2_bytes.resize(level2_bytes.len().next_multiple_of(BLOCK_BYTES), 0);
+        Ok((level1, level2, level2_bytes))
+    }
+
+    /// Writes the first block and makes the file durable. The name is the caller's to make durable.
+    pub(super) fn finish(self, first_block: &[u8]) -> Result<(), Error> {
+        debug_assert!(self.buffer.is_empty());
+        self.file.write_all_at(first_block, 0).map_err(|source| Error::io("write", &self.path, source))?;
+        self.file.sync_all().map_err(|source| Error::io("sync", &self.path, source))
+    }
+
+    fn flush_blocks(&mut self) -> Result<(), Error> {
+        let whole = self.buffer.len() / BLOCK_BYTES * BLOCK_BYTES;
+        let first = self.flushed / BLOCK_BYTES as u64;
+        for (block, bytes) in (first..).zip(self.buffer[..whole].chunks_exact(BLOCK_BYTES)) {
+            self.checksums.push(block_checksum(self.id, block, bytes));
+        }
+        self.file.write_all(&self.buffer[..whole]).map_err(|source| Error::io("write", &self.path, source))?;
+        self.buffer.drain(..whole);
+        self.flushed += whole as u64;
+        Ok(())
+    }
+}
+
+/// How much is written at a time.
+const BUFFER_BYTES: usize = 1 << 20;
