@@ -81,6 +81,7 @@ pub(super) fn fields(t: &mut Table) {
         ["content-length: 2", "CONTENT-LENGTH: 2", "cOnTeNt-LeNgTh: 2"].map(|l| bodied(l, "ab")),
     );
 }
+
 pub(super) fn host(t: &mut Table) {
     t.closes("F10", 400, ["", "X: y\r\n", "Hosts: h\r\n"].map(hosted));
     t.closes("F11", 400, ["Host: a\r\nHost: b\r\n", "Host: a\r\nhost: a\r\n", "Host: a\r\nHost:\r\n"].map(hosted));

@@ -74,7 +74,7 @@ pub(super) fn length(t: &mut Table) {
 
 pub(super) fn coding(t: &mut Table) {
     let coded = |value: &[u8]| bodied(joined(&[b"Transfer-Encoding:", value]), "0\r\n\r\n");
-    let last = [" gzip", " identity", " gzip", "", " ", " xchunked", " chunkedx"];
+    let last = [" gzip", " identity", " chunked, gzip", "", " ", " xchunked", " chunkedx"];
     t.closes("B8", 400, last.map(|value| coded(value.as_bytes())));
     t.closes("B8", 400, [bodied("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", "0\r\n\r\n")]);
     t.closes(
@@ -84,7 +84,11 @@ pub(super) fn coding(t: &mut Table) {
             .map(|v| coded(v.as_bytes())),
     );
     t.closes("B9", 501, [bodied("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked", "0\r\n\r\n")]);
-    t.closes("B10", 400, [" chunked", " chunked,Chunked", " chunked, gzip, chunked"].map(|v| coded(v.as_bytes())));
+    t.closes(
+        "B10",
+        400,
+        [" chunked, chunked", " chunked,Chunked", " chunked, gzip, chunked"].map(|v| coded(v.as_bytes())),
+    );
     t.closes("B10", 400, [bodied("Transfer-Encoding: chunked\r\nX: y\r\nTransfer-Encoding: chunked", "0\r\n\r\n")]);
     t.closes(
         "B11",
@@ -93,9 +97,9 @@ pub(super) fn coding(t: &mut Table) {
     );
     let malformed: [&[u8]; 12] = [
         b" \"chunked\"",
-        b"",
+        b" chunked,",
         b" ,chunked",
-        b" ,",
+        b" chunked, ,",
         b" chun ked",
         b" 'chunked\xc2\xa0",
         b" \xa0chunked",
