@@ -1,23 +1,153 @@
-//! stub
-use std::{collections::BTreeMap, sync::Arc};
+//! Everything that is served from one generation, found by name.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use gannet_store::Table;
 
-use crate::{definitions::model::Definitions, metrics::Metrics};
+use crate::{
+    auth::sha256,
+    definitions::model::{Definitions, FeatureView, Selection},
+    metrics::Metrics,
+    plan::Plan,
+    query::Locator,
+};
 
-/// Everything that is served: every service of every workspace, compiled against the tables of one generation.
+/// Every service of every workspace, compiled against the tables of one generation. Immutable; a change of definitions
+/// or data is a new catalog.
+///
+/// Definitions may be newer than data. A view without a table, or whose table has other join keys, makes its services
+/// answer 404 `… has no materialized data …`. A feature that its view's table does not have yet (or has with another
+/// type) is null with `MISSING_DATA`; the view's other features are served.
 #[derive(Debug)]
-pub struct Catalog {}
+pub struct Catalog {
+    generation: u64,
+    tables: Vec<NamedTable>,
+    plans: Vec<Plan>,
+    workspaces: HashMap<Box<[u8]>, Names>,
+    services: usize,
+}
+
+/// A table and whose rows it holds.
+#[derive(Debug)]
+pub(crate) struct NamedTable {
+    pub(crate) workspace: Box<str>,
+    pub(crate) view: Box<str>,
+    pub(crate) table: Arc<Table>,
+}
+
+/// Positions in [`Catalog::plans`].
+#[derive(Debug, Default)]
+struct Names {
+    services: HashMap<Box<[u8]>, usize>,
+    service_ids: HashMap<[u8; 16], usize>,
+    views: HashMap<Box<[u8]>, usize>,
+    view_ids: HashMap<[u8; 16], usize>,
+}
 
 impl Catalog {
-    /// Compiles every service of every workspace. `tables` by name (`<workspace>/<view>` with `:` written `@`); a view
-    /// without a table is served as 404 `… has no materialized data …`.
+    /// Compiles every service of every workspace, and an implicit service for every view. `tables` by name:
+    /// `<workspace>/<view>` with `:` written `@`. Tables that no view names are left out.
     pub fn compile(
-        _definitions: &Definitions,
-        _tables: BTreeMap<String, Arc<Table>>,
-        _generation: u64,
-        _metrics: &Metrics,
+        definitions: &Definitions,
+        tables: BTreeMap<String, Arc<Table>>,
+        generation: u64,
+        metrics: &Metrics,
     ) -> Self {
-        Self {}
+        let mut catalog =
+            Self { generation, tables: Vec::new(), plans: Vec::new(), workspaces: HashMap::new(), services: 0 };
+        for workspace in definitions.workspaces.values() {
+            let mut places = HashMap::new();
+            for view in workspace.feature_views.keys() {
+                if let Some(table) = tables.get(&table_name(&workspace.name, view)) {
+                    places.insert(view.as_str(), catalog.tables.len());
+                    catalog.tables.push(NamedTable {
+                        workspace: workspace.name.as_str().into(),
+                        view: view.as_str().into(),
+                        table: Arc::clone(table),
+                    });
+                }
+            }
+            let find = |view: &str| places.get(view).map(|&place| (place, &*catalog.tables[place].table));
+            let mut names = Names::default();
+            for service in workspace.feature_services.values() {
+                names.services.insert(service.name.as_bytes().into(), catalog.plans.len());
+                names.service_ids.insert(id(&workspace.name, &service.name), catalog.plans.len());
+                catalog.plans.push(Plan::compile(workspace, &service.name, &service.selections, find, metrics));
+            }
+            for view in workspace.feature_views.values() {
+                names.views.insert(view.name.as_bytes().into(), catalog.plans.len());
+                names.view_ids.insert(id(&workspace.name, &view.name), catalog.plans.len());
+                catalog.plans.push(Plan::compile(workspace, &view.name, &[whole(view)], find, metrics));
+            }
+            catalog.services += workspace.feature_services.len();
+            catalog.workspaces.insert(workspace.name.as_bytes().into(), names);
+        }
+        catalog
     }
+
+    /// The number of the generation that is served.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How many feature services there are, implicit ones not counted.
+    pub fn services(&self) -> usize {
+        self.services
+    }
+
+    pub(crate) fn tables(&self) -> &[NamedTable] {
+        &self.tables
+    }
+
+    pub(crate) fn plan(&self, place: usize) -> &Plan {
+        &self.plans[place]
+    }
+
+    /// The place of the plan that a request names. An unknown workspace is told as an unknown service.
+    pub(crate) fn find(&self, workspace: &[u8], locator: Locator, body: &[u8]) -> Option<usize> {
+        let names = self.workspaces.get(workspace)?;
+        let named = locator.span().of(body);
+        match locator {
+            Locator::Service(_) => names.services.get(named),
+            Locator::View(_) => names.views.get(named),
+            Locator::ServiceId(_) => names.service_ids.get(&parse_id(named)?),
+            Locator::ViewId(_) => names.view_ids.get(&parse_id(named)?),
+        }
+        .copied()
+    }
+}
+
+/// The name of a view's table. A colon would do no harm in a file name here, but it does elsewhere.
+fn table_name(workspace: &str, view: &str) -> String {
+    format!("{workspace}/{}", view.replace(':', "@"))
+}
+
+/// The implicit service of one view.
+fn whole(view: &FeatureView) -> Selection {
+    Selection {
+        namespace: view.name.clone(),
+        view: view.name.clone(),
+        features: view.features.iter().map(|feature| feature.name.clone()).collect(),
+        join_keys: view.join_keys.iter().map(|key| key.name.clone()).collect(),
+    }
+}
+
+/// An id is made of the names, so it is the same after every restart and on every machine.
+fn id(workspace: &str, name: &str) -> [u8; 16] {
+    let hash = sha256(format!("{workspace}/{name}").as_bytes());
+    let (id, _) = hash.as_chunks::<16>();
+    id[0]
+}
+
+fn parse_id(text: &[u8]) -> Option<[u8; 16]> {
+    let digits: &[u8; 32] = text.try_into().ok()?;
+    let mut id = [0; 16];
+    for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |digit: u8| u8::try_from(char::from(digit).to_digit(16)?).ok();
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(id)
 }

@@ -84,10 +84,13 @@ impl Shared {
         &self.metrics
     }
 
-    /// What is served from each core's next turn on; `None` is nothing (503).
-    pub fn publish(&self, catalog: Option<Arc<Catalog>>) {
-        self.catalog.store(catalog);
+    /// What is served from each core's next turn on; `None` is nothing (503). Returns what was served before: whoever
+    /// lets go of it last unmaps its tables, which takes milliseconds, so keep it until every core had a turn (a second
+    /// is plenty) and drop it on a thread that serves nobody.
+    pub fn publish(&self, catalog: Option<Arc<Catalog>>) -> Option<Arc<Catalog>> {
+        let before = self.catalog.swap(catalog);
         self.changed();
+        before
     }
 
     /// Who may ask from each core's next turn on.

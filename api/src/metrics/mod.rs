@@ -1,4 +1,151 @@
-//! stub
+//! What is counted, by whom, and how it is shown.
+//!
+//! Each core counts in cells of its own, padded so that no two cores share a cache line; whoever renders `/metrics` sums
+//! them. Services and views are counted by place: names are registered when a catalog is compiled, and keep their places
+//! for the life of the process, so that counters never go down when definitions change.
+
+mod exposition;
+mod latency;
+mod names;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gannet_engine::metrics::Counter;
+
+pub(crate) use exposition::{Standing, expose};
+pub(crate) use latency::Recorder;
+pub(crate) use names::NONE;
+
+use self::{latency::Buckets, names::Names};
+use crate::{
+    auth::Denied,
+    limits::{SERVICE_SLOTS_MAX, VIEW_SLOTS_MAX},
+    tecton::response::Outcome,
+};
+
 /// Names and counters of the whole process.
+#[derive(Debug)]
+pub struct Metrics {
+    services: Mutex<Names>,
+    views: Mutex<Names>,
+    cores: Mutex<Vec<Arc<CoreMetrics>>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            services: Mutex::new(Names::new(SERVICE_SLOTS_MAX)),
+            views: Mutex::new(Names::new(VIEW_SLOTS_MAX)),
+            cores: Mutex::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// The place of a service's counters.
+    pub(crate) fn service_slot(&self, workspace: &str, service: &str) -> usize {
+        locked(&self.services).slot(workspace, service)
+    }
+
+    /// The place of a view's counters.
+    pub(crate) fn view_slot(&self, workspace: &str, view: &str) -> usize {
+        locked(&self.views).slot(workspace, view)
+    }
+
+    /// The counters of one more core.
+    pub(crate) fn core(&self) -> Arc<CoreMetrics> {
+        let core = Arc::new(CoreMetrics::new());
+        locked(&self.cores).push(Arc::clone(&core));
+        core
+    }
+}
+
+/// What is guarded is names and pointers, whole after every statement; a panic elsewhere does not spoil them.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Eight counters that fill a cache line.
 #[derive(Debug, Default)]
-pub struct Metrics {}
+#[repr(align(64))]
+struct Line([Counter; 8]);
+
+/// The status codes that this crate answers; one place each in a service's line.
+const CODES: [u16; 8] = [200, 400, 401, 404, 405, 415, 500, 503];
+
+/// What became of a view's key; one place each in a view's line.
+const OUTCOMES: [&str; 3] = ["present", "missing", "expired"];
+
+/// Why a request was not let in.
+const DENIALS: [&str; 5] = ["missing", "undecodable", "unknown", "expired", "revoked"];
+
+/// One core's counters. Only that core adds to them.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct CoreMetrics {
+    services: Box<[Line]>,
+    views: Box<[Line]>,
+    denied: [Counter; DENIALS.len()],
+    context_keys: Counter,
+    decode_errors: Counter,
+    corrupt: Counter,
+    latency: Buckets,
+}
+
+impl CoreMetrics {
+    fn new() -> Self {
+        let lines = |count| (0..count).map(|_| Line::default()).collect();
+        Self {
+            services: lines(SERVICE_SLOTS_MAX),
+            views: lines(VIEW_SLOTS_MAX),
+            denied: Default::default(),
+            context_keys: Counter::default(),
+            decode_errors: Counter::default(),
+            corrupt: Counter::default(),
+            latency: Buckets::default(),
+        }
+    }
+
+    /// One answered request.
+    pub(crate) fn answered(&self, service_slot: usize, status: u16) {
+        let code = CODES.iter().position(|code| *code == status);
+        debug_assert!(code.is_some(), "a status without a place: {status}");
+        if let (Some(line), Some(code)) = (self.services.get(service_slot), code) {
+            line.0[code].add(1);
+        }
+    }
+
+    /// One view's key of one request.
+    pub(crate) fn looked_up(&self, view_slot: usize, outcome: Outcome) {
+        let Some(line) = self.views.get(view_slot) else { return };
+        let place = match outcome {
+            Outcome::Present { .. } => 0,
+            Outcome::Missing => 1,
+            Outcome::Expired => 2,
+        };
+        line.0[place].add(1);
+    }
+
+    pub(crate) fn denied(&self, why: Denied) {
+        let place = match why {
+            Denied::Missing => 0,
+            Denied::Undecodable => 1,
+            Denied::Unknown => 2,
+            Denied::Expired => 3,
+            Denied::Revoked => 4,
+        };
+        self.denied[place].add(1);
+    }
+
+    pub(crate) fn context_keys_ignored(&self, count: u32) {
+        self.context_keys.add(count.into());
+    }
+
+    pub(crate) fn undecodable(&self) {
+        self.decode_errors.add(1);
+    }
+
+    pub(crate) fn met_corrupt(&self) {
+        self.corrupt.add(1);
+    }
+}

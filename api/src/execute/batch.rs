@@ -1,0 +1,182 @@
+//! The requests of one turn and the rows they need, in stages over all of them.
+//!
+//! Nothing here borrows a table or a request: keys are stretches of one arena, rows are named by table and probe, and
+//! are found again when the answer is rendered. By then they are in the cache.
+
+use std::io::Write as _;
+
+use gannet_store::{Corrupt, KeyHash, Probe, Row};
+
+use crate::{
+    catalog::NamedTable,
+    error::{Fault, Refusal},
+    query::Span,
+    tecton::MetadataOptions,
+};
+
+/// What a ticket stands for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pending {
+    Features(Features),
+    Refused {
+        refusal: Refusal,
+        /// In [`Batch::text`].
+        message: Span,
+        /// Whose counters the answer goes to; `None` for what is no API request.
+        service_slot: Option<usize>,
+        /// When the request was seen; only API requests are timed.
+        seen_ns: u64,
+    },
+    Healthz,
+    Readyz,
+    Metrics,
+    Options {
+        allow: &'static str,
+    },
+}
+
+/// A request for features with its lookups under way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Features {
+    /// Position in the catalog.
+    pub(super) plan: usize,
+    pub(super) options: MetadataOptions,
+    /// Position in [`Batch::lookups`] of the first view's; the others follow.
+    pub(super) lookups: usize,
+    pub(super) seen_ns: u64,
+}
+
+/// One view's key.
+#[derive(Debug, Clone, Copy)]
+struct Lookup {
+    /// Position in the catalog's tables.
+    table: usize,
+    /// In [`Batch::keys`].
+    key: Span,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    Hashed(KeyHash),
+    Probed(Probe),
+    /// The key is not there, or a part of it is null.
+    Absent,
+    /// The index line is damaged; reported when it was met.
+    Corrupt,
+}
+
+/// Why a row could not be had.
+#[derive(Debug)]
+pub(super) enum Unreadable {
+    /// Met now.
+    Now(Corrupt),
+    /// Met, and reported, while the batch was gathered.
+    Before,
+}
+
+/// One turn's requests. Its memory is kept from turn to turn.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) pending: Vec<Pending>,
+    lookups: Vec<Lookup>,
+    keys: Vec<u8>,
+    text: Vec<u8>,
+    began_ns: u64,
+    /// From the start of the turn to its first answer: no store read of the turn took longer.
+    store_ns: Option<u64>,
+}
+
+impl Batch {
+    /// When the turn began.
+    pub(super) fn began_ns(&self) -> u64 {
+        self.began_ns
+    }
+
+    pub(super) fn clear(&mut self, now_ns: u64) {
+        self.pending.clear();
+        self.lookups.clear();
+        self.keys.clear();
+        self.text.clear();
+        self.began_ns = now_ns;
+        self.store_ns = None;
+    }
+
+    /// The arena that keys are encoded into.
+    pub(super) fn keys(&mut self) -> &mut Vec<u8> {
+        &mut self.keys
+    }
+
+    /// Where the next view's lookup will be.
+    pub(super) fn lookups_next(&self) -> usize {
+        self.lookups.len()
+    }
+
+    /// Hashes an encoded key and touches its bucket line. No key: nothing will be read.
+    pub(super) fn look_up(&mut self, tables: &[NamedTable], table: usize, key: Option<Span>) {
+        let Some(key) = key else {
+            self.lookups.push(Lookup { table, key: Span::default(), stage: Stage::Absent });
+            return;
+        };
+        let hash = tables[table].table.hash(key.of(&self.keys));
+        tables[table].table.prefetch_bucket(hash);
+        self.lookups.push(Lookup { table, key, stage: Stage::Hashed(hash) });
+    }
+
+    /// Reads all bucket lines and touches all rows.
+    pub(super) fn gather(&mut self, tables: &[NamedTable], mut corrupt: impl FnMut(&Corrupt)) {
+        for lookup in &mut self.lookups {
+            if let Stage::Hashed(hash) = lookup.stage {
+                lookup.stage = match tables[lookup.table].table.probe(hash) {
+                    Ok(Some(probe)) => Stage::Probed(probe),
+                    Ok(None) => Stage::Absent,
+                    Err(damage) => {
+                        corrupt(&damage);
+                        Stage::Corrupt
+                    }
+                };
+            }
+        }
+    }
+
+    /// The row of a lookup, if its key has one.
+    pub(super) fn row<'t>(&self, tables: &'t [NamedTable], lookup: usize) -> Result<Option<Row<'t>>, Unreadable> {
+        let lookup = &self.lookups[lookup];
+        match lookup.stage {
+            Stage::Probed(probe) => {
+                tables[lookup.table].table.row(probe, lookup.key.of(&self.keys)).map_err(Unreadable::Now)
+            }
+            Stage::Absent => Ok(None),
+            Stage::Corrupt => Err(Unreadable::Before),
+            Stage::Hashed(_) => unreachable!("answers are finished after the batch was gathered"),
+        }
+    }
+
+    /// Told once per answer: how long the turn's store reads took at most.
+    pub(super) fn store_ns(&mut self, now_ns: u64) -> u64 {
+        *self.store_ns.get_or_insert(now_ns.saturating_sub(self.began_ns))
+    }
+
+    /// Whether any key of these lookups was really looked up.
+    pub(super) fn reads_anything(&self, lookups: std::ops::Range<usize>) -> bool {
+        self.lookups[lookups].iter().any(|lookup| lookup.key.len > 0)
+    }
+
+    /// Writes a fault's message down, since what it quotes will be gone.
+    pub(super) fn refused(&mut self, fault: &Fault<'_>, service_slot: Option<usize>, seen_ns: u64) -> Pending {
+        let start = self.text.len();
+        let _infallible = write!(self.text, "{fault}");
+        let message = span(start, self.text.len());
+        Pending::Refused { refusal: fault.refusal(), message, service_slot, seen_ns }
+    }
+
+    pub(super) fn message(&self, message: Span) -> &[u8] {
+        message.of(&self.text)
+    }
+}
+
+/// A stretch of an arena. Arenas hold a turn's keys or messages: far below 4 GiB.
+pub(super) fn span(start: usize, end: usize) -> Span {
+    let narrow = |number| u32::try_from(number).unwrap_or(u32::MAX);
+    Span { start: narrow(start), len: narrow(end - start) }
+}

@@ -1,0 +1,385 @@
+//! One core's service: requests of a turn are decoded, looked up together and answered one by one.
+
+mod batch;
+mod keys;
+
+use std::sync::{Arc, atomic::Ordering};
+
+use gannet_engine::{
+    Answer, Content, Now, Service, Ticket,
+    http::{Head, Request, Status},
+};
+use gannet_store::Corrupt;
+
+use self::{
+    batch::{Batch, Features, Pending, Unreadable},
+    keys::KeyEncoder,
+};
+use crate::{
+    Catalog, Shared, State,
+    auth::KeyTable,
+    error::{Fault, Quoted, Refusal},
+    limits::LOG_EVERY_NS,
+    metrics::{self, CoreMetrics, Recorder, Standing},
+    query::{Locator, Query},
+    render::Stamp,
+    routes::{Route, route},
+    tecton::{
+        Decoder,
+        response::{self, Outcome, SloInfo},
+    },
+};
+
+/// One core's service.
+#[derive(Debug)]
+pub struct Core {
+    shared: Arc<Shared>,
+    core: usize,
+    /// What [`Shared::version`] was when the three below were taken.
+    version: Option<u64>,
+    catalog: Option<Arc<Catalog>>,
+    keys: Arc<KeyTable>,
+    state: Arc<State>,
+    /// The plan found last: most callers ask one service many times.
+    last_plan: Option<usize>,
+    decoder: Decoder,
+    encoder: KeyEncoder,
+    batch: Batch,
+    outcomes: Vec<Outcome>,
+    stamp: Stamp,
+    metrics: Arc<CoreMetrics>,
+    /// Absent only if its constant bounds were wrong, which a test rules out.
+    recorder: Option<Recorder>,
+    corrupt_logged_ns: Option<u64>,
+}
+
+impl Core {
+    /// `core` names this core in log lines; one instance per core.
+    pub fn new(shared: Arc<Shared>, core: usize) -> Self {
+        let metrics = shared.metrics.core();
+        Self {
+            core,
+            version: None,
+            catalog: None,
+            keys: Arc::default(),
+            state: shared.state.load_full(),
+            last_plan: None,
+            decoder: Decoder::new(),
+            encoder: KeyEncoder::default(),
+            batch: Batch::default(),
+            outcomes: Vec::new(),
+            stamp: Stamp::new(),
+            metrics,
+            recorder: Recorder::new(),
+            corrupt_logged_ns: None,
+            shared,
+        }
+    }
+
+    fn ticket(&mut self, pending: Pending) -> Ticket {
+        self.batch.pending.push(pending);
+        // The engine bounds a turn's requests far below 2^32.
+        Ticket(u32::try_from(self.batch.pending.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// What is known from the head alone.
+    fn admit(&mut self, now: Now, head: &Head<'_>) -> Result<Route, Fault<'static>> {
+        let route = route(head.method, head.path);
+        if !route.is_public(head.path)
+            && let Err(why) = self.keys.check(head.authorization, now.unix_us)
+        {
+            self.metrics.denied(why);
+            return Err(Fault::Unauthenticated);
+        }
+        match route {
+            Route::NotFound => Err(Fault::NotFound),
+            Route::MethodNotAllowed { allow } => Err(Fault::MethodNotAllowed { allow }),
+            Route::GetFeatures => match head.content_encoding {
+                Some(coding) if !coding.eq_ignore_ascii_case(b"identity") => Err(Fault::ContentEncoding),
+                _ if self.catalog.is_none() => Err(Fault::Unavailable),
+                _ => Ok(route),
+            },
+            _ => Ok(route),
+        }
+    }
+
+    /// Decodes and plans a request for features, and starts its lookups.
+    fn get_features(&mut self, body: &mut [u8], seen_ns: u64) -> Pending {
+        let Self { decoder, batch, metrics, .. } = self;
+        let mut slot = metrics::NONE;
+        let refused = |fault: Fault<'_>, slot, batch: &mut Batch| batch.refused(&fault, Some(slot), seen_ns);
+        let Some(catalog) = &self.catalog else { return refused(Fault::Unavailable, slot, batch) };
+        let decoded = match decoder.decode(body) {
+            Ok(decoded) => decoded,
+            Err(fault) => {
+                metrics.undecodable();
+                return refused(fault, slot, batch);
+            }
+        };
+        let Query { workspace, locator, metadata, context_keys, .. } = decoded.query;
+        let workspace = match &workspace {
+            Some(named) => named.of(decoded.body),
+            None => self.shared.settings.default_workspace.as_bytes(),
+        };
+        let is_last = |place: &usize| {
+            let plan = catalog.plan(*place);
+            matches!(locator, Locator::Service(name) if name.of(decoded.body) == plan.name.as_bytes())
+                && plan.workspace.as_bytes() == workspace
+        };
+        let found = self.last_plan.filter(is_last).or_else(|| catalog.find(workspace, locator, decoded.body));
+        let Some(place) = found else {
+            let service = Quoted(locator.span().of(decoded.body));
+            return refused(Fault::UnknownService { service, workspace: Quoted(workspace) }, slot, batch);
+        };
+        if matches!(locator, Locator::Service(_)) {
+            self.last_plan = Some(place);
+        }
+        let plan = catalog.plan(place);
+        slot = plan.service_slot;
+        if let Some(view) = &plan.not_materialized {
+            return refused(Fault::NotMaterialized { view }, slot, batch);
+        }
+        if let Err(fault) = self.encoder.encode(plan, &decoded, batch.keys()) {
+            return refused(fault, slot, batch);
+        }
+        if context_keys > 0 {
+            metrics.context_keys_ignored(context_keys);
+        }
+        if let Some(fault) = decoded.option_fault {
+            return refused(fault, slot, batch);
+        }
+        let lookups = batch.lookups_next();
+        for view in &plan.views {
+            batch.look_up(catalog.tables(), view.table, self.encoder.key(view.key_set));
+        }
+        let options = metadata.unwrap_or(self.shared.settings.default_metadata_options);
+        Pending::Features(Features { plan: place, options, lookups, seen_ns })
+    }
+
+    /// Renders an answer; if a row cannot be trusted, nothing of it is left but the fault.
+    fn features(&mut self, now: Now, features: Features, body: &mut Vec<u8>) -> Answer {
+        let Self { shared, core, catalog, batch, outcomes, stamp, metrics, recorder, corrupt_logged_ns, .. } = self;
+        let Some(catalog) = catalog else { return refuse(&Fault::Unavailable, body) };
+        let plan = catalog.plan(features.plan);
+        let start = body.len();
+        let answer = match render(now, catalog, features, batch, outcomes, stamp, body) {
+            Ok(()) => {
+                for (view, outcome) in plan.views.iter().zip(outcomes) {
+                    metrics.looked_up(view.view_slot, *outcome);
+                }
+                answer(200, Content::Json)
+            }
+            Err(unreadable) => {
+                if let Unreadable::Now(damage) = &unreadable {
+                    report(shared, *core, corrupt_logged_ns, now.monotonic_ns, damage);
+                }
+                metrics.met_corrupt();
+                body.truncate(start);
+                refuse(&Fault::Internal, body)
+            }
+        };
+        answered(metrics, recorder, now, plan.service_slot, answer.status, features.seen_ns);
+        answer
+    }
+
+    fn readyz(&self, body: &mut Vec<u8>) -> Answer {
+        let reason = match &*self.state {
+            State::Ready if self.catalog.is_some() => {
+                body.extend_from_slice(b"{\"status\":\"ready\"}");
+                return answer(200, Content::Json);
+            }
+            State::Ready => "no generation is served",
+            State::Starting(reason) | State::Draining(reason) => reason,
+        };
+        refuse(&Fault::NotReady { reason }, body)
+    }
+
+    fn expose(&self, now: Now, body: &mut Vec<u8>) -> Answer {
+        let valid = |key: &&crate::auth::KeyRecord| !key.revoked && key.expires_at_us.is_none_or(|at| at > now.unix_us);
+        let standing = Standing {
+            state: &self.state,
+            catalog: self.catalog.as_deref(),
+            keys: self.keys.records().iter().filter(valid).count(),
+        };
+        let shards = self.shared.shards.iter().map(|shard| {
+            let mut samples = Vec::new();
+            shard.samples(&mut |sample| samples.push(sample));
+            samples
+        });
+        metrics::expose(&self.shared.metrics, &standing, shards, body);
+        answer(200, Content::Metrics)
+    }
+
+    fn publish(&mut self, now: Now) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.publish(now.monotonic_ns, &self.metrics);
+        }
+    }
+}
+
+impl Service for Core {
+    fn turn(&mut self, now: Now) {
+        self.batch.clear(now.monotonic_ns);
+        let version = self.shared.version.load(Ordering::Acquire);
+        if self.version != Some(version) {
+            self.version = Some(version); // before the loads: a change in between is taken up again next turn
+            self.catalog = self.shared.catalog.load_full();
+            self.keys = self.shared.keys.load_full();
+            self.state = self.shared.state.load_full();
+            self.last_plan = None;
+        }
+    }
+
+    fn begin(&mut self, now: Now, request: Request<'_>) -> Ticket {
+        let pending = match self.admit(now, &request.head) {
+            Ok(Route::GetFeatures) => self.get_features(request.body, request.seen_ns),
+            Ok(Route::Healthz) => Pending::Healthz,
+            Ok(Route::Readyz) => Pending::Readyz,
+            Ok(Route::Metrics) => Pending::Metrics,
+            Ok(Route::Options { allow }) => Pending::Options { allow },
+            Ok(Route::MethodNotAllowed { .. } | Route::NotFound) => {
+                self.batch.refused(&Fault::NotFound, Some(metrics::NONE), request.seen_ns)
+            }
+            Err(fault) => self.batch.refused(&fault, Some(metrics::NONE), request.seen_ns),
+        };
+        self.ticket(pending)
+    }
+
+    fn refuse_early(&mut self, now: Now, head: &Head<'_>) -> Option<Ticket> {
+        let fault = self.admit(now, head).err()?;
+        let pending = self.batch.refused(&fault, Some(metrics::NONE), now.monotonic_ns);
+        Some(self.ticket(pending))
+    }
+
+    fn gather(&mut self) {
+        let Self { shared, core, catalog, batch, corrupt_logged_ns, .. } = self;
+        let Some(catalog) = catalog else { return };
+        let now_ns = batch.began_ns();
+        batch.gather(catalog.tables(), |damage| report(shared, *core, corrupt_logged_ns, now_ns, damage));
+    }
+
+    fn finish(&mut self, now: Now, ticket: Ticket, body: &mut Vec<u8>) -> Answer {
+        let Some(pending) = self.batch.pending.get(ticket.0 as usize).copied() else {
+            return refuse(&Fault::Internal, body);
+        };
+        match pending {
+            Pending::Features(features) => self.features(now, features, body),
+            Pending::Refused { refusal, message, service_slot, seen_ns } => {
+                response::error(self.batch.message(message), refusal.code, body);
+                if let Some(service_slot) = service_slot {
+                    let Self { metrics, recorder, .. } = self;
+                    answered(metrics, recorder, now, service_slot, Status(refusal.status), seen_ns);
+                }
+                refused(refusal)
+            }
+            Pending::Healthz => {
+                body.extend_from_slice(b"{\"status\":\"ok\"}");
+                answer(200, Content::Json)
+            }
+            Pending::Readyz => self.readyz(body),
+            Pending::Metrics => self.expose(now, body),
+            Pending::Options { allow } => Answer { allow: Some(allow), ..answer(204, Content::None) },
+        }
+    }
+
+    fn turned(&mut self, now: Now) {
+        self.batch.clear(now.monotonic_ns);
+        self.decoder.release();
+        self.publish(now);
+    }
+
+    fn tick(&mut self, now: Now) {
+        self.publish(now);
+    }
+}
+
+fn render(
+    now: Now,
+    catalog: &Catalog,
+    features: Features,
+    batch: &mut Batch,
+    outcomes: &mut Vec<Outcome>,
+    stamp: &mut Stamp,
+    body: &mut Vec<u8>,
+) -> Result<(), Unreadable> {
+    let plan = catalog.plan(features.plan);
+    let tables = catalog.tables();
+    outcomes.clear();
+    let mut store_bytes = 0;
+    response::open(body);
+    for (view, lookup) in plan.views.iter().zip(features.lookups..) {
+        let found = batch.row(tables, lookup)?;
+        store_bytes += found.map_or(0, |row| row.bytes() as u64);
+        let live = found.filter(|row| is_live(row.event_time_us(), view.ttl_us, now.unix_us));
+        outcomes.push(match (live, found) {
+            (Some(row), _) => Outcome::Present { event_time_us: row.event_time_us() },
+            (None, Some(_)) => Outcome::Expired,
+            (None, None) => Outcome::Missing,
+        });
+        response::values(plan, view, live, body).map_err(Unreadable::Now)?;
+    }
+    let read = batch.reads_anything(features.lookups..features.lookups + plan.views.len());
+    let slo = SloInfo {
+        server_ns: now.monotonic_ns.saturating_sub(features.seen_ns),
+        store_ns: if read { batch.store_ns(now.monotonic_ns) } else { 0 },
+        store_bytes,
+    };
+    response::close(plan, features.options, outcomes, slo, stamp, body);
+    // After the last byte was read: a file that shrank under its mapping reads as zeros, which must not get out.
+    plan.views.iter().try_for_each(|view| tables[view.table].table.check_mapping()).map_err(Unreadable::Now)
+}
+
+/// Whether a value of this age is still served.
+fn is_live(event_time_us: i64, ttl_us: Option<i64>, unix_us: i64) -> bool {
+    ttl_us.is_none_or(|ttl_us| event_time_us > unix_us.saturating_sub(ttl_us))
+}
+
+fn answered(
+    metrics: &CoreMetrics,
+    recorder: &mut Option<Recorder>,
+    now: Now,
+    service_slot: usize,
+    status: Status,
+    seen_ns: u64,
+) {
+    metrics.answered(service_slot, status.0);
+    if let Some(recorder) = recorder {
+        recorder.record(now.monotonic_ns.saturating_sub(seen_ns));
+    }
+}
+
+fn refuse(fault: &Fault<'_>, body: &mut Vec<u8>) -> Answer {
+    let refusal = fault.refusal();
+    response::error(fault.to_string().as_bytes(), refusal.code, body);
+    refused(refusal)
+}
+
+const fn answer(status: u16, content: Content) -> Answer {
+    Answer {
+        status: Status(status),
+        content,
+        allow: None,
+        retry_after_s: None,
+        authenticate: None,
+        accept_encoding: None,
+    }
+}
+
+const fn refused(refusal: Refusal) -> Answer {
+    Answer {
+        status: Status(refusal.status),
+        content: Content::Json,
+        allow: refusal.allow,
+        retry_after_s: refusal.retry_after_s,
+        authenticate: refusal.authenticate,
+        accept_encoding: refusal.accept_encoding,
+    }
+}
+
+fn report(shared: &Shared, core: usize, logged_ns: &mut Option<u64>, now_ns: u64, damage: &Corrupt) {
+    if logged_ns.is_some_and(|last| now_ns.saturating_sub(last) < LOG_EVERY_NS) {
+        return;
+    }
+    *logged_ns = Some(now_ns);
+    shared.log(&format!("core {core}: a request failed: {damage}"));
+}

@@ -1,0 +1,209 @@
+//! `/metrics` in the Prometheus text format.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use gannet_engine::metrics::{Counter, Kind, Sample};
+
+use super::{CODES, CoreMetrics, DENIALS, Metrics, OUTCOMES, latency::BOUNDS, locked};
+use crate::{Catalog, State};
+
+/// Every metric of this crate: name, type, help. The documentation's table is tied to this one by a test.
+pub(super) const DECLARED: [(&str, &str, &str); 16] = [
+    ("gannet_build_info", "gauge", "Always 1; the label says which version runs."),
+    ("gannet_ready", "gauge", "1 if /readyz answers 200."),
+    ("gannet_generation", "gauge", "Number of the generation that is served; 0 if there is none."),
+    ("gannet_feature_services", "gauge", "Feature services that are served."),
+    ("gannet_requests_total", "counter", "API requests answered, by feature service and status code."),
+    ("gannet_request_duration_seconds", "histogram", "From the turn that saw a request's last byte to its answer."),
+    ("gannet_feature_view_lookups_total", "counter", "Keys looked up, by feature view and what was found."),
+    ("gannet_authentication_failures_total", "counter", "Requests refused for their key, by reason."),
+    ("gannet_request_decode_errors_total", "counter", "Request bodies that could not be understood."),
+    ("gannet_request_context_keys_ignored_total", "counter", "Keys of request contexts that no feature view expects."),
+    ("gannet_corrupt_reads_total", "counter", "Requests that failed because stored bytes were damaged."),
+    ("gannet_feature_view_rows", "gauge", "Rows of the table that is served."),
+    ("gannet_feature_view_bytes", "gauge", "Bytes on disk of the table that is served, index included."),
+    ("gannet_feature_view_index_bytes", "gauge", "Bytes of the index of the table that is served."),
+    (
+        "gannet_feature_view_event_time_max_seconds",
+        "gauge",
+        "Newest event time in the table, in Unix time; age is time() minus it.",
+    ),
+    ("gannet_keys", "gauge", "API keys that are neither revoked nor expired."),
+];
+
+/// What the gauges show.
+#[derive(Debug)]
+pub(crate) struct Standing<'s> {
+    pub(crate) state: &'s State,
+    pub(crate) catalog: Option<&'s Catalog>,
+    pub(crate) keys: usize,
+}
+
+/// Appends all metrics: this crate's, summed over cores, then each shard's own with a label `core`.
+pub(crate) fn expose(
+    metrics: &Metrics,
+    standing: &Standing<'_>,
+    shards: impl Iterator<Item = Vec<Sample>>,
+    out: &mut Vec<u8>,
+) {
+    let mut text = String::with_capacity(16 << 10);
+    let cores = locked(&metrics.cores);
+    for (name, kind, help) in DECLARED {
+        let mut series = Series { name, text: &mut text };
+        series.declare(kind, help);
+        match name {
+            "gannet_build_info" => series.add(&[("version", env!("CARGO_PKG_VERSION"))], 1),
+            "gannet_ready" => series.add(&[], u64::from(standing.is_ready())),
+            "gannet_generation" => series.add(&[], standing.catalog.map_or(0, Catalog::generation)),
+            "gannet_feature_services" => series.add(&[], standing.catalog.map_or(0, Catalog::services)),
+            "gannet_keys" => series.add(&[], standing.keys),
+            "gannet_requests_total" => requests(metrics, &cores, &mut series),
+            "gannet_request_duration_seconds" => durations(&cores, &mut series),
+            "gannet_feature_view_lookups_total" => lookups(metrics, &cores, &mut series),
+            "gannet_authentication_failures_total" => {
+                for (place, reason) in DENIALS.iter().enumerate() {
+                    series.add(&[("reason", reason)], sum(&cores, |core| &core.denied[place]));
+                }
+            }
+            "gannet_request_decode_errors_total" => series.add(&[], sum(&cores, |core| &core.decode_errors)),
+            "gannet_request_context_keys_ignored_total" => series.add(&[], sum(&cores, |core| &core.context_keys)),
+            "gannet_corrupt_reads_total" => series.add(&[], sum(&cores, |core| &core.corrupt)),
+            _ => tables(standing.catalog, &mut series),
+        }
+    }
+    drop(cores);
+    shard_samples(shards, &mut text);
+    out.extend_from_slice(text.as_bytes());
+}
+
+impl Standing<'_> {
+    pub(crate) fn is_ready(&self) -> bool {
+        *self.state == State::Ready && self.catalog.is_some()
+    }
+}
+
+fn sum(cores: &[std::sync::Arc<CoreMetrics>], counter: impl Fn(&CoreMetrics) -> &Counter) -> u64 {
+    cores.iter().map(|core| counter(core).value()).sum()
+}
+
+fn requests(metrics: &Metrics, cores: &[std::sync::Arc<CoreMetrics>], series: &mut Series<'_>) {
+    for (slot, workspace, service) in locked(&metrics.services).iter() {
+        for (place, code) in CODES.iter().enumerate() {
+            let count = sum(cores, |core| &core.services[slot].0[place]);
+            let expected = *code == 200 && !service.is_empty(); // there from the start, so that rates have a beginning
+            if count > 0 || expected {
+                series
+                    .add(&[("workspace", workspace), ("feature_service", service), ("code", &code.to_string())], count);
+            }
+        }
+    }
+}
+
+fn lookups(metrics: &Metrics, cores: &[std::sync::Arc<CoreMetrics>], series: &mut Series<'_>) {
+    for (slot, workspace, view) in locked(&metrics.views).iter().filter(|(_, _, view)| !view.is_empty()) {
+        for (place, status) in OUTCOMES.iter().enumerate() {
+            let count = sum(cores, |core| &core.views[slot].0[place]);
+            series.add(&[("workspace", workspace), ("feature_view", view), ("status", status)], count);
+        }
+    }
+}
+
+fn durations(cores: &[std::sync::Arc<CoreMetrics>], series: &mut Series<'_>) {
+    let mut below = 0;
+    let bounds = BOUNDS.iter().map(|(text, _)| *text).chain(["+Inf"]);
+    for (place, bound) in bounds.enumerate() {
+        below += sum(cores, |core| &core.latency.counts[place]);
+        series.add_suffixed("_bucket", &[("le", bound)], below);
+    }
+    let nanoseconds = sum(cores, |core| &core.latency.sum_ns);
+    let seconds = format!("{}.{:09}", nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
+    series.add_suffixed("_sum", &[], seconds);
+    series.add_suffixed("_count", &[], below);
+}
+
+fn tables(catalog: Option<&Catalog>, series: &mut Series<'_>) {
+    for named in catalog.into_iter().flat_map(Catalog::tables) {
+        let labels = [("workspace", &*named.workspace), ("feature_view", &*named.view)];
+        let (disk_bytes, index_bytes) = named.table.disk_bytes();
+        match series.name {
+            "gannet_feature_view_rows" => series.add(&labels, named.table.rows()),
+            "gannet_feature_view_bytes" => series.add(&labels, disk_bytes),
+            "gannet_feature_view_index_bytes" => series.add(&labels, index_bytes),
+            _ => {
+                if let Some(unix_us) = named.table.event_time_max_us() {
+                    let (seconds, rest) = (unix_us.div_euclid(1_000_000), unix_us.rem_euclid(1_000_000));
+                    // A float would lose microseconds; negative times (before 1970) need no fraction to be old.
+                    let shown = if seconds < 0 { seconds.to_string() } else { format!("{seconds}.{rest:06}") };
+                    series.add(&labels, shown);
+                }
+            }
+        }
+    }
+}
+
+/// A metric must be declared once and its series stand together, so samples are grouped by name first.
+fn shard_samples(shards: impl Iterator<Item = Vec<Sample>>, text: &mut String) {
+    let mut by_name: BTreeMap<&str, Vec<(usize, Sample)>> = BTreeMap::new();
+    for (core, samples) in shards.enumerate() {
+        for sample in samples {
+            by_name.entry(sample.name).or_default().push((core, sample));
+        }
+    }
+    for (name, samples) in by_name {
+        let mut series = Series { name, text };
+        let Some((_, first)) = samples.first() else { continue };
+        series.declare(
+            match first.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+            },
+            first.help,
+        );
+        for (core, sample) in &samples {
+            let core = core.to_string();
+            let mut labels = vec![("core", core.as_str())];
+            labels.extend(sample.label);
+            series.add(&labels, sample.value);
+        }
+    }
+}
+
+/// The lines of one metric.
+struct Series<'m> {
+    name: &'m str,
+    text: &'m mut String,
+}
+
+impl Series<'_> {
+    fn declare(&mut self, kind: &str, help: &str) {
+        let Self { name, text } = self;
+        let _infallible = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    fn add(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        self.add_suffixed("", labels, value);
+    }
+
+    fn add_suffixed(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        self.text.push_str(self.name);
+        self.text.push_str(suffix);
+        for (place, (label, value)) in labels.iter().enumerate() {
+            self.text.push(if place == 0 { '{' } else { ',' });
+            self.text.push_str(label);
+            self.text.push_str("=\"");
+            for character in value.chars() {
+                match character {
+                    '"' => self.text.push_str("\\\""),
+                    '\\' => self.text.push_str("\\\\"),
+                    '\n' => self.text.push_str("\\n"),
+                    other => self.text.push(other),
+                }
+            }
+            self.text.push('"');
+        }
+        if !labels.is_empty() {
+            self.text.push('}');
+        }
+        let _infallible = writeln!(self.text, " {value}");
+    }
+}

@@ -1,0 +1,183 @@
+//! A feature service, compiled against the tables of one generation: what a request needs is looked up here by position,
+//! never by name.
+
+use std::{collections::BTreeMap, ops::Range, sync::OnceLock};
+
+use gannet_store::{KeyType, Table};
+
+use crate::{
+    definitions::model::{Feature, FeatureView, JoinKey, Selection, Workspace},
+    metrics::Metrics,
+    tecton::{MetadataOptions, Template},
+};
+
+/// One compiled service, or the implicit service of one view.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) workspace: Box<str>,
+    pub(crate) name: Box<str>,
+    /// As callers name them, sorted by name.
+    pub(crate) join_keys: Box<[JoinKey]>,
+    /// The same names, for messages: separated by blanks.
+    pub(crate) join_key_names: Box<str>,
+    /// The distinct keys that views are read with. Views of one entity share theirs.
+    pub(crate) key_sets: Box<[KeySet]>,
+    /// In the order of the vector.
+    pub(crate) views: Box<[PlanView]>,
+    /// The vector.
+    pub(crate) slots: Box<[Slot]>,
+    /// The first view that has no table; then nothing can be served.
+    pub(crate) not_materialized: Option<Box<str>>,
+    /// Place of the service's counters.
+    pub(crate) service_slot: usize,
+    /// Constant bytes by set of options, made when first asked for.
+    templates: Box<[OnceLock<Template>]>,
+}
+
+/// Which join keys make up an encoded key, in the table's order.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct KeySet {
+    /// Positions in [`Plan::join_keys`].
+    pub(crate) parts: Box<[usize]>,
+    pub(crate) types: Box<[KeyType]>,
+}
+
+/// One view's part in the vector.
+#[derive(Debug)]
+pub(crate) struct PlanView {
+    /// Position in the catalog's tables.
+    pub(crate) table: usize,
+    /// Position in [`Plan::key_sets`].
+    pub(crate) key_set: usize,
+    pub(crate) ttl_us: Option<i64>,
+    /// Carries no effective time.
+    pub(crate) timeless: bool,
+    /// Positions in [`Plan::slots`].
+    pub(crate) slots: Range<usize>,
+    /// Place of the view's counters.
+    pub(crate) view_slot: usize,
+}
+
+/// One place of the vector.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// Position in the table's columns. `None`: the table is older than the definition and has no such column, or one of
+    /// another type; then the feature is null with `MISSING_DATA`, whether or not the key has a row.
+    pub(crate) column: Option<usize>,
+    /// `<namespace>.<feature>`.
+    pub(crate) name: Box<str>,
+    pub(crate) feature: Feature,
+}
+
+impl Plan {
+    /// Compiles what `selections` take from a workspace's views. `table` finds a view's table and its position.
+    pub(crate) fn compile<'t>(
+        workspace: &Workspace,
+        name: &str,
+        selections: &[Selection],
+        table: impl Fn(&str) -> Option<(usize, &'t Table)>,
+        metrics: &Metrics,
+    ) -> Self {
+        let mut chosen: Vec<(&Selection, &FeatureView)> = selections
+            .iter()
+            .filter_map(|selection| Some((selection, workspace.feature_views.get(&selection.view)?)))
+            .collect();
+        chosen.sort_by(|(a, view_a), (b, view_b)| {
+            is_first(view_b).cmp(&is_first(view_a)).then_with(|| a.namespace.cmp(&b.namespace))
+        });
+
+        let mut types = BTreeMap::new();
+        for (selection, view) in &chosen {
+            types.extend(selection.join_keys.iter().cloned().zip(view.join_keys.iter().map(|key| key.key_type)));
+        }
+        let join_keys: Box<[JoinKey]> = types.into_iter().map(|(name, key_type)| JoinKey { name, key_type }).collect();
+
+        let (mut key_sets, mut views, mut slots) = (Vec::new(), Vec::new(), Vec::new());
+        let mut not_materialized = None;
+        for (selection, view) in chosen {
+            let found = table(&view.name).filter(|(_, table)| has_key_of(table, view));
+            if found.is_none() && not_materialized.is_none() {
+                not_materialized = Some(view.name.clone().into_boxed_str());
+            }
+            let key_set = KeySet {
+                parts: selection.join_keys.iter().filter_map(|name| position(&join_keys, name.as_bytes())).collect(),
+                types: view.join_keys.iter().map(|key| key.key_type).collect(),
+            };
+            let place = key_sets.iter().position(|known| known == &key_set).unwrap_or_else(|| {
+                key_sets.push(key_set);
+                key_sets.len() - 1
+            });
+            let start = slots.len();
+            for name in &selection.features {
+                let Some(feature) = view.features.iter().find(|feature| &feature.name == name) else { continue };
+                slots.push(Slot {
+                    column: found.and_then(|(_, table)| column_of(table, feature)),
+                    name: format!("{}.{name}", selection.namespace).into_boxed_str(),
+                    feature: feature.clone(),
+                });
+            }
+            slots[start..].sort_by(|a, b| a.feature.name.cmp(&b.feature.name));
+            views.push(PlanView {
+                table: found.map_or(0, |(place, _)| place),
+                key_set: place,
+                ttl_us: view.ttl_us,
+                timeless: is_first(view),
+                slots: start..slots.len(),
+                view_slot: metrics.view_slot(&workspace.name, &view.name),
+            });
+        }
+        let names: Vec<&str> = join_keys.iter().map(|key| key.name.as_str()).collect();
+        Self {
+            workspace: workspace.name.as_str().into(),
+            name: name.into(),
+            join_key_names: names.join(" ").into_boxed_str(),
+            key_sets: key_sets.into_boxed_slice(),
+            views: views.into_boxed_slice(),
+            slots: slots.into_boxed_slice(),
+            not_materialized,
+            service_slot: metrics.service_slot(&workspace.name, name),
+            templates: (0..MetadataOptions::ITEM_SETS).map(|_| OnceLock::new()).collect(),
+            join_keys,
+        }
+    }
+
+    /// The constant bytes of the metadata items for these options.
+    pub(crate) fn template(&self, options: MetadataOptions) -> &Template {
+        self.templates[options.item_set()].get_or_init(|| Template::build(self, options))
+    }
+
+    /// The position of a join key that a caller named.
+    pub(crate) fn join_key(&self, name: &[u8]) -> Option<usize> {
+        position(&self.join_keys, name)
+    }
+}
+
+/// Few keys are compared one by one; that beats hashing.
+fn position(join_keys: &[JoinKey], name: &[u8]) -> Option<usize> {
+    if join_keys.len() <= 8 {
+        join_keys.iter().position(|key| key.name.as_bytes() == name)
+    } else {
+        join_keys.binary_search_by(|key| key.name.as_bytes().cmp(name)).ok()
+    }
+}
+
+/// Whether a view's features come before all others, without effective times.
+fn is_first(_view: &FeatureView) -> bool {
+    false
+}
+
+/// Whether the table was built with the join keys that the view has now.
+fn has_key_of(table: &Table, view: &FeatureView) -> bool {
+    let schema = table.schema();
+    schema.key.len() == view.join_keys.len()
+        && schema
+            .key
+            .iter()
+            .zip(&view.join_keys)
+            .all(|(part, key)| part.name == key.name && part.key_type == key.key_type)
+}
+
+fn column_of(table: &Table, feature: &Feature) -> Option<usize> {
+    let mut columns = table.schema().columns.iter();
+    columns.position(|column| column.name == feature.name && column.column_type == feature.data_type)
+}

@@ -1,0 +1,122 @@
+//! Answers as this dialect spells them.
+
+use gannet_store::{Corrupt, Row};
+
+use crate::{
+    limits::{SLO_STORE_BYTES_MAX, SLO_STORE_NS_MAX},
+    plan::{Plan, PlanView},
+    render::{self, Stamp},
+    tecton::{MetadataOptions, values},
+};
+
+/// What happened to one view's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Present {
+        event_time_us: i64,
+    },
+    /// No row; or a null join key, which reads nothing.
+    Missing,
+    /// A row whose time to live is over. Told as missing, counted on its own.
+    Expired,
+}
+
+/// What an answer says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SloInfo {
+    pub(crate) server_ns: u64,
+    pub(crate) store_ns: u64,
+    pub(crate) store_bytes: u64,
+}
+
+/// Opens an answer: what follows are the vector's values.
+pub(crate) fn open(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"result\":{\"features\":[");
+}
+
+/// Appends one view's values, from its live row if it has one.
+pub(crate) fn values(plan: &Plan, view: &PlanView, row: Option<Row<'_>>, out: &mut Vec<u8>) -> Result<(), Corrupt> {
+    for place in view.slots.clone() {
+        if place > 0 {
+            out.push(b',');
+        }
+        match (row, plan.slots[place].column) {
+            (Some(row), Some(column)) => values::value(row.value(column)?, out)?,
+            _ => out.extend_from_slice(b"null"),
+        }
+    }
+    Ok(())
+}
+
+/// Closes an answer, with metadata if any was asked for. `outcomes` in the order of the plan's views.
+pub(crate) fn close(
+    plan: &Plan,
+    options: MetadataOptions,
+    outcomes: &[Outcome],
+    slo: SloInfo,
+    stamp: &mut Stamp,
+    out: &mut Vec<u8>,
+) {
+    if options.is_empty() {
+        return out.extend_from_slice(b"]}}");
+    }
+    out.extend_from_slice(b"]},\"metadata\":{\"features\":[");
+    let template = plan.template(options);
+    for (view, outcome) in outcomes.iter().enumerate() {
+        let time = match outcome {
+            Outcome::Present { event_time_us } => Some(stamp.text(*event_time_us)),
+            Outcome::Missing | Outcome::Expired => None,
+        };
+        template.append(view, time, out);
+    }
+    out.push(b']');
+    if options.has(MetadataOptions::SLO_INFO) {
+        slo_info(slo, out);
+    }
+    out.extend_from_slice(b"}}");
+}
+
+fn slo_info(slo: SloInfo, out: &mut Vec<u8>) {
+    let too_large = slo.store_bytes > SLO_STORE_BYTES_MAX;
+    let too_slow = slo.store_ns > SLO_STORE_NS_MAX;
+    out.extend_from_slice(if too_large || too_slow {
+        b",\"sloInfo\":{\"sloEligible\":false,\"sloServerTimeSeconds\":"
+    } else {
+        b",\"sloInfo\":{\"sloEligible\":true,\"sloServerTimeSeconds\":"
+    });
+    render::seconds(slo.server_ns, out); // no transforms to subtract
+    out.extend_from_slice(b",\"storeMaxLatency\":");
+    let start = out.len();
+    render::seconds(slo.store_ns, out);
+    let end = out.len();
+    out.extend_from_slice(b",\"storeTimeSeconds\":");
+    out.extend_from_within(start..end);
+    out.extend_from_slice(b",\"storeResponseSizeBytes\":");
+    render::unsigned(slo.store_bytes, out);
+    out.extend_from_slice(b",\"dynamodbResponseSizeBytes\":");
+    render::unsigned(slo.store_bytes, out);
+    out.extend_from_slice(b",\"serverTimeSeconds\":");
+    render::seconds(slo.server_ns, out);
+    match (too_large, too_slow) {
+        (false, false) => {}
+        (true, false) => out.extend_from_slice(b",\"sloIneligibilityReasons\":[\"DYNAMODB_RESPONSE_SIZE_LIMIT_EXCEEDED\"]"),
+        (false, true) => out.extend_from_slice(b",\"sloIneligibilityReasons\":[\"REDIS_LATENCY_LIMIT_EXCEEDED\"]"),
+        (true, true) => out.extend_from_slice(
+            b",\"sloIneligibilityReasons\":[\"DYNAMODB_RESPONSE_SIZE_LIMIT_EXCEEDED\",\"REDIS_LATENCY_LIMIT_EXCEEDED\"]",
+        ),
+    }
+    out.push(b'}');
+}
+
+/// Appends the body of every error.
+pub(crate) fn error(message: &[u8], code: u8, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"error\":");
+    let start = out.len();
+    render::string(message, out);
+    let end = out.len();
+    out.extend_from_slice(b",\"message\":");
+    out.extend_from_within(start..end);
+    out.extend_from_slice(b",\"code\":");
+    render::unsigned(code.into(), out);
+    out.push(b'}');
+}

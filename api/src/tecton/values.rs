@@ -1,0 +1,51 @@
+//! Feature values as this dialect spells them: int64 as strings, structs as lists, special floats as strings.
+
+use gannet_store::{Corrupt, ValueRef};
+
+use crate::render;
+
+/// Appends one value. Nesting is as deep as the column's type, which definitions bound.
+pub(super) fn value(feature: ValueRef<'_>, out: &mut Vec<u8>) -> Result<(), Corrupt> {
+    match feature {
+        ValueRef::Null => out.extend_from_slice(b"null"),
+        ValueRef::Boolean(true) => out.extend_from_slice(b"true"),
+        ValueRef::Boolean(false) => out.extend_from_slice(b"false"),
+        ValueRef::Int64(number) => {
+            out.push(b'"');
+            render::int64(number, out);
+            out.push(b'"');
+        }
+        ValueRef::Float32(number) => render::float32(number, out),
+        ValueRef::Float64(number) => render::float64(number, out),
+        ValueRef::String(text) => render::string(text, out),
+        ValueRef::Timestamp(unix_us) => render::timestamp(unix_us, out),
+        ValueRef::Array(array) => list(array.iter(), out)?,
+        ValueRef::Struct(fields) => list(fields.iter(), out)?,
+        ValueRef::Map(map) => {
+            out.push(b'{');
+            for (place, entry) in map.iter().enumerate() {
+                let (key, entry) = entry?;
+                if place > 0 {
+                    out.push(b',');
+                }
+                render::string(key, out);
+                out.push(b':');
+                value(entry, out)?;
+            }
+            out.push(b'}');
+        }
+    }
+    Ok(())
+}
+
+fn list<'t>(values: impl Iterator<Item = Result<ValueRef<'t>, Corrupt>>, out: &mut Vec<u8>) -> Result<(), Corrupt> {
+    out.push(b'[');
+    for (place, element) in values.enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        value(element?, out)?;
+    }
+    out.push(b']');
+    Ok(())
+}
