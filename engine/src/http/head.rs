@@ -44,8 +44,8 @@ const FIELDS_PROXIED: usize = 64;
 #[inline]
 pub(super) fn read<'b>(limits: &Limits, head: &'b [u8], span: HeadSpan) -> Result<Reading<'b>, Unfit> {
     match usize::from(span.fields) {
-        0..=FIELDS_COMMON => tokenise::<FIELDS_COMMON>(limits, head, span),
-        ..=FIELDS_PROXIED => tokenise_many::<FIELDS_PROXIED>(limits, head, span),
+        n if n <= FIELDS_COMMON => tokenise::<FIELDS_COMMON>(limits, head, span),
+        n if n <= FIELDS_PROXIED => tokenise_many::<FIELDS_PROXIED>(limits, head, span),
         _ => tokenise_many::<FIELDS_CEILING>(limits, head, span),
     }
 }
