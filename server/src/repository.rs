@@ -84,9 +84,3 @@ pub(crate) fn plural(n: usize, noun: &str) -> String {
 
 /// A folder that contains itself by a link would otherwise be read for ever.
 const FOLDER_DEPTH_MAX: usize = 16;
-
-// SHIM until definitions::diff
-#[derive(Debug)]
-pub(crate) struct Plan(bool);
-pub(crate) fn diff(old: &Definitions, new: &Definitions) -> Plan { Plan(old == new) }
-impl Plan { pub(crate) fn is_empty(&self) -> bool { self.0 } pub(crate) fn render(&self, _c: bool) -> String { "changes".to_owned() } }

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::Args;
 use gannet_api::definitions::{
+    diff,
     model::{Definitions, FeatureView},
 };
 use gannet_store::directory::{DataDirectory, Manifest, TableEntry, WriterLock};
@@ -17,7 +18,7 @@ use gannet_store::directory::{DataDirectory, Manifest, TableEntry, WriterLock};
 use super::materialize::{self, Options};
 use crate::{
     clock, output,
-    repository::{self, Applied, diff, plural},
+    repository::{self, Applied, plural},
 };
 
 /// Make a folder of definitions the live one.

@@ -8,8 +8,9 @@ use std::{
 
 use anyhow::Result;
 use clap::Args;
+use gannet_api::definitions::diff;
 
-use crate::{output, repository, repository::diff};
+use crate::{output, repository};
 
 /// Show what applying a folder of definitions would change. Changes nothing.
 #[derive(Debug, Args)]
