@@ -11,7 +11,10 @@ pub mod clock;
 pub mod http;
 pub mod limits;
 pub mod metrics;
+mod reactor;
+pub mod server;
 pub mod service;
+mod shard;
 
 pub use clock::Now;
 pub use service::{Answer, Content, Service, Ticket};

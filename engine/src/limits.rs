@@ -196,7 +196,39 @@ pub const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 /// Bytes read and thrown away while lingering.
 pub const LINGER_BYTES_MAX: usize = 64 * KIB;
 
+/// Bytes of one receive buffer. A request with its head fits one; larger ones are put together from several.
+pub const RECEIVE_BUFFER_BYTES: usize = 4096;
+
+/// Receive buffers of one shard, 4 MiB in all: what can come in during one turn before the kernel has to hold it back.
+pub const RECEIVE_BUFFERS: u16 = 1024;
+
+/// Entries of a shard's submission queue; a turn that has more enters the kernel once more.
+pub const SUBMISSIONS: u32 = 2048;
+
+/// Entries of a shard's completion queue. Overflow would end every multishot operation, so it holds a whole turn of all
+/// receive buffers, and as many sends and accepts.
+pub const COMPLETIONS: u32 = 8192;
+
+/// Connections that the kernel completes for a listener before it is asked.
+pub const ACCEPT_BACKLOG: i32 = 4096;
+
+/// Places for connections that were ended to make room and that the kernel has not let go of yet.
+pub const LEAVING_CONNECTIONS: usize = 64;
+
+/// Connections of one shard, whatever the limit of open files.
+pub const CONNECTIONS_PER_CORE_MAX: usize = 65_536;
+
+/// Bytes that a pooled buffer starts with: a ten-feature answer with all its metadata fits several times.
+pub const POOLED_BUFFER_BYTES: usize = 4096;
+
+/// A buffer that grew beyond this is freed, not pooled.
+pub const POOLED_BUFFER_BYTES_MAX: usize = 64 * KIB;
+
+/// Buffers kept for reuse per shard; beyond them they are freed.
+pub const POOLED_BUFFERS: usize = 1024;
+
 // The relations that the code relies on.
+const _: () = assert!(COMPLETIONS >= 4 * RECEIVE_BUFFERS as u32, "a turn of receives, sends, accepts and cancels fits");
 const _: () = assert!(FIELDS_CEILING <= u16::MAX as usize, "field counts are u16");
 const _: () = assert!(CHUNK_EXTENSION_BYTES_MAX <= CHUNK_EXTENSIONS_BYTES_MAX);
 const _: () = assert!(CHUNK_SIZE_DIGITS_MAX as u32 * 4 <= u64::BITS, "a chunk size fits u64");

@@ -32,7 +32,8 @@ pub const MAPPINGS_MAX: usize = 8192;
 pub const ENTRIES_BUFFERED_MAX: usize = 1 << 20;
 
 /// How many times the writer enlarges an index that did not come out before it gives up on the table's hash seed. Each time
-/// is 3 %, so the last index has 1.6 times the groups of the first; a sound hash never gets past the second.
+/// is 3 %, so the last index has 1.6 times the groups of the first. Segments of ten million rows and more sometimes need one
+/// or two; a sound hash does not come near the last.
 pub const INDEX_ATTEMPTS_MAX: usize = 16;
 
 /// Segments of one table, at most.

@@ -5,7 +5,7 @@
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use crate::format::layout::RowLayout;
 pub use writer::{RowError, RowWriter};
@@ -32,12 +32,13 @@ impl<'t> Row<'t> {
     /// The row that `bytes` start with; what follows it is ignored. For rows in memory, such as what
     /// [`RowWriter::finish`] gives.
     pub fn parse(layout: &'t RowLayout, bytes: &'t [u8]) -> Result<Self, Corrupt> {
-        Self::parse_at(layout, bytes, 0).ok_or_else(|| damaged(layout, 0, "a row"))
+        let row = RowHead::read(bytes).and_then(|head| Self::with_head(layout, bytes, head, 0));
+        row.ok_or_else(|| damaged(layout, 0, "a row"))
     }
 
+    /// The row that `bytes` start with, when its header was read already.
     #[inline]
-    pub(crate) fn parse_at(layout: &'t RowLayout, bytes: &'t [u8], offset: u64) -> Option<Self> {
-        let head = RowHead::read(bytes)?;
+    pub(crate) fn with_head(layout: &'t RowLayout, bytes: &'t [u8], head: RowHead, offset: u64) -> Option<Self> {
         let tuple_start = head.tuple_start();
         let total = tuple_start + layout.columns.total_bytes(bytes.get(tuple_start..)?, head.width)?;
         if total > ROW_BYTES_MAX {
@@ -49,13 +50,13 @@ impl<'t> Row<'t> {
     /// The encoded key.
     #[inline]
     pub fn key(&self) -> &'t [u8] {
-        self.bytes.get(self.head.key_start..self.head.key_start + self.head.key_bytes).unwrap_or_default()
+        self.bytes.get(self.head.key()).unwrap_or_default()
     }
 
     /// Microseconds since the Unix epoch, UTC.
     #[inline]
     pub fn event_time_us(&self) -> i64 {
-        i64_at(self.bytes, self.head.key_start + self.head.key_bytes).unwrap_or_default()
+        i64_at(self.bytes, self.head.event_time_start()).unwrap_or_default()
     }
 
     /// The value of the column at this position in the schema.
@@ -85,7 +86,7 @@ impl<'t> Row<'t> {
             let bytes = slot.kind.fixed_bytes()?;
             (!crate::format::layout::is_null(self.tuple(), position)?).then_some(bytes)
         });
-        self.head.key_bytes + size_of::<i64>() + fixed.sum::<usize>() + self.bytes.len().saturating_sub(prefix)
+        self.head.key().len() + size_of::<i64>() + fixed.sum::<usize>() + self.bytes.len().saturating_sub(prefix)
     }
 
     #[inline]

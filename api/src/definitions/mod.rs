@@ -15,6 +15,7 @@ pub mod limits;
 mod link;
 pub mod model;
 mod names;
+pub mod plan;
 mod read;
 mod stored;
 mod suggest;
@@ -24,3 +25,4 @@ mod types;
 
 pub use check::check;
 pub use error::DefinitionError;
+pub use plan::{Plan, diff};

@@ -55,12 +55,11 @@ impl<'b> Said<'b> {
                     said.repeated |= said.authorization.is_some();
                     said.authorization = Some(field.value);
                 }
-                16 if named("content-encoding") => {
-                    // Whatever is not identity must not hide behind another line that is.
-                    if said.content_encoding.is_none_or(|earlier| earlier.eq_ignore_ascii_case(b"identity")) {
-                        said.content_encoding = Some(field.value);
-                    }
-                }
+                // Whatever is not identity must not hide behind another line that is.
+                16 if named("content-encoding") => match said.content_encoding {
+                    Some(earlier) if !earlier.eq_ignore_ascii_case(b"identity") => {}
+                    _ => said.content_encoding = Some(field.value),
+                },
                 14 if named("content_length") => return Err(Fault::FieldLookAlike),
                 17 if named("transfer_encoding") => return Err(Fault::FieldLookAlike),
                 _ => {}

@@ -24,6 +24,8 @@ mod response;
 mod scan;
 pub mod status;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub use date::{DATE_BYTES, DateCache};
 pub use fault::Fault;

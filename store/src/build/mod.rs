@@ -56,7 +56,7 @@ pub struct BuildOptions {
     pub root: PathBuf,
     /// Names the folder under `segments/`, for example `prod/user_profile`.
     pub table: String,
-    /// Bounds the memory of all sinks and of the merge together.
+    /// Bounds the memory of all sinks and of the merge together. The segment that each worker writes takes another 20 MiB.
     pub memory_bytes: usize,
     /// Threads that merge.
     pub workers: usize,

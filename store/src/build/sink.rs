@@ -37,8 +37,7 @@ impl RowSink {
 
     pub(super) fn new(build: Arc<Build>, seed: u64) -> Self {
         build.sinks.fetch_add(1, Relaxed);
-        let chunk_bytes = (build.sinks_bytes() / CHUNKS_PER_MEMORY).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
-        let resident = Resident { arena: Arena::new(chunk_bytes), entries: Vec::new() };
+        let resident = Resident::new(&build);
         Self { build, seed, resident, runs: Vec::new(), rows_in: 0, has_failed: false }
     }
 
@@ -60,8 +59,8 @@ impl RowSink {
 
     /// What it still holds, in no order yet, and what it spilled.
     pub(super) fn into_parts(mut self) -> (Resident, Vec<Run>) {
-        let resident = std::mem::replace(&mut self.resident, Resident { arena: Arena::new(0), entries: Vec::new() });
-        (resident, std::mem::take(&mut self.runs))
+        let emptied = Resident::new(&self.build);
+        (std::mem::replace(&mut self.resident, emptied), std::mem::take(&mut self.runs))
     }
 
     fn push_row(&mut self, row: &[u8], ordinal: u64) -> Result<(), Error> {
@@ -81,10 +80,16 @@ impl RowSink {
     #[cold]
     fn make_room(&mut self, row_bytes: usize) -> Result<(), Error> {
         let share = self.build.sinks_bytes() / self.build.sinks.load(Relaxed).max(1);
-        if self.resident.bytes() + self.resident.growth_bytes(row_bytes) > share && !self.resident.entries.is_empty() {
-            self.resident.sort();
-            self.runs.push(self.resident.spill(&self.build)?);
-            self.resident.clear();
+        let is_over = |resident: &Resident| resident.bytes() + resident.growth_bytes(row_bytes) > share;
+        if !is_over(&self.resident) || self.resident.entries.is_empty() {
+            return Ok(());
+        }
+        self.resident.sort();
+        self.runs.push(self.resident.spill(&self.build)?);
+        self.resident.clear();
+        if is_over(&self.resident) {
+            // More sinks have come, or chunks made for long rows do not suit this one: the memory goes back.
+            self.resident = Resident::new(&self.build);
         }
         Ok(())
     }
@@ -104,6 +109,11 @@ pub(super) struct Resident {
 }
 
 impl Resident {
+    fn new(build: &Build) -> Self {
+        let chunk_bytes = (build.sinks_bytes() / CHUNKS_PER_MEMORY).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
+        Self { arena: Arena::new(chunk_bytes), entries: Vec::new() }
+    }
+
     pub(super) fn sort(&mut self) {
         self.entries.sort_unstable_by_key(|entry| entry.rank);
     }

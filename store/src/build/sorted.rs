@@ -9,7 +9,7 @@ use std::{
 use crate::error::Error;
 
 use super::{
-    Build,
+    Build, RUNS_MERGED_MAX,
     merge::{Newest, Seen, Source, merge},
     parallel::parallel,
     run::{Run, RunWriter},
@@ -69,9 +69,10 @@ impl Sorted {
     /// Merges runs until there are no more than can be read at a time within the memory given.
     pub(super) fn bound_runs(&mut self, build: &Build) -> Result<(), Error> {
         let fan_in = build.fan_in();
+        let workers = build.workers().min(RUNS_MERGED_MAX / fan_in).max(1); // a bound on open files
         while self.runs.len() > fan_in {
             let groups: Vec<&[Run]> = self.runs.chunks(fan_in).collect();
-            self.runs = parallel(build.workers(), groups.len(), |index| merge_runs(build, groups[index]))?;
+            self.runs = parallel(workers, groups.len(), |index| merge_runs(build, groups[index]))?;
         }
         Ok(())
     }

@@ -65,12 +65,27 @@ impl DataDirectory {
 
     /// The live generation; `None` before the first was published.
     pub fn current(&self) -> Result<Option<Manifest>, Error> {
-        let Some((generation, checksum)) = self.live()? else { return Ok(None) };
-        let file = self.manifest_file(generation);
-        let (manifest, found) = self.read_manifest(generation)?;
-        if found != checksum {
+        let mut live = self.live()?;
+        loop {
+            let manifest = self.current_manifest(live.as_ref());
+            if manifest.is_ok() {
+                return manifest;
+            }
+            // It may have been superseded and collected while it was read; then the news is to be read instead.
+            let now = self.live()?;
+            if now == live {
+                return manifest;
+            }
+            live = now;
+        }
+    }
+
+    fn current_manifest(&self, live: Option<&(u64, String)>) -> Result<Option<Manifest>, Error> {
+        let Some((generation, checksum)) = live else { return Ok(None) };
+        let (manifest, found) = self.read_manifest(*generation)?;
+        if found != *checksum {
             let expected = format!("checksum {checksum}, which CURRENT names");
-            return Err(corrupt(&file, &expected, &format!("checksum {found}")));
+            return Err(corrupt(&self.manifest_file(*generation), &expected, &format!("checksum {found}")));
         }
         Ok(Some(manifest))
     }

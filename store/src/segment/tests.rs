@@ -1,5 +1,8 @@
 //! Whole segments: written, opened, read, damaged.
 
+mod damage;
+mod golden;
+mod layout;
 mod lookup;
 
 use std::{collections::BTreeMap, path::Path};

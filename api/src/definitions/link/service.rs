@@ -150,6 +150,7 @@ fn join_keys(
             let found = format!("two join keys of {} sent as {}", quoted(&view.name), quoted(&name));
             faults.report(place, found, "a key of its own for each");
             linked = false;
+            continue;
         }
         let user = namespace(declared).value.clone();
         let (first_type, first_user) = sent_keys.entry(name.clone()).or_insert_with(|| (key.key_type, user.clone()));

@@ -35,7 +35,7 @@ fn join_keys(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<Vec<J
             })
             .collect();
         (keys, Ok(()))
-    } else if let Some((tables, outcome)) = section.tables(reader, "join_keys", item, EXPECTED) {
+    } else if let Some((tables, outcome)) = section.tables(reader, "join_keys", item, "a join key", EXPECTED) {
         (tables.iter().map(|table| join_key_table(reader, table)).collect(), outcome)
     } else {
         return Err(section.unfit(reader, "join_keys", item, EXPECTED));

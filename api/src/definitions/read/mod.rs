@@ -96,12 +96,15 @@ fn for_each<'t>(
 
 /// What a value is, in words.
 fn described(item: &Item) -> String {
-    let name = item.type_name();
+    let name = match item.as_array() {
+        Some(array) if array.is_empty() => "empty array",
+        _ => item.type_name(),
+    };
     match (item.as_str(), item.as_integer(), item.as_bool()) {
         (Some(text), ..) => format!("the string {}", quoted(text)),
         (_, Some(number), _) => format!("the integer `{number}`"),
         (_, _, Some(value)) => format!("the boolean `{value}`"),
-        _ if name.starts_with(['a', 'i']) => format!("an {name}"),
+        _ if name.starts_with(['a', 'e', 'i']) => format!("an {name}"),
         _ => format!("a {name}"),
     }
 }

@@ -78,12 +78,14 @@ impl Reader<'_, '_> {
 }
 
 impl<'t> Section<'t> {
-    /// Reports every key that is not one of `known`. Those of `later` get a clearer word than "unknown key".
-    pub(super) fn only(&self, reader: &mut Reader<'_, '_>, known: &[&str], later: &[&str]) {
+    /// Reports every key that is not one of `known`, and hands back the last. Those of `later` get a clearer
+    /// word than "unknown key".
+    pub(super) fn only(&self, reader: &mut Reader<'_, '_>, known: &[&str], later: &[&str]) -> Option<Reported> {
+        let mut reported = None;
         for (key, _) in self.table.iter().filter(|(key, _)| !known.contains(key)) {
             if later.contains(&key) {
                 let place = self.key_place(reader, key);
-                reader.faults.report(place, format!("`{key}` in {}", self.owner), NOT_YET);
+                reported = Some(reader.faults.report(place, format!("`{key}` in {}", self.owner), NOT_YET));
                 continue;
             }
             let help = match key {
@@ -92,8 +94,10 @@ impl<'t> Section<'t> {
             };
             let found = format!("unknown key {} in {}", quoted(key), self.owner);
             let place = self.key_place(reader, key);
-            reader.faults.report_with_help(place, found, suggest::one_of(known.iter().copied()), help);
+            let expected = suggest::one_of(known.iter().copied());
+            reported = Some(reader.faults.report_with_help(place, found, expected, help));
         }
+        reported
     }
 
     /// Where a key stands; the section's own place when the key is absent.
@@ -183,15 +187,17 @@ impl<'t> Section<'t> {
         tags
     }
 
-    /// The tables of an array, however it was written; `None` when `item` is no array. What is not a table is reported.
+    /// The tables of an array, however it was written, each owned by `each`; `None` when `item` is no array. What is not a
+    /// table is reported.
     pub(super) fn tables(
         &self,
         reader: &mut Reader<'_, '_>,
         key: &str,
         item: &'t Item,
+        each: &str,
         expected: &str,
     ) -> Option<(Vec<Self>, Result<(), Reported>)> {
-        let section = |table, place| Self { owner: self.owner.clone(), table, place };
+        let section = |table, place| Self { owner: format!("{each} of {}", self.owner), table, place };
         let otherwise = self.key_place(reader, key);
         if let Some(tables) = item.as_array_of_tables() {
             let sections = tables.iter().map(|table| section(table, reader.place(table.span(), otherwise)));
@@ -204,7 +210,8 @@ impl<'t> Section<'t> {
             match value.as_inline_table() {
                 Some(table) => sections.push(section(table, place)),
                 None => {
-                    let found = format!("a {} in `{key}` of {}", value.type_name(), self.owner);
+                    let item = Item::Value(value.clone());
+                    let found = format!("{} in `{key}` of {}", described(&item), self.owner);
                     outcome = Err(reader.faults.report(place, found, expected));
                 }
             }

@@ -1,8 +1,11 @@
 //! `[feature_services.…]`.
 
-use toml_edit::Value;
+use toml_edit::{Item, Value};
 
-use super::section::{Reader, Section};
+use super::{
+    described,
+    section::{Reader, Section},
+};
 use crate::definitions::{
     declared::{Rename, SelectionDeclared, ServiceDeclared},
     error::quoted,
@@ -27,7 +30,7 @@ fn selections(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<Vec<
     let place = section.key_place(reader, "features");
     let selections: Vec<_> = if let Some(array) = item.as_array() {
         array.iter().map(|value| selection(reader, section, value)).collect()
-    } else if let Some((tables, _)) = section.tables(reader, "features", item, EXPECTED) {
+    } else if let Some((tables, _)) = section.tables(reader, "features", item, "a selection", EXPECTED) {
         tables.iter().map(|table| selection_table(reader, table)).collect()
     } else {
         return Err(section.unfit(reader, "features", item, EXPECTED));
@@ -56,12 +59,12 @@ fn selections(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<Vec<
 fn selection(reader: &mut Reader<'_, '_>, section: &Section<'_>, value: &Value) -> Result<SelectionDeclared, Reported> {
     let place = reader.place(value.span(), section.place);
     if let Some(table) = value.as_inline_table() {
-        return selection_table(reader, &Section { owner: section.owner.clone(), table, place });
+        return selection_table(reader, &Section { owner: format!("a selection of {}", section.owner), table, place });
     }
     match value.as_str() {
         Some(text) => short_form(reader, section, &Spanned { value: text.to_owned(), place }),
         None => {
-            let found = format!("a {} among the features of {}", value.type_name(), section.owner);
+            let found = format!("{} among the features of {}", described(&Item::Value(value.clone())), section.owner);
             Err(reader.faults.report(place, found, EXPECTED))
         }
     }
@@ -136,7 +139,7 @@ fn feature_list(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<Op
     let mut features = Vec::new();
     for value in array {
         let what = format!("a feature of {}", section.owner);
-        features.push(reader.text_of(&toml_edit::Item::Value(value.clone()), &what, "a feature's name", place)?);
+        features.push(reader.text_of(&Item::Value(value.clone()), &what, "a feature's name", place)?);
     }
     Ok(Some(features))
 }

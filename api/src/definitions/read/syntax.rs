@@ -33,9 +33,11 @@ fn report(file: usize, text: &str, error: &TomlError, span: Range<usize>, faults
     let (found, expected) =
         error.message().split_once(", expected ").unwrap_or_else(|| (error.message(), "valid TOML"));
     match (found, culprit) {
-        ("duplicate key", Some(key)) => {
-            faults.report(place, format!("{} twice in one table", quoted(key)), "each key and each table once per file")
-        }
+        ("duplicate key", Some(key)) => faults.report(
+            place,
+            format!("{} defined again", quoted(key)),
+            "each key of a table, and each table of a file, once",
+        ),
         (_, Some(culprit)) => faults.report(place, format!("TOML syntax: {found} at {}", quoted(culprit)), expected),
         (_, None) => faults.report(place, format!("TOML syntax: {found}"), expected),
     };
@@ -49,8 +51,13 @@ fn blank_table(text: &str, at: usize) -> Option<String> {
     }
     let line_starts = || std::iter::once(0).chain(text.match_indices('\n').map(|(newline, _)| newline + 1));
     let is_header = |start: &usize| text[*start..].trim_start_matches([' ', '\t']).starts_with('[');
-    let start = line_starts().take_while(|start| *start <= at).filter(is_header).last().unwrap_or(0);
-    let end = line_starts().skip_while(|start| *start <= at).find(is_header).unwrap_or(text.len());
+    let mut start = line_starts().take_while(|start| *start <= at).filter(is_header).last().unwrap_or(0);
+    let mut end = line_starts().skip_while(|start| *start <= at).find(is_header).unwrap_or(text.len());
+    if start > 0 && text.get(start..at)?.trim().is_empty() {
+        // the header itself is not what is wrong: something above it was not closed
+        end = start;
+        start = line_starts().take_while(|start| *start < end).filter(is_header).last().unwrap_or(0);
+    }
     let blank: String = text[start..end]
         .bytes()
         .map(|byte| if matches!(byte, b'\n' | b'\r') { char::from(byte) } else { ' ' })

@@ -25,12 +25,15 @@ const LATER_KEYS: [&str; 5] =
 
 pub(super) fn read(reader: &mut Reader<'_, '_>, section: &Section<'_>, name: Spanned<String>) -> ViewDeclared {
     section.only(reader, &VIEW_KEYS, &LATER_KEYS);
+    let heading = section.heading(reader, name);
+    let entities = entities(reader, section).ok();
+    let source = source(reader, section).ok();
     let (features, features_whole) = view_features::read(reader, section);
     ViewDeclared {
-        heading: section.heading(reader, name),
-        entities: entities(reader, section).ok(),
+        heading,
+        entities,
         timestamp: timestamp(reader, section).ok().flatten(),
-        source: source(reader, section).ok(),
+        source,
         ttl_us: ttl(reader, section).ok().flatten(),
         first: first(reader, section).unwrap_or(false),
         features,
@@ -103,9 +106,12 @@ fn source(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<Source, 
     let Some(table) = item.as_table_like() else { return Err(section.unfit(reader, "source", item, EXPECTED)) };
     let place = section.key_place(reader, "source");
     let inner = Section { owner: format!("the source of {}", section.owner), table, place };
-    inner.only(reader, &FORMATS.map(|(name, _)| name), &[]);
+    let unknown = inner.only(reader, &FORMATS.map(|(name, _)| name), &[]);
     let given: Vec<_> = FORMATS.iter().filter(|(name, _)| table.contains_key(name)).collect();
     let [(key, format)] = given[..] else {
+        if let Some(reported) = unknown.filter(|_| given.is_empty()) {
+            return Err(reported); // most likely the format, misspelt
+        }
         let found = format!("{} formats in {}", if given.is_empty() { "no" } else { "several" }, inner.owner);
         return Err(reader.faults.report(place, found, EXPECTED));
     };

@@ -4,7 +4,7 @@ use gannet_store::ColumnType;
 use toml_edit::Item;
 
 use super::{
-    section::{Reader, Section},
+    section::{NOT_YET, Reader, Section},
     view::check_column,
 };
 use crate::definitions::{
@@ -34,7 +34,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> (Vec<S
             named(reader, section, Spanned { value: name.to_owned(), place }, item)
         });
         (features.collect::<Vec<_>>(), true)
-    } else if let Some((tables, outcome)) = section.tables(reader, "features", item, EXPECTED) {
+    } else if let Some((tables, outcome)) = section.tables(reader, "features", item, "a feature", EXPECTED) {
         (tables.iter().map(|table| listed(reader, table)).collect(), outcome.is_ok())
     } else {
         section.unfit(reader, "features", item, EXPECTED);
@@ -94,15 +94,13 @@ fn named(
 
 /// `{ name = "seats", type = "int64", … }`.
 fn listed(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<Spanned<Feature>, Reported> {
-    if LATER_KEYS.iter().any(|key| section.table.contains_key(key)) {
-        // an aggregate has no name and no type of its own: one error, not three
-        let known: Vec<&str> = section.table.iter().map(|(key, _)| key).filter(|k| !LATER_KEYS.contains(k)).collect();
-        section.only(reader, &known, &LATER_KEYS);
-        let place = section.place;
-        return Err(reader.faults.report(place, format!("an aggregate in {}", section.owner), super::section::NOT_YET));
+    if let Some(key) = LATER_KEYS.iter().find(|key| section.table.contains_key(key)) {
+        // an aggregate has no name and no type of its own: one error about it, not three
+        let place = section.key_place(reader, key);
+        return Err(reader.faults.report(place, format!("`{key}` in {}", section.owner), NOT_YET));
     }
     let name = section.required(reader, "name", "the feature's name")?;
-    let owner = format!("the feature {} of {}", quoted(&name.value), section.owner);
+    let owner = section.owner.replacen("a feature", &format!("the feature {}", quoted(&name.value)), 1);
     let inner = Section { owner, table: section.table, place: section.place };
     inner.only(reader, &FEATURE_KEYS, &LATER_KEYS);
     long_form(reader, &inner, name)

@@ -108,3 +108,25 @@ fn progress_ends_at_all_rows() {
     let told = told.into_inner().unwrap();
     assert!(told.len() > 3 && told.contains(&(250_000, 250_000)), "{told:?}");
 }
+
+#[test]
+fn memory_made_for_long_rows_or_for_fewer_sinks_is_given_back() {
+    let folder = TempDir::new().unwrap();
+    let builder = TableBuilder::new(schema(), options(folder.path(), 1 << 20, 1)).unwrap();
+    let mut sink = builder.sink();
+    let mut writer = RowWriter::new(&schema());
+    let long = |index: u32| Input {
+        key: index.to_string(),
+        event_time_us: 0,
+        payload: vec![b'x'; 4000 + 50 * index as usize],
+    };
+    let mut push = |input: &Input| sink.push(encode(&mut writer, input), 0).unwrap();
+    (0..2000).for_each(|index| push(&long(index)));
+    let others = [builder.sink(), builder.sink(), builder.sink()];
+    numbered(20_000, 20_000).iter().for_each(&mut push);
+    let (resident, runs) = sink.into_parts();
+    let bytes = resident.arena.reserved_bytes() + resident.entries.capacity() * 32;
+    assert!(bytes <= (1 << 20) / 4 * 3 / 4, "{bytes}");
+    assert!(runs.len() > 100);
+    drop(others);
+}

@@ -1,4 +1,8 @@
-use std::fs;
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+};
 
 use super::{directory, files, publish_table};
 use crate::error::Error;
@@ -73,4 +77,29 @@ fn nothing_is_removed_when_a_kept_manifest_cannot_be_read() {
         assert_eq!(files(directory.root()), before);
         fs::write(&file, &sound).unwrap();
     }
+}
+
+#[test]
+fn readers_see_one_generation_after_the_other_while_old_ones_are_collected() {
+    let (_folder, directory) = directory();
+    publish_table(&directory, "a");
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut seen = 0;
+                while !is_done.load(Relaxed) {
+                    let generation = directory.current().unwrap().unwrap().generation;
+                    assert!(generation >= seen);
+                    seen = generation;
+                }
+            });
+        }
+        for name in 0..300 {
+            publish_table(&directory, &name.to_string());
+            let lock = directory.lock().unwrap();
+            directory.collect_garbage(&lock, 1).unwrap();
+        }
+        is_done.store(true, Relaxed);
+    });
 }

@@ -2,6 +2,7 @@ mod crash;
 mod definitions;
 pub(crate) mod fault_disk;
 mod garbage;
+mod killed;
 mod lock;
 mod publish;
 

@@ -1,0 +1,279 @@
+//! Plans as people read them: each case is two versions of a workspace and the whole text.
+
+use super::*;
+use crate::definitions::{check, model::Definitions};
+
+const OLD: &str = r#"
+[entities.plane]
+join_keys = { tail_number = "string" }
+[feature_views.planes]
+entity = "plane"
+ttl = "30d"
+source = { parquet = "planes.parquet" }
+features = { engine = "string", seats = "int64" }
+[feature_services.model]
+features = ["planes"]
+"#;
+
+fn definitions(text: &str) -> Definitions {
+    let text = format!("workspace = \"prod\"\n{text}");
+    check(&[("prod.toml".to_owned(), text)]).unwrap_or_else(|errors| panic!("{}", errors[0]))
+}
+
+/// The plan from `OLD` to `OLD` with some text replaced.
+#[track_caller]
+fn check_plan(replacements: &[(&str, &str)], expected: &str) {
+    let mut new = OLD.to_owned();
+    for (from, to) in replacements {
+        assert!(new.contains(from), "{from}");
+        new = new.replace(from, to);
+    }
+    check_diff(&definitions(OLD), &definitions(&new), expected);
+}
+
+#[track_caller]
+fn check_diff(old: &Definitions, new: &Definitions, expected: &str) {
+    let plan = diff(old, new);
+    assert_eq!(plan.render(false), expected.trim_start_matches('\n'), "\n{}", plan.render(false));
+    assert!(diff(old, old).is_empty() && diff(new, new).is_empty());
+    let json = serde_json::to_string(&plan).unwrap();
+    assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
+    // colour adds nothing but escapes
+    let plain = plan
+        .render(true)
+        .split('\x1b')
+        .zip(0..)
+        .map(|(part, at)| if at == 0 { part } else { part.split_once('m').unwrap().1 })
+        .collect::<String>();
+    assert_eq!(plain, plan.render(false));
+}
+
+#[test]
+fn same_meaning_is_no_change() {
+    check_plan(&[], "No changes: the definitions mean what is applied already.\n");
+    check_plan(&[("ttl = \"30d\"", "ttl = \"720h\"")], "No changes: the definitions mean what is applied already.\n");
+    check_plan(
+        &[("entity = \"plane\"", "entities = [\"plane\"]")],
+        "No changes: the definitions mean what is applied already.\n",
+    );
+}
+
+#[test]
+fn first_version_adds_everything() {
+    check_diff(
+        &Definitions::default(),
+        &definitions(OLD),
+        r#"
++ workspace prod
+  + entity plane
+      + join_keys  tail_number string
+  + feature view planes  (materialize)
+      + entities        plane
+      + join_keys       tail_number string
+      + source          parquet "planes.parquet"
+      + ttl             30d
+      + feature engine  string
+      + feature seats   int64
+  + feature service model
+      + join key tail_number   string
+      + feature planes.engine  string
+      + feature planes.seats   int64
+
+Plan: 4 to add, 0 to change, 0 to remove.
+To materialize: prod/planes.
+"#,
+    );
+}
+
+#[test]
+fn nothing_left_removes_everything() {
+    check_diff(
+        &definitions(OLD),
+        &Definitions::default(),
+        r#"
+- workspace prod
+  - entity plane
+  - feature view planes
+      ! its stored rows are no longer served, used by model
+  - feature service model
+      ! its callers get 404
+
+Plan: 0 to add, 0 to change, 4 to remove.
+2 changes break what somebody may rely on (marked !).
+"#,
+    );
+}
+
+#[test]
+fn ttl_and_texts_leave_stored_rows_alone() {
+    check_plan(
+        &[("ttl = \"30d\"", "ttl = \"60d\"\ndescription = \"all planes\"\ntags = { team = \"ops\" }")],
+        r#"
+workspace prod
+  ~ feature view planes
+      + description  "all planes"
+      + tag team     "ops"
+      ~ ttl          30d → 60d
+
+Plan: 0 to add, 1 to change, 0 to remove.
+"#,
+    );
+}
+
+#[test]
+fn new_feature_moves_those_behind_it() {
+    check_plan(
+        &[("seats = \"int64\"", "range = \"float32\", seats = \"int64\"")],
+        r#"
+workspace prod
+  ~ feature view planes  (materialize)
+      + feature range  float32
+  ~ feature service model
+      + feature planes.range  float32
+      ! 1 feature moves to another position of the vector
+
+Plan: 0 to add, 2 to change, 0 to remove.
+To materialize: prod/planes.
+1 change breaks what somebody may rely on (marked !).
+"#,
+    );
+}
+
+#[test]
+fn removed_feature_breaks_its_users() {
+    check_plan(
+        &[("engine = \"string\", ", "")],
+        r#"
+workspace prod
+  ~ feature view planes  (materialize)
+      - feature engine  string
+      ! feature engine is no longer served, used by model
+  ~ feature service model
+      - feature planes.engine  string
+      ! planes.engine is no longer in the vector
+      ! 1 feature moves to another position of the vector
+
+Plan: 0 to add, 2 to change, 0 to remove.
+To materialize: prod/planes.
+2 changes break what somebody may rely on (marked !).
+"#,
+    );
+}
+
+#[test]
+fn changed_type_and_column_need_new_rows() {
+    check_plan(
+        &[("seats = \"int64\"", "seats = { type = \"float64\", column = \"n_seats\" }")],
+        r#"
+workspace prod
+  ~ feature view planes  (materialize)
+      ~ feature seats  int64 → float64 from column "n_seats"
+  ~ feature service model
+      ~ feature planes.seats  int64 → float64
+      ! planes.seats becomes float64, was int64
+
+Plan: 0 to add, 2 to change, 0 to remove.
+To materialize: prod/planes.
+1 change breaks what somebody may rely on (marked !).
+"#,
+    );
+}
+
+#[test]
+fn changed_join_key_shows_at_entity_view_and_service() {
+    check_plan(
+        &[("tail_number = \"string\"", "plane_id = \"int64\"")],
+        r#"
+workspace prod
+  ~ entity plane
+      ~ join_keys  tail_number string → plane_id int64
+  ~ feature view planes  (materialize)
+      ~ join_keys  tail_number string → plane_id int64
+  ~ feature service model
+      + join key plane_id     int64
+      - join key tail_number  string
+      ! callers must send join key plane_id
+      ! callers that still send join key tail_number are refused
+
+Plan: 0 to add, 3 to change, 0 to remove.
+To materialize: prod/planes.
+1 change breaks what somebody may rely on (marked !).
+"#,
+    );
+}
+
+#[test]
+fn renamed_key_and_namespace_change_the_contract() {
+    let selection = "{ view = \"planes\", as = \"aircraft\", join_keys = { tail_number = \"plane\" } }";
+    check_plan(
+        &[("[\"planes\"]", &format!("[{selection}]"))],
+        r#"
+workspace prod
+  ~ feature service model
+      + join key plane           string
+      - join key tail_number     string
+      + view of aircraft         planes tail_number=plane
+      + feature aircraft.engine  string
+      + feature aircraft.seats   int64
+      - feature planes.engine    string
+      - feature planes.seats     int64
+      ! planes.engine is no longer in the vector
+      ! planes.seats is no longer in the vector
+      ! callers must send join key plane
+      ! callers that still send join key tail_number are refused
+
+Plan: 0 to add, 1 to change, 0 to remove.
+1 change breaks what somebody may rely on (marked !).
+"#,
+    );
+}
+
+#[test]
+fn position_changes_the_order_only() {
+    let second = "[feature_views.airports]\nentity = \"plane\"\nsource = { csv = \"a.csv\" }\nfeatures = { x = \"int64\" }\n[feature_services.model]\nfeatures = [\"airports\", ";
+    let old = OLD.replace("[feature_services.model]\nfeatures = [", second);
+    let new = old.replace("ttl = \"30d\"", "ttl = \"30d\"\nvector_position = \"first\"");
+    check_diff(
+        &definitions(&old),
+        &definitions(&new),
+        r#"
+workspace prod
+  ~ feature view planes
+      + vector_position  first
+  ~ feature service model
+      ~ vector order  airports.x, planes.engine, planes.seats → planes.engine, planes.seats, airports.x
+      ! 3 features move to other positions of the vector
+
+Plan: 0 to add, 2 to change, 0 to remove.
+1 change breaks what somebody may rely on (marked !).
+"#,
+    );
+}
+
+#[test]
+fn removed_view_and_service_break_their_callers() {
+    let second = "[feature_views.airports]\nentity = \"plane\"\nsource = { csv = \"a.csv\" }\nfeatures = { x = \"int64\" }\n[feature_services.old]\nfeatures = [\"airports\"]\n";
+    check_diff(
+        &definitions(&format!("{OLD}{second}")),
+        &definitions(OLD),
+        r#"
+workspace prod
+  - feature view airports
+      ! its stored rows are no longer served, used by old
+  - feature service old
+      ! its callers get 404
+
+Plan: 0 to add, 0 to change, 2 to remove.
+2 changes break what somebody may rely on (marked !).
+"#,
+    );
+}
+
+#[test]
+fn json_is_stable() {
+    let plan = diff(&definitions(OLD), &definitions(&OLD.replace("30d", "60d")));
+    let expected = r#"{"changes":[{"action":"change","kind":"feature_view","workspace":"prod","name":"planes","fields":[{"field":"ttl","old":"30d","new":"60d"}],"materialize":false,"breaks":[]}]}"#;
+    assert_eq!(serde_json::to_string(&plan).unwrap(), expected);
+    assert_eq!(plan.summary(), "Plan: 0 to add, 1 to change, 0 to remove.");
+    assert!(!plan.is_breaking());
+}

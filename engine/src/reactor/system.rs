@@ -1,0 +1,163 @@
+//! What the ring cannot set up: listening sockets, the wake-up descriptor, a thread's place and its CPU time.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    sync::Arc,
+};
+
+/// Wakes a shard from any thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Waker(Arc<OwnedFd>);
+
+impl Waker {
+    /// The waker, and the descriptor that the shard's ring reads.
+    pub(crate) fn new() -> io::Result<(Self, OwnedFd)> {
+        // SAFETY: makes a descriptor; the result is checked.
+        let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) })?;
+        // SAFETY: just made, owned by nobody else.
+        let ours = unsafe { OwnedFd::from_raw_fd(fd) };
+        let theirs = ours.try_clone()?;
+        Ok((Self(Arc::new(ours)), theirs))
+    }
+
+    pub(crate) fn wake(&self) {
+        let one = 1u64.to_le_bytes(); // any eight bytes that are not zero wake it
+        // SAFETY: writes eight bytes of a live array to a live descriptor. A full counter (EAGAIN) means it is awake anyway.
+        unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+    }
+}
+
+/// A listening socket that shares its port with the other shards' (`SO_REUSEPORT`). Accepted sockets inherit
+/// `TCP_NODELAY`, and give up on a peer that acknowledges nothing for `user_timeout_ms`.
+pub(crate) fn listen(address: SocketAddr, share: bool, user_timeout_ms: u32) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    // SAFETY: makes a descriptor; the result is checked.
+    let fd = check(unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
+    // SAFETY: just made, owned by nobody else.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    set_option(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    if share {
+        set_option(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+    }
+    set_option(fd.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+    let user_timeout_ms = libc::c_int::try_from(user_timeout_ms).unwrap_or(libc::c_int::MAX);
+    set_option(fd.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, user_timeout_ms)?;
+    bind(fd.as_raw_fd(), address)?;
+    // SAFETY: a live socket; the result is checked.
+    check(unsafe { libc::listen(fd.as_raw_fd(), crate::limits::ACCEPT_BACKLOG) })?;
+    Ok(fd)
+}
+
+/// The address a socket is bound to (the port that 0 became).
+pub(crate) fn local_address(fd: &OwnedFd) -> io::Result<SocketAddr> {
+    std::net::TcpListener::from(fd.try_clone()?).local_addr()
+}
+
+/// Ends one or both directions of a connection; a receive in flight then reports its end.
+pub(crate) fn shut_down(fd: &OwnedFd, how: Shutdown) {
+    let how = match how {
+        Shutdown::Write => libc::SHUT_WR,
+        Shutdown::Both => libc::SHUT_RDWR,
+    };
+    // SAFETY: a live descriptor. ENOTCONN only says that the peer was faster.
+    unsafe { libc::shutdown(fd.as_raw_fd(), how) };
+}
+
+/// Which directions end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shutdown {
+    Write,
+    Both,
+}
+
+/// Takes one connection that is already queued on a listener, if there is one.
+pub(crate) fn accept_queued(listener: &OwnedFd) -> Option<OwnedFd> {
+    let mut poll = libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one live pollfd; a timeout of zero never waits.
+    if unsafe { libc::poll(&raw mut poll, 1, 0) } != 1 {
+        return None;
+    }
+    // SAFETY: a listening socket that has a connection queued; no address is asked for.
+    let fd =
+        unsafe { libc::accept4(listener.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut(), libc::SOCK_CLOEXEC) };
+    // SAFETY: just made, owned by nobody else (the check comes first).
+    check(fd).ok().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Ties the calling thread to one CPU.
+pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
+    // SAFETY: all zeroes is an empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    if cpu >= libc::CPU_SETSIZE as usize {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: `cpu` is below the set's size.
+    unsafe { libc::CPU_SET(cpu, &mut set) };
+    // SAFETY: a live set and its size; 0 is the calling thread.
+    check(unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) })?;
+    Ok(())
+}
+
+/// The CPUs that this process may run on.
+pub fn allowed_cpus() -> Vec<usize> {
+    // SAFETY: all zeroes is an empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: a live set and its size; 0 is the calling thread.
+    if unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) } != 0 {
+        return vec![0];
+    }
+    // SAFETY: every index is below the set's size.
+    (0..libc::CPU_SETSIZE as usize).filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) }).collect()
+}
+
+/// CPU time that the calling thread has used, in nanoseconds.
+pub(crate) fn thread_cpu_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a live timespec; this clock exists on every Linux we start on.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
+}
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+fn set_option(fd: RawFd, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    let bytes = libc::socklen_t::try_from(size_of::<libc::c_int>()).expect("four");
+    // SAFETY: a live descriptor and a live int with its size.
+    check(unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), bytes) })?;
+    Ok(())
+}
+
+fn bind(fd: RawFd, address: SocketAddr) -> io::Result<()> {
+    match address {
+        SocketAddr::V4(v4) => {
+            let raw = libc::sockaddr_in {
+                sin_family: libc::sa_family_t::try_from(libc::AF_INET).expect("a small constant"),
+                sin_port: v4.port().to_be(),
+                sin_addr: libc::in_addr { s_addr: u32::from(*v4.ip()).to_be() },
+                sin_zero: [0; 8],
+            };
+            bind_raw(fd, &raw)
+        }
+        SocketAddr::V6(v6) => {
+            let raw = libc::sockaddr_in6 {
+                sin6_family: libc::sa_family_t::try_from(libc::AF_INET6).expect("a small constant"),
+                sin6_port: v6.port().to_be(),
+                sin6_flowinfo: v6.flowinfo(),
+                sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
+                sin6_scope_id: v6.scope_id(),
+            };
+            bind_raw(fd, &raw)
+        }
+    }
+}
+
+fn bind_raw<A>(fd: RawFd, address: &A) -> io::Result<()> {
+    let bytes = libc::socklen_t::try_from(size_of::<A>()).expect("an address is small");
+    // SAFETY: a live socket; `A` is the sockaddr struct of its family, with its own size.
+    check(unsafe { libc::bind(fd, (&raw const *address).cast(), bytes) })?;
+    Ok(())
+}

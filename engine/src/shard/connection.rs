@@ -1,0 +1,129 @@
+//! One connection: what the shard remembers between turns. No I/O happens here.
+
+use std::os::fd::OwnedFd;
+
+use super::timers::{NOWHERE, ns};
+use crate::{
+    http::{Inbound, Phase},
+    limits::{LINGER_TIME_MAX, Limits},
+};
+
+/// Where a connection stands in its life. It only moves down this list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fate {
+    /// Requests are read and answered.
+    Open,
+    /// The last answer is rendered; once it is sent the write side is shut. Nothing more is parsed.
+    Closing,
+    /// The write side is shut; what still comes is discarded, so that the peer reads our answer and not a reset.
+    Lingering,
+    /// Both sides are shut; gone as soon as the kernel holds nothing of it any more.
+    Dropped,
+}
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) fd: OwnedFd,
+    pub(super) inbound: Inbound,
+    /// Received, not yet consumed; `input[..consumed]` is done with. Empty while whole requests come in single buffers.
+    pub(super) input: Vec<u8>,
+    pub(super) consumed: usize,
+    /// Rendered, not yet given to the ring.
+    pub(super) out: Vec<u8>,
+    pub(super) fate: Fate,
+    /// A multishot receive is armed.
+    pub(super) receiving: bool,
+    /// A cancel for it is under way.
+    pub(super) pausing: bool,
+    /// A send is in flight, with this many bytes.
+    pub(super) sending: Option<usize>,
+    /// Stands in the turn's list of connections with something to send.
+    pub(super) dirty: bool,
+    /// Stands in the list of connections with input to be looked at next turn.
+    pub(super) ready: bool,
+    /// The peer will send no more.
+    pub(super) peer_done: bool,
+    /// Requests begun in this turn.
+    pub(super) begun: usize,
+    /// When the first byte of the message in progress came; `None` between messages.
+    pub(super) message_since_ns: Option<u64>,
+    /// When the connection last finished a message, sent something or changed fate.
+    pub(super) active_ns: u64,
+    /// A sample of the body's progress, for its minimum rate: when, and how many bytes of the message there were.
+    pub(super) rate_mark: (u64, usize),
+    /// Bytes thrown away while lingering.
+    pub(super) discarded: usize,
+    /// The tick of the wheel at which this connection stands.
+    pub(super) standing: u64,
+}
+
+/// Why a connection is ended from our side without an answer, or with a 408. Labels of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expiry {
+    Idle,
+    Head,
+    Body,
+    Request,
+    WriteStall,
+    Linger,
+}
+
+impl Connection {
+    pub(super) fn new(fd: OwnedFd, now_ns: u64) -> Self {
+        Self {
+            fd,
+            inbound: Inbound::new(),
+            input: Vec::new(),
+            consumed: 0,
+            out: Vec::new(),
+            fate: Fate::Open,
+            receiving: false,
+            pausing: false,
+            sending: None,
+            dirty: false,
+            ready: false,
+            peer_done: false,
+            begun: 0,
+            message_since_ns: None,
+            active_ns: now_ns,
+            rate_mark: (0, 0),
+            discarded: 0,
+            standing: NOWHERE,
+        }
+    }
+
+    /// Bytes received and not consumed.
+    pub(super) fn unconsumed(&self) -> usize {
+        self.input.len() - self.consumed
+    }
+
+    /// Whether another request may begin: neither this turn's share nor the unsent output is used up.
+    pub(super) fn may_begin(&self, limits: &Limits) -> bool {
+        let unsent = self.out.len() + self.sending.unwrap_or(0);
+        self.fate == Fate::Open && self.begun < limits.requests_in_process_max && unsent <= limits.unsent_bytes_max
+    }
+
+    /// The kernel holds nothing of this connection any more.
+    pub(super) fn is_released(&self) -> bool {
+        !self.receiving && self.sending.is_none()
+    }
+
+    /// When this connection must be looked at, and why. Called with the limits in force, so that a reload moves timers.
+    pub(super) fn deadline(&self, limits: &Limits) -> (u64, Expiry) {
+        if self.sending.is_some() {
+            return (self.active_ns + ns(limits.write_stall_max), Expiry::WriteStall);
+        }
+        match (self.fate, self.message_since_ns) {
+            (Fate::Lingering | Fate::Dropped, _) => (self.active_ns + ns(LINGER_TIME_MAX), Expiry::Linger),
+            (_, None) => (self.active_ns + ns(limits.idle_time_max), Expiry::Idle),
+            (_, Some(since)) => match self.inbound.phase(self.unconsumed()) {
+                Phase::Idle | Phase::Head | Phase::Closed => (since + ns(limits.head_time_max), Expiry::Head),
+                Phase::Body { .. } => {
+                    let whole = (since + ns(limits.request_time_max), Expiry::Request);
+                    let rate = (self.rate_mark.0.max(since + ns(limits.body_grace)), Expiry::Body);
+                    if rate.0 < whole.0 { rate } else { whole }
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What a shard counts about itself.
+
+use super::connection::Expiry;
+use crate::{
+    http::Fault,
+    metrics::{Counter, Kind, Sample},
+};
+
+/// Counters of one shard. The shard writes, anyone reads. Aligned so that two shards' counters share no cache line.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct ShardMetrics {
+    pub(super) turns: Counter,
+    pub(super) requests: Counter,
+    pub(super) accepted: Counter,
+    pub(super) open: Counter,
+    pub(super) refused_full: Counter,
+    pub(super) pushed_out: Counter,
+    pub(super) accept_failed: Counter,
+    pub(super) resets: Counter,
+    pub(super) rearmed: Counter,
+    pub(super) received_bytes: Counter,
+    pub(super) sent_bytes: Counter,
+    /// CPU time of the shard's thread without what it spent spinning, nanoseconds.
+    pub(super) cpu_ns: Counter,
+    expired: [Counter; EXPIRIES.len()],
+    faults: [Counter; Fault::ALL.len()],
+}
+
+/// Every way to expire, with its label; the place in this table is the place among the counters.
+const EXPIRIES: [(Expiry, &str); 6] = [
+    (Expiry::Idle, "idle"),
+    (Expiry::Head, "head"),
+    (Expiry::Body, "body"),
+    (Expiry::Request, "request"),
+    (Expiry::WriteStall, "write_stall"),
+    (Expiry::Linger, "linger"),
+];
+
+impl Default for ShardMetrics {
+    fn default() -> Self {
+        let zero = Counter::default;
+        Self {
+            turns: zero(),
+            requests: zero(),
+            accepted: zero(),
+            open: zero(),
+            refused_full: zero(),
+            pushed_out: zero(),
+            accept_failed: zero(),
+            resets: zero(),
+            rearmed: zero(),
+            received_bytes: zero(),
+            sent_bytes: zero(),
+            cpu_ns: zero(),
+            expired: std::array::from_fn(|_| zero()),
+            faults: std::array::from_fn(|_| zero()),
+        }
+    }
+}
+
+impl ShardMetrics {
+    pub(super) fn expired(&self, expiry: Expiry) -> &Counter {
+        let at = EXPIRIES.iter().position(|(e, _)| *e == expiry).unwrap_or(0);
+        &self.expired[at]
+    }
+
+    pub(super) fn fault(&self, fault: Fault) -> &Counter {
+        &self.faults[fault.index()]
+    }
+
+    /// Everything this shard exposes; faults that never happened are left out.
+    #[expect(clippy::cast_precision_loss, reason = "a metric is a float by its format")]
+    pub fn samples(&self, each: &mut dyn FnMut(Sample)) {
+        let mut put = |name, help, kind, label, value: f64| each(Sample { name, help, kind, label, value });
+        let count = |c: &Counter| c.value() as f64;
+        put("gannet_connections_open", "Connections open now.", Kind::Gauge, None, count(&self.open));
+        put("gannet_connections_accepted_total", "Connections accepted.", Kind::Counter, None, count(&self.accepted));
+        let help = "Connections closed at once because the shard was full of busy ones.";
+        put("gannet_connections_refused_total", help, Kind::Counter, None, count(&self.refused_full));
+        let help = "Idle connections closed to make room for new ones.";
+        put("gannet_connections_pushed_out_total", help, Kind::Counter, None, count(&self.pushed_out));
+        let help = "Times accepting stopped for want of descriptors or memory.";
+        put("gannet_accept_failed_total", help, Kind::Counter, None, count(&self.accept_failed));
+        let help = "Connections that the peer reset, or that failed while sending.";
+        put("gannet_connections_reset_total", help, Kind::Counter, None, count(&self.resets));
+        let help = "Connections ended by a timer, by which.";
+        for ((_, label), counter) in EXPIRIES.iter().zip(&self.expired) {
+            put("gannet_connections_expired_total", help, Kind::Counter, Some(("timer", *label)), count(counter));
+        }
+        let help = "Requests framed, before anything is known of what they mean.";
+        put("gannet_http_requests_total", help, Kind::Counter, None, count(&self.requests));
+        let help = "Requests refused by the HTTP layer, by rule (docs/http.md).";
+        for (fault, counter) in Fault::ALL.iter().zip(&self.faults) {
+            if counter.value() > 0 {
+                put("gannet_http_faults_total", help, Kind::Counter, Some(("rule", fault.label())), count(counter));
+            }
+        }
+        put("gannet_received_bytes_total", "Bytes received.", Kind::Counter, None, count(&self.received_bytes));
+        put("gannet_sent_bytes_total", "Bytes sent.", Kind::Counter, None, count(&self.sent_bytes));
+        let help = "Receives armed again because every receive buffer was in use, or after a pause.";
+        put("gannet_receives_rearmed_total", help, Kind::Counter, None, count(&self.rearmed));
+        put("gannet_turns_total", "Turns of the shard's loop.", Kind::Counter, None, count(&self.turns));
+        let help = "CPU time of the core's serving thread, user and system, without time spent spinning for work.";
+        put("gannet_core_busy_seconds_total", help, Kind::Counter, None, count(&self.cpu_ns) / 1e9);
+    }
+}

@@ -1,0 +1,198 @@
+//! A plain blocking client that shows exactly what came.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+    time::Duration,
+};
+
+use gannet_engine::{
+    clock::Origin,
+    limits::Limits,
+    server::{self, Server, ServerConfig, ShardMetrics, StartError},
+};
+
+use crate::echo::Echo;
+
+/// A server of one shard on a free port; drained when dropped.
+pub(crate) struct Started {
+    server: Option<Server>,
+    metrics: Arc<ShardMetrics>,
+}
+
+impl Started {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut Limits)) -> Self {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        Self::start("127.0.0.1:0".parse().unwrap(), limits, 256, Duration::ZERO).unwrap()
+    }
+
+    pub(crate) fn with_connections(connections: usize) -> Self {
+        Self::start("127.0.0.1:0".parse().unwrap(), Limits::default(), connections, Duration::ZERO).unwrap()
+    }
+
+    pub(crate) fn spinning(spin: Duration) -> Self {
+        Self::start("127.0.0.1:0".parse().unwrap(), Limits::default(), 256, spin).unwrap()
+    }
+
+    pub(crate) fn try_at(address: SocketAddr) -> Result<(), StartError> {
+        Self::start(address, Limits::default(), 16, Duration::ZERO).map(drop)
+    }
+
+    fn start(listen: SocketAddr, limits: Limits, connections: usize, spin: Duration) -> Result<Self, StartError> {
+        let metrics = Arc::new(ShardMetrics::default());
+        let config = ServerConfig {
+            listen,
+            cores: vec![server::allowed_cpus()[0]],
+            spin,
+            limits,
+            connections_per_core: connections,
+            metrics: vec![Arc::clone(&metrics)],
+            origin: Origin::now(),
+        };
+        let server = server::start(&config, |_| Echo::default())?;
+        Ok(Self { server: Some(server), metrics })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.as_ref().unwrap().address()
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        let stream = TcpStream::connect(self.address()).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        Client { stream, unread: Vec::new() }
+    }
+
+    pub(crate) fn drain(&self, within: Duration) {
+        self.server.as_ref().unwrap().drain(within);
+        std::thread::sleep(Duration::from_millis(50)); // the shard takes it up at its next turn
+    }
+
+    pub(crate) fn join(&mut self) {
+        self.server.take().unwrap().join().unwrap();
+    }
+
+    /// Waits until a metric has a value; fails after ten seconds.
+    pub(crate) fn wait_for(&self, name: &str, value: f64) {
+        let mut last = f64::NAN;
+        for _ in 0..1000 {
+            self.metrics.samples(&mut |sample| {
+                if sample.name == name {
+                    last = sample.value;
+                }
+            });
+            if (last - value).abs() < f64::EPSILON {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{name} is {last}, not {value}");
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.drain(Duration::ZERO);
+            server.join().unwrap();
+        }
+    }
+}
+
+pub(crate) struct Client {
+    stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Response {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+}
+
+pub(crate) fn post(body: &str) -> Vec<u8> {
+    format!("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+impl Client {
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Long enough for the server to have seen what was sent.
+    pub(crate) fn pause(&self) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+
+    /// Sends, then resets the connection.
+    pub(crate) fn send_and_reset(mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes);
+        let socket = socket2::SockRef::from(&self.stream);
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    /// The next response's head; the body stays unread.
+    pub(crate) fn head(&mut self) -> Response {
+        let end = loop {
+            if let Some(at) = self.unread.windows(4).position(|w| w == b"\r\n\r\n") {
+                break at + 4;
+            }
+            assert!(self.read() > 0, "closed inside a head: {:?}", String::from_utf8_lossy(&self.unread));
+        };
+        let head = String::from_utf8(self.unread.drain(..end).collect()).unwrap();
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers =
+            lines.map(|l| l.split_once(": ").unwrap()).map(|(n, v)| (n.to_lowercase(), v.to_owned())).collect();
+        Response { status, headers, body: String::new() }
+    }
+
+    pub(crate) fn response(&mut self) -> Response {
+        let mut response = self.head();
+        let length: usize = response.header("content-length").unwrap().parse().unwrap();
+        while self.unread.len() < length {
+            assert!(self.read() > 0, "closed inside a body");
+        }
+        response.body = String::from_utf8(self.unread.drain(..length).collect()).unwrap();
+        response
+    }
+
+    /// Everything until the server closes.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        while self.read() > 0 {}
+        std::mem::take(&mut self.unread)
+    }
+
+    /// The server closed, and said nothing more.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        self.rest().is_empty()
+    }
+
+    fn read(&mut self) -> usize {
+        let mut buffer = [0; 65536];
+        let n = match self.stream.read(&mut buffer) {
+            Ok(n) => n,
+            Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => 0,
+            Err(e) => panic!("{e}"),
+        };
+        self.unread.extend_from_slice(&buffer[..n]);
+        n
+    }
+}

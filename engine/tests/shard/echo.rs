@@ -1,0 +1,55 @@
+//! A service that echoes bodies.
+
+use gannet_engine::{
+    Answer, Content, Now, Service, Ticket,
+    http::{Head, Request, Status},
+};
+
+#[derive(Debug, Default)]
+pub(crate) struct Echo {
+    bodies: Vec<(u16, Vec<u8>)>,
+}
+
+impl Service for Echo {
+    fn turn(&mut self, _: Now) {
+        assert!(self.bodies.is_empty());
+    }
+
+    fn begin(&mut self, _: Now, request: Request<'_>) -> Ticket {
+        let (status, body) = match request.head.path {
+            b"/echo" => (200, request.body.to_vec()),
+            b"/fixed" => (200, b"fixed".to_vec()),
+            _ => (404, b"no".to_vec()),
+        };
+        self.bodies.push((status, body));
+        Ticket(u32::try_from(self.bodies.len() - 1).unwrap())
+    }
+
+    fn refuse_early(&mut self, _: Now, head: &Head<'_>) -> Option<Ticket> {
+        (head.path == b"/refused").then(|| {
+            self.bodies.push((404, b"no".to_vec()));
+            Ticket(u32::try_from(self.bodies.len() - 1).unwrap())
+        })
+    }
+
+    fn gather(&mut self) {}
+
+    fn finish(&mut self, _: Now, ticket: Ticket, body: &mut Vec<u8>) -> Answer {
+        let (status, bytes) = &self.bodies[ticket.0 as usize];
+        body.extend_from_slice(bytes);
+        Answer {
+            status: Status(*status),
+            content: Content::Json,
+            allow: None,
+            retry_after_s: None,
+            authenticate: None,
+            accept_encoding: None,
+        }
+    }
+
+    fn turned(&mut self, _: Now) {
+        self.bodies.clear();
+    }
+
+    fn tick(&mut self, _: Now) {}
+}

@@ -1,0 +1,169 @@
+//! The configuration file of `gannet serve`. `docs/operating/gannet.toml` shows every setting with its default; a test
+//! holds the two together.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use anyhow::{Context as _, Result, anyhow};
+use gannet_api::MetadataOptions;
+use gannet_engine::limits::Limits;
+use gannet_store::table::{MapOptions, Populate};
+use serde::Deserialize;
+
+/// What the file says; what it leaves out is `None` and gets its default from whoever uses it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) cores: Option<String>,
+    pub(crate) spin_us: Option<u64>,
+    pub(crate) connections_per_core: Option<usize>,
+    pub(crate) drain_seconds_max: Option<u64>,
+    pub(crate) default_workspace: Option<String>,
+    pub(crate) default_metadata_options: Vec<String>,
+    pub(crate) limits: LimitsConfig,
+    pub(crate) memory: MemoryConfig,
+}
+
+/// Bounds of the HTTP layer; `docs/http.md` says what happens beyond each.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LimitsConfig {
+    request_line_bytes_max: Option<usize>,
+    field_line_bytes_max: Option<usize>,
+    head_bytes_max: Option<usize>,
+    fields_max: Option<u16>,
+    body_bytes_max: Option<usize>,
+    unread_body_bytes_max: Option<usize>,
+    requests_in_process_max: Option<usize>,
+    unsent_bytes_max: Option<usize>,
+    head_time_ms_max: Option<u64>,
+    body_grace_ms: Option<u64>,
+    request_time_ms_max: Option<u64>,
+    idle_time_ms_max: Option<u64>,
+    write_stall_ms_max: Option<u64>,
+}
+
+/// How tables come into memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct MemoryConfig {
+    populate: Option<PopulateConfig>,
+    lock: Option<bool>,
+    huge_pages: Option<bool>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum PopulateConfig {
+    None,
+    Index,
+    All,
+}
+
+impl Config {
+    /// Reads a file; what it does not know is refused, with the line.
+    pub(crate) fn read(file: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let parsed = Self::parse(&text).with_context(|| format!("{} is not a configuration", file.display()))?;
+        parsed.limits.apply().with_context(|| format!("{}: [limits]", file.display()))?;
+        Ok(parsed)
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|e| anyhow!("{}", e.to_string().trim_end()))
+    }
+
+    pub(crate) fn metadata_options(&self) -> Result<MetadataOptions> {
+        let mut options = MetadataOptions::default();
+        for name in &self.default_metadata_options {
+            let option = MetadataOptions::named(name).with_context(|| {
+                let known: Vec<_> = MetadataOptions::ALL.iter().map(|(name, _)| *name).collect();
+                format!("default_metadata_options: `{name}` is none of {}", known.join(", "))
+            })?;
+            options = options.with(option);
+        }
+        Ok(options)
+    }
+}
+
+impl LimitsConfig {
+    /// The defaults with what is set here in their place; refused beyond what the code stands for.
+    pub(crate) fn apply(&self) -> Result<Limits> {
+        let default = Limits::default();
+        let time = |ms: Option<u64>, default: Duration| ms.map_or(default, Duration::from_millis);
+        let limits = Limits {
+            request_line_bytes_max: self.request_line_bytes_max.unwrap_or(default.request_line_bytes_max),
+            field_line_bytes_max: self.field_line_bytes_max.unwrap_or(default.field_line_bytes_max),
+            head_bytes_max: self.head_bytes_max.unwrap_or(default.head_bytes_max),
+            fields_max: self.fields_max.unwrap_or(default.fields_max),
+            body_bytes_max: self.body_bytes_max.unwrap_or(default.body_bytes_max),
+            unread_body_bytes_max: self.unread_body_bytes_max.unwrap_or(default.unread_body_bytes_max),
+            requests_in_process_max: self.requests_in_process_max.unwrap_or(default.requests_in_process_max),
+            unsent_bytes_max: self.unsent_bytes_max.unwrap_or(default.unsent_bytes_max),
+            head_time_max: time(self.head_time_ms_max, default.head_time_max),
+            body_grace: time(self.body_grace_ms, default.body_grace),
+            request_time_max: time(self.request_time_ms_max, default.request_time_max),
+            idle_time_max: time(self.idle_time_ms_max, default.idle_time_max),
+            write_stall_max: time(self.write_stall_ms_max, default.write_stall_max),
+        };
+        limits.validate()?;
+        Ok(limits)
+    }
+}
+
+impl MemoryConfig {
+    pub(crate) fn map_options(&self) -> MapOptions {
+        let populate = match self.populate.unwrap_or(PopulateConfig::All) {
+            PopulateConfig::None => Populate::None,
+            PopulateConfig::Index => Populate::Index,
+            PopulateConfig::All => Populate::All,
+        };
+        MapOptions { populate, lock: self.lock.unwrap_or(false), huge_pages: self.huge_pages.unwrap_or(true) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../docs/operating/gannet.toml");
+
+    #[test]
+    fn the_documented_example_parses_and_is_all_defaults() {
+        let config = Config::parse(EXAMPLE).unwrap();
+        assert_eq!(config.limits.apply().unwrap(), Limits::default());
+        assert_eq!(config.memory.map_options(), MemoryConfig::default().map_options());
+        assert!(config.metadata_options().unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_documented_example_shows_every_setting() {
+        // Commented-out settings count: they are shown, with no default worth fixing.
+        let shown = |name: &str| {
+            EXAMPLE.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{name} =")))
+        };
+        let debug = format!("{:?}", Config::default());
+        let mut words = debug.split(['{', ',', ' ']).filter_map(|word| word.strip_suffix(':'));
+        assert_eq!(words.find(|name| !shown(name) && !["limits", "memory"].contains(name)), None);
+    }
+
+    #[test]
+    fn unknown_settings_are_refused_with_their_line() {
+        let error = Config::parse("listen = \"127.0.0.1:1\"\nlitsen = 1\n").unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("litsen"), "{error}");
+    }
+
+    #[test]
+    fn limits_beyond_their_range_are_refused() {
+        let config = Config::parse("[limits]\nbody_bytes_max = 1\n").unwrap();
+        assert!(config.limits.apply().unwrap_err().to_string().contains("body_bytes_max"));
+    }
+
+    #[test]
+    fn metadata_options_go_by_their_names_on_the_wire() {
+        let config = Config::parse("default_metadata_options = [\"includeNames\"]").unwrap();
+        assert_eq!(config.metadata_options().unwrap(), MetadataOptions::NAMES);
+        let config = Config::parse("default_metadata_options = [\"names\"]").unwrap();
+        assert!(config.metadata_options().unwrap_err().to_string().contains("includeNames"));
+    }
+}

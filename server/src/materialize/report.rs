@@ -1,0 +1,59 @@
+//! What a person is told about a view that was materialized.
+
+use std::{fmt, path::PathBuf};
+
+use gannet_store::build::BuildSummary;
+
+use super::fault::BadRows;
+use crate::text::{bytes, count};
+
+/// One view's outcome.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// `prod/user_profile`.
+    pub(crate) name: String,
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) rows_read: u64,
+    pub(crate) bad: BadRows,
+    pub(crate) bytes_in: u64,
+    pub(crate) built: BuildSummary,
+    pub(crate) seconds: f64,
+}
+
+impl Report {
+    /// One line for each of the first bad rows.
+    pub(crate) fn bad_lines(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for row in self.bad.first() {
+            let file = self.files.get(row.file).map(|file| file.display().to_string()).unwrap_or_default();
+            lines.push(format!("{file}, {}: {}: {}", row.position, row.fault.reason.words(), row.fault.detail));
+        }
+        let more = self.bad.total().saturating_sub(lines.len() as u64);
+        if more > 0 {
+            lines.push(format!("and {} more", count(more)));
+        }
+        lines
+    }
+}
+
+impl fmt::Display for Report {
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BuildSummary { rows_in, rows_kept, raw_bytes, disk_bytes, .. } = self.built;
+        writeln!(f, "{}", self.name)?;
+        let superseded = count(rows_in - rows_kept);
+        write!(f, "  rows    {} read, {} kept, {superseded} superseded", count(self.rows_read), count(rows_kept))?;
+        if self.bad.total() > 0 {
+            let reasons: Vec<_> = self.bad.by_reason().map(|(r, n)| format!("{} {}", count(n), r.words())).collect();
+            write!(f, ", {} bad ({})", count(self.bad.total()), reasons.join(", "))?;
+        }
+        writeln!(f)?;
+        write!(f, "  bytes   {} in, {} on disk", bytes(self.bytes_in), bytes(disk_bytes))?;
+        if raw_bytes > 0 {
+            write!(f, " ({:.2} times the {} of keys and values)", disk_bytes as f64 / raw_bytes as f64, bytes(raw_bytes))?;
+        }
+        writeln!(f)?;
+        let per_second = (self.rows_read as f64 / self.seconds.max(1e-9)).round();
+        write!(f, "  time    {:.2} s, {per_second:.0} rows/s", self.seconds)
+    }
+}
