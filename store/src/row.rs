@@ -50,13 +50,13 @@ impl<'t> Row<'t> {
     /// The encoded key.
     #[inline]
     pub fn key(&self) -> &'t [u8] {
-        self.bytes.get(self.head.key_start..self.head.key_start + self.head.key_bytes).unwrap_or_default()
+        self.bytes.get(self.head.key()).unwrap_or_default()
     }
 
     /// Microseconds since the Unix epoch, UTC.
     #[inline]
     pub fn event_time_us(&self) -> i64 {
-        i64_at(self.bytes, self.head.key_start + self.head.key_bytes).unwrap_or_default()
+        i64_at(self.bytes, self.head.event_time_start()).unwrap_or_default()
     }
 
     /// The value of the column at this position in the schema.
@@ -86,7 +86,7 @@ impl<'t> Row<'t> {
             let bytes = slot.kind.fixed_bytes()?;
             (!crate::format::layout::is_null(self.tuple(), position)?).then_some(bytes)
         });
-        self.head.key_bytes + size_of::<i64>() + fixed.sum::<usize>() + self.bytes.len().saturating_sub(prefix)
+        self.head.key().len() + size_of::<i64>() + fixed.sum::<usize>() + self.bytes.len().saturating_sub(prefix)
     }
 
     #[inline]

@@ -14,7 +14,7 @@
 //! map     | bytes of the keys (varint)         | array of strings | array of values   |
 //! ```
 
-use super::bytes::{EndWidth, i64_at, u32_at, u64_at, varint};
+use super::bytes::{EndWidth, i64_at, u32_at, u64_at};
 use crate::{
     schema::{ColumnType, Field, Schema},
     value::{ArrayRef, MapRef, StructRef, ValueRef},
@@ -195,25 +195,38 @@ pub(crate) fn part<'t>(
 /// What the first bytes of a row say.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowHead {
-    pub(crate) key_start: usize,
-    pub(crate) key_bytes: usize,
+    key_start: u16,
+    key_bytes: u16,
     pub(crate) width: EndWidth,
 }
+
+const _: () = assert!(size_of::<RowHead>() == 8, "no padding: see `EndWidth`");
 
 impl RowHead {
     #[inline]
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
-        let (number, key_start) = varint(bytes)?;
-        if key_start > ROW_HEAD_BYTES_MAX {
-            return None;
-        }
-        Some(Self { key_start, key_bytes: (number >> 2) as usize, width: EndWidth::of_code(number)? })
+        let first = u16::from(*bytes.first()?);
+        let (number, key_start) = match first < 0x80 {
+            true => (first, 1),
+            false => (first & 0x7f | u16::from(*bytes.get(1).filter(|&&second| second < 0x80)?) << 7, 2),
+        };
+        Some(Self { key_start, key_bytes: number >> 2, width: EndWidth::of_code(u32::from(number))? })
+    }
+
+    #[inline]
+    pub(crate) fn key(&self) -> std::ops::Range<usize> {
+        usize::from(self.key_start)..self.event_time_start()
+    }
+
+    #[inline]
+    pub(crate) fn event_time_start(&self) -> usize {
+        usize::from(self.key_start) + usize::from(self.key_bytes)
     }
 
     /// Where the tuple starts.
     #[inline]
     pub(crate) fn tuple_start(&self) -> usize {
-        self.key_start + self.key_bytes + EVENT_TIME_BYTES
+        self.event_time_start() + EVENT_TIME_BYTES
     }
 }
 

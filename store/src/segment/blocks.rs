@@ -115,13 +115,26 @@ impl Blocks {
                 }
                 Ok(())
             }
-            (expected, found) => Err(Corrupt {
-                file: self.file.to_string(),
-                offset: start as u64,
-                expected: expected.map_or_else(|| "no block here".into(), |sum| format!("block checksum {sum:016x}")),
-                found: found.map_or_else(|| "no bytes".into(), |sum| format!("{sum:016x}")),
-            }),
+            (expected, found) => {
+                self.distrust(block);
+                Err(Corrupt {
+                    file: self.file.to_string(),
+                    offset: start as u64,
+                    expected: expected
+                        .map_or_else(|| "no block here".into(), |sum| format!("block checksum {sum:016x}")),
+                    found: found.map_or_else(|| "no bytes".into(), |sum| format!("{sum:016x}")),
+                })
+            }
         }
+    }
+
+    /// Forgets that a block ever matched, so that later readers meet the damage, too.
+    fn distrust(&self, block: usize) {
+        if let Some(word) = self.verified.get(block / 64) {
+            word.fetch_and(!(1 << (block % 64)), Ordering::Relaxed);
+        }
+        // After the bit: whoever finds the flag down asks the bits, which still stand for all other blocks.
+        self.all_verified.store(false, Ordering::Release);
     }
 
     /// What the first level says of a block that it covers.

@@ -31,6 +31,9 @@ use crate::{
     limits::{BLOCK_BYTES, MAPPINGS_MAX},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// A file mapped for reading, known to the SIGBUS handler.
 #[derive(Debug)]
 pub(crate) struct Map {
@@ -179,17 +182,19 @@ fn install_handler() {
 extern "C" fn on_sigbus(_signal: libc::c_int, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
     // SAFETY: the kernel hands a valid `siginfo_t` to handlers installed with SA_SIGINFO.
     let info = unsafe { &*info };
-    // SAFETY: the kernel fills in the address for SIGBUS; if another process sent the signal the field is other bytes of
-    // the same union, which are an address of no mapping, or of one that then reads as zeros and says so.
+    // SAFETY: any signal's `siginfo_t` has bytes there; they are an address only if the kernel raised it for a fault, which
+    // is asked below.
     let address = unsafe { info.si_addr() }.addr();
+    let is_fault = info.si_code > 0; // not from `kill` or the like
     // SAFETY: errno is this thread's own; the interrupted code must find what it left.
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above, and the pointer is valid for as long as the thread is.
     let errno_before = unsafe { *errno };
-    if !(poison(address) && cover_with_zeros(address)) {
-        // SAFETY: restoring the default action is async-signal-safe. The faulting instruction runs again on return, and
-        // then ends the process as it would have without us.
+    if !(is_fault && poison(address) && cover_with_zeros(address)) {
+        // SAFETY: restoring the default action is async-signal-safe.
         unsafe { libc::signal(libc::SIGBUS, libc::SIG_DFL) };
+        // SAFETY: as above. The signal is masked in here, so it ends the process on return, as it would have without us.
+        unsafe { libc::raise(libc::SIGBUS) };
     }
     // SAFETY: as above.
     unsafe { *errno = errno_before };

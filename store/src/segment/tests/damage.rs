@@ -134,6 +134,24 @@ fn blocks_of_other_places_are_not_taken() {
 }
 
 #[test]
+fn damage_that_a_later_pass_finds_is_met_by_readers_from_then_on() {
+    let sample = Sample::new(400);
+    let table = sample.open().unwrap();
+    table.verify(&mut |_| {}).unwrap();
+    check_all(&table, &sample.rows);
+    sample.file().write_all_at(&[0xff; 512], BLOCK_BYTES as u64).unwrap();
+    assert!(table.verify(&mut |_| {}).is_err());
+    let failed = sample.rows.iter().filter(|row| match read(&table, &row.key) {
+        Ok(found) => found.as_ref() != Some(row) && panic!("{row:?} was read as {found:?}"),
+        Err(_) => true,
+    });
+    let failed = failed.count();
+    let in_first_block = table.scan().take_while(Result::is_ok).count();
+    assert_eq!(in_first_block, 0, "the first block is not trusted any more");
+    assert!((50..150).contains(&failed), "the others are");
+}
+
+#[test]
 fn a_manifest_of_another_table_is_refused() {
     let sample = Sample::new(12);
     type Change = fn(&mut TableEntry);
