@@ -254,8 +254,9 @@ impl Cells {
                 Some((elements, range(offsets[row], offsets[row + 1])))
             }
             Self::FixedList(array, elements) => {
-                let offset = array.value_offset(row);
-                Some((elements, range(offset, offset + array.value_length())))
+                let offset = array.value_offset_at(row);
+                let length = usize::try_from(array.value_length()).unwrap_or(0);
+                Some((elements, offset..offset + length))
             }
             _ => None,
         }
