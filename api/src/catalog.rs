@@ -48,8 +48,8 @@ struct Names {
 }
 
 impl Catalog {
-    /// Compiles every service of every workspace, and an implicit service for every view. `tables` by name:
-    /// `<workspace>/<view>` with `:` written `@`. Tables that no view names are left out.
+    /// Compiles every service of every workspace, and an implicit service for every view. `tables` by name
+    /// ([`FeatureView::table_name`]). Tables that no view names are left out.
     pub fn compile(
         definitions: &Definitions,
         tables: BTreeMap<String, Arc<Table>>,
@@ -61,7 +61,7 @@ impl Catalog {
         for workspace in definitions.workspaces.values() {
             let mut places = HashMap::new();
             for view in workspace.feature_views.keys() {
-                if let Some(table) = tables.get(&table_name(&workspace.name, view)) {
+                if let Some(table) = tables.get(&FeatureView::table_name(&workspace.name, view)) {
                     places.insert(view.as_str(), catalog.tables.len());
                     catalog.tables.push(NamedTable {
                         workspace: workspace.name.as_str().into(),
@@ -118,11 +118,6 @@ impl Catalog {
         }
         .copied()
     }
-}
-
-/// The name of a view's table. A colon would do no harm in a file name here, but it does elsewhere.
-fn table_name(workspace: &str, view: &str) -> String {
-    format!("{workspace}/{}", view.replace(':', "@"))
 }
 
 /// The implicit service of one view.

@@ -70,7 +70,8 @@ pub(crate) struct Slot {
 }
 
 impl Plan {
-    /// Compiles what `selections` take from a workspace's views. `table` finds a view's table and its position.
+    /// Compiles what `selections` take from a workspace's views; both are in the order of the vector already. `table`
+    /// finds a view's table and its position.
     pub(crate) fn compile<'t>(
         workspace: &Workspace,
         name: &str,
@@ -78,13 +79,10 @@ impl Plan {
         table: impl Fn(&str) -> Option<(usize, &'t Table)>,
         metrics: &Metrics,
     ) -> Self {
-        let mut chosen: Vec<(&Selection, &FeatureView)> = selections
+        let chosen: Vec<(&Selection, &FeatureView)> = selections
             .iter()
             .filter_map(|selection| Some((selection, workspace.feature_views.get(&selection.view)?)))
             .collect();
-        chosen.sort_by(|(a, view_a), (b, view_b)| {
-            is_first(view_b).cmp(&is_first(view_a)).then_with(|| a.namespace.cmp(&b.namespace))
-        });
 
         let mut types = BTreeMap::new();
         for (selection, view) in &chosen {
@@ -116,12 +114,11 @@ impl Plan {
                     feature: feature.clone(),
                 });
             }
-            slots[start..].sort_by(|a, b| a.feature.name.cmp(&b.feature.name));
             views.push(PlanView {
                 table: found.map_or(0, |(place, _)| place),
                 key_set: place,
                 ttl_us: view.ttl_us,
-                timeless: is_first(view),
+                timeless: view.first,
                 slots: start..slots.len(),
                 view_slot: metrics.view_slot(&workspace.name, &view.name),
             });
@@ -159,11 +156,6 @@ fn position(join_keys: &[JoinKey], name: &[u8]) -> Option<usize> {
     } else {
         join_keys.binary_search_by(|key| key.name.as_bytes().cmp(name)).ok()
     }
-}
-
-/// Whether a view's features come before all others, without effective times.
-fn is_first(_view: &FeatureView) -> bool {
-    false
 }
 
 /// Whether the table was built with the join keys that the view has now.

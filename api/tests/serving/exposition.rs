@@ -1,0 +1,96 @@
+//! What `/metrics` shows.
+
+use std::collections::{HashMap, HashSet};
+
+use gannet_engine::http::{Head, Method};
+use gannet_store::Value::Int64;
+
+use crate::fixture::{GET_FEATURES, SAMPLE_US, World, head, text};
+
+const DEFINITIONS: &str = r#"
+workspace = "prod"
+[entities.user]
+join_keys = { user_id = "string" }
+[feature_views."v:2"]
+entity = "user"
+timestamp = "t"
+ttl = "1h"
+source = { parquet = "x.parquet" }
+features = { x = "int64" }
+[feature_services.fs]
+features = ["v:2"]
+"#;
+
+fn scrape(world: &mut World) -> String {
+    world.now.monotonic_ns += 200_000_000;
+    let probe = Head { authorization: None, ..head(Method::Get, "/metrics") };
+    world.ask(probe, b""); // its turn publishes what was recorded before
+    world.ask(probe, b"").1
+}
+
+#[test]
+fn requests_are_counted_by_what_became_of_them() {
+    let rows = vec![(vec![text("u")], SAMPLE_US, vec![Int64(1)]), (vec![text("old")], 0, vec![Int64(1)])];
+    let mut world = World::new(DEFINITIONS, vec![("v:2", rows)]);
+    for user in ["\"u\"", "\"old\"", "\"nobody\"", "null", "5"] {
+        let params = format!(
+            "{{\"params\":{{\"featureServiceName\":\"fs\",\"joinKeyMap\":{{\"user_id\":{user}}},\"requestContextMap\":{{\"a\":1,\"b\":2}}}}}}"
+        );
+        world.get_features(&params);
+    }
+    world.get_features("{");
+    world.ask(Head { authorization: None, ..head(Method::Post, GET_FEATURES) }, b"");
+    let text = scrape(&mut world);
+    for line in [
+        "gannet_requests_total{workspace=\"prod\",feature_service=\"fs\",code=\"200\"} 4",
+        "gannet_requests_total{workspace=\"prod\",feature_service=\"fs\",code=\"400\"} 1",
+        "gannet_requests_total{workspace=\"\",feature_service=\"\",code=\"400\"} 1",
+        "gannet_requests_total{workspace=\"\",feature_service=\"\",code=\"401\"} 1",
+        "gannet_feature_view_lookups_total{workspace=\"prod\",feature_view=\"v:2\",status=\"present\"} 1",
+        "gannet_feature_view_lookups_total{workspace=\"prod\",feature_view=\"v:2\",status=\"missing\"} 2",
+        "gannet_feature_view_lookups_total{workspace=\"prod\",feature_view=\"v:2\",status=\"expired\"} 1",
+        "gannet_authentication_failures_total{reason=\"missing\"} 1",
+        "gannet_request_decode_errors_total 1",
+        "gannet_request_context_keys_ignored_total 8",
+        "gannet_request_duration_seconds_bucket{le=\"0.00005\"} 7",
+        "gannet_request_duration_seconds_bucket{le=\"+Inf\"} 7",
+        "gannet_request_duration_seconds_sum 0.000350000",
+        "gannet_request_duration_seconds_count 7",
+        "gannet_generation 7",
+        "gannet_ready 1",
+        "gannet_keys 1",
+        "gannet_feature_services 1",
+        "gannet_feature_view_rows{workspace=\"prod\",feature_view=\"v:2\"} 2",
+        "gannet_feature_view_event_time_max_seconds{workspace=\"prod\",feature_view=\"v:2\"} 1629509038.996000",
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn the_exposition_is_well_formed() {
+    let mut world = World::new(DEFINITIONS, vec![("v:2", vec![])]);
+    let text = scrape(&mut world);
+    let (mut kinds, mut series, mut finished) = (HashMap::new(), HashSet::new(), HashSet::new());
+    let mut current = String::new();
+    for line in text.lines() {
+        if let Some(declared) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = declared.split_once(' ').unwrap();
+            assert_eq!(name, current, "HELP comes first");
+            assert!(kinds.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} is declared twice");
+            assert!(kind != "counter" || name.ends_with("_total"), "{name}");
+        } else if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, help) = help.split_once(' ').unwrap();
+            assert!(help.ends_with('.') && finished.insert(name.to_owned()), "{line}");
+            current = name.to_owned();
+        } else {
+            let (named, value) = line.rsplit_once(' ').unwrap();
+            assert!(series.insert(named.to_owned()), "{named} is there twice");
+            assert!(value.parse::<f64>().is_ok(), "{line}");
+            let name = named.split('{').next().unwrap();
+            let histogram = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
+            assert!(name == current || histogram == Some(current.as_str()), "{line} under {current}");
+        }
+    }
+    assert!(kinds.len() > 10);
+}

@@ -1,0 +1,167 @@
+//! Definitions as TOML, rows as values, and a core that serves them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use gannet_api::{
+    Catalog, Core, Settings, Shared, State,
+    auth::{KeyRecord, KeyTable},
+    definitions::{
+        check,
+        model::{Definitions, FeatureView},
+    },
+};
+use gannet_engine::{
+    Answer, Now, Service,
+    http::{Head, Method, Request},
+};
+use gannet_store::{
+    KeyType, Table, Value,
+    build::{BuildOptions, TableBuilder},
+    key::KeyWriter,
+    row::RowWriter,
+    table::{MapOptions, Populate},
+};
+use tempfile::TempDir;
+
+pub(crate) const GET_FEATURES: &str = "/api/v1/feature-service/get-features";
+pub(crate) const KEY: &[u8] = b"Tecton-key quickstart";
+
+/// 2021-08-21T01:23:58.996Z, the event time of the sample that clients are tested with.
+pub(crate) const SAMPLE_US: i64 = 1_629_509_038_996_000;
+
+/// Rows of one view: key parts, event time, values in the order of the view's features.
+pub(crate) type Rows = Vec<(Vec<Value>, i64, Vec<Value>)>;
+
+/// Everything that serves, and the clock it is served by.
+pub(crate) struct World {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) core: Core,
+    /// The turn's start; answers are finished 50 µs later.
+    pub(crate) now: Now,
+    pub(crate) folder: TempDir,
+    pub(crate) definitions: Definitions,
+}
+
+impl World {
+    /// Serves `definitions`; views without rows here have no table.
+    pub(crate) fn new(definitions: &str, rows: Vec<(&str, Rows)>) -> Self {
+        Self::with_settings(Settings::default(), definitions, rows)
+    }
+
+    pub(crate) fn with_settings(settings: Settings, definitions: &str, rows: Vec<(&str, Rows)>) -> Self {
+        let definitions = check(&[("test.toml".to_owned(), definitions.to_owned())]).unwrap();
+        let shared = Arc::new(Shared::new(settings, Vec::new()));
+        let folder = TempDir::new().unwrap();
+        let mut tables = BTreeMap::new();
+        for (view, rows) in rows {
+            let workspace = &definitions.workspaces["prod"];
+            let name = FeatureView::table_name(&workspace.name, view);
+            let table = table(&folder, &name, &workspace.feature_views[view], &rows);
+            tables.insert(name, Arc::new(table));
+        }
+        let catalog = Catalog::compile(&definitions, tables, 7, shared.metrics());
+        shared.publish(Some(Arc::new(catalog)));
+        shared.set_keys(KeyTable::new(vec![KeyRecord::of("quickstart", "for tests", 0)]).unwrap());
+        shared.set_state(State::Ready);
+        let core = Core::new(Arc::clone(&shared), 0);
+        let now = Now { monotonic_ns: 1_000_000, unix_us: SAMPLE_US + 1_000_000 };
+        Self { shared, core, now, folder, definitions }
+    }
+
+    /// One turn with one request: status and body.
+    pub(crate) fn ask(&mut self, head: Head<'_>, body: &[u8]) -> (Answer, String) {
+        let mut body = body.to_vec();
+        self.core.turn(self.now);
+        let request = Request { head, body: &mut body, seen_ns: self.now.monotonic_ns };
+        let ticket = self.core.begin(self.now, request);
+        self.core.gather();
+        let later = Now { monotonic_ns: self.now.monotonic_ns + 50_000, ..self.now };
+        let mut out = b"before".to_vec();
+        let answer = self.core.finish(later, ticket, &mut out);
+        self.core.turned(later);
+        let body = String::from_utf8(out.split_off(6)).unwrap();
+        assert_eq!(out, b"before");
+        (answer, body)
+    }
+
+    /// Asks for features.
+    pub(crate) fn get_features(&mut self, body: &str) -> (u16, String) {
+        let (answer, body) = self.ask(head(Method::Post, GET_FEATURES), body.as_bytes());
+        assert!(serde_json::from_str::<serde_json::Value>(&body).is_ok(), "{body}");
+        (answer.status.0, body)
+    }
+
+    /// Asks for features and compares the answer, in which `<n>` stands for any number.
+    #[track_caller]
+    pub(crate) fn check(&mut self, params: &str, status: u16, expected: &str) {
+        let (answered, body) = self.get_features(&format!("{{\"params\":{params}}}"));
+        let expected: String = expected.lines().map(str::trim).collect();
+        assert_eq!((answered, sizes_hidden(&body)), (status, expected));
+    }
+
+    /// The error body of this status with this message.
+    #[track_caller]
+    pub(crate) fn check_error(&mut self, params: &str, status: u16, code: u8, message: &str) {
+        let message = serde_json::to_string(message).unwrap();
+        let expected = format!("{{\"error\":{message},\"message\":{message},\"code\":{code}}}");
+        self.check(params, status, &expected);
+    }
+}
+
+/// How many bytes a row has is the store's business.
+fn sizes_hidden(body: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = body;
+    while let Some(at) = rest.find("ResponseSizeBytes\":") {
+        let (before, after) = rest.split_at(at + "ResponseSizeBytes\":".len());
+        let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap();
+        shown += before;
+        shown += if &after[..digits] == "0" { "0" } else { "<n>" };
+        rest = &after[digits..];
+    }
+    shown + rest
+}
+
+pub(crate) fn head(method: Method, path: &str) -> Head<'_> {
+    Head { authorization: Some(KEY), ..Head::new(method, path.as_bytes()) }
+}
+
+/// Builds a view's table and opens it.
+pub(crate) fn table(folder: &TempDir, name: &str, view: &FeatureView, rows: &Rows) -> Table {
+    let schema = Arc::new(view.schema());
+    let types: Vec<KeyType> = schema.key.iter().map(|part| part.key_type).collect();
+    let options = BuildOptions {
+        root: folder.path().to_owned(),
+        table: name.to_owned(),
+        memory_bytes: 64 << 20,
+        workers: 1,
+        now_us: SAMPLE_US,
+    };
+    let builder = TableBuilder::new(Arc::clone(&schema), options).unwrap();
+    let mut sink = builder.sink();
+    let mut writer = RowWriter::new(&schema);
+    for (ordinal, (parts, event_time_us, values)) in (0..).zip(rows) {
+        let mut key = Vec::new();
+        let mut encoding = KeyWriter::new(&types, &mut key);
+        for part in parts {
+            match part {
+                Value::Int64(value) => encoding.int64(*value),
+                Value::String(value) => encoding.string(value.as_bytes()),
+                other => panic!("{other:?} is no key"),
+            }
+        }
+        assert!(encoding.finish());
+        writer.begin(&key, *event_time_us);
+        for (column, value) in values.iter().enumerate() {
+            writer.value(column, value);
+        }
+        sink.push(writer.finish().unwrap(), ordinal).unwrap();
+    }
+    let (entry, _) = builder.finish(vec![sink], &|_, _| {}).unwrap();
+    let options = MapOptions { populate: Populate::All, lock: false, huge_pages: false };
+    Table::open(folder.path(), &entry, options).unwrap()
+}
+
+pub(crate) fn text(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
