@@ -10,8 +10,8 @@ use std::{
 use crate::{data::world, gannet::World};
 
 /// A running server; killed if a test fails before it stops it.
-struct Server {
-    child: Child,
+pub(crate) struct Server {
+    pub(crate) child: Child,
     address: String,
     /// Kept open, so that the server can go on writing to it.
     log: BufReader<ChildStderr>,
@@ -27,23 +27,23 @@ impl Drop for Server {
 fn start(world: &World, more: &[&str]) -> Server {
     let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--cores", "0"];
     arguments.extend(more);
-    let mut child = world.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let mut seen = String::new();
-    loop {
-        let mut line = String::new();
-        assert_ne!(log.read_line(&mut line).unwrap(), 0, "the server ended: {seen}");
-        seen.push_str(&line);
-        if let Some((_, rest)) = line.split_once("message=listening address=") {
-            let address = rest.split(' ').next().unwrap().to_owned();
-            return Server { child, address, log };
-        }
-    }
+    Server::start(world.command(&arguments))
 }
 
 impl Server {
+    /// Starts it and waits until it listens.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let mut server = Self { child, address: String::new(), log };
+        let seen = server.log_until("message=listening address=");
+        let (_, rest) = seen.split_once("message=listening address=").unwrap();
+        rest.split(' ').next().unwrap().clone_into(&mut server.address);
+        server
+    }
+
     /// Status and body.
-    fn ask(&self, method: &str, path: &str, key: &str, body: &str) -> (u16, String) {
+    pub(crate) fn ask(&self, method: &str, path: &str, key: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let length = body.len();
@@ -66,12 +66,12 @@ impl Server {
         self.ask("POST", "/api/v1/feature-service/get-features", key, &body)
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
         assert!(sent.success());
     }
 
-    fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
 
@@ -85,7 +85,7 @@ impl Server {
         seen
     }
 
-    fn rest_of_log(&mut self) -> String {
+    pub(crate) fn rest_of_log(&mut self) -> String {
         let mut text = String::new();
         self.log.read_to_string(&mut text).unwrap();
         text
