@@ -1,6 +1,11 @@
 //! CSV by RFC 4180: a header row, commas, double quotes. An empty cell is null.
 
-use std::{fs::File, path::Path};
+use std::{
+    cell::Cell,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 use anyhow::{Context as _, Result, bail};
 use csv::{ByteRecord, ErrorKind, ReaderBuilder};
@@ -20,7 +25,9 @@ use super::{
 pub(super) fn read(path: &Path, file: usize, rows: &mut Rows<'_>, shape: &Shape, progress: &Progress) -> Result<()> {
     let open = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     // Flexible, so that a line with too few or too many cells is a bad row and not the end of the file.
-    let mut reader = ReaderBuilder::new().flexible(true).buffer_capacity(BUFFER_BYTES).from_reader(open);
+    let taken = Cell::new(0);
+    let bounded = Bounded { file: open, taken: &taken };
+    let mut reader = ReaderBuilder::new().flexible(true).buffer_capacity(BUFFER_BYTES).from_reader(bounded);
     let header = reader.byte_headers().with_context(|| format!("cannot read {}", path.display()))?.clone();
     let columns = columns(&header, shape).with_context(|| format!("{}", path.display()))?;
     let mut record = ByteRecord::new();
@@ -35,6 +42,7 @@ pub(super) fn read(path: &Path, file: usize, rows: &mut Rows<'_>, shape: &Shape,
                 kind => bail!("cannot read {}: {kind:?}", path.display()),
             },
         }
+        taken.set(0);
         let position = Position::Line(record.position().map_or(0, csv::Position::line));
         if record.len() == header.len() {
             rows.take(&Line { record: &record, columns: &columns }, file, row, position)?;
@@ -51,6 +59,25 @@ pub(super) fn read(path: &Path, file: usize, rows: &mut Rows<'_>, shape: &Shape,
     }
     progress.advance(reader.position().byte() - read_bytes);
     Ok(())
+}
+
+/// Ends reading when one record takes too much: a quote that is never closed makes one of all the rest of the file.
+struct Bounded<'t> {
+    file: File,
+    /// Bytes read since the last record was whole.
+    taken: &'t Cell<u64>,
+}
+
+impl Read for Bounded<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.taken.get() > RECORD_BYTES_MAX {
+            let why = format!("a record has more than {RECORD_BYTES_MAX} bytes; is there a quote that is not closed?");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        let bytes = self.file.read(buffer)?;
+        self.taken.set(self.taken.get() + bytes as u64);
+        Ok(bytes)
+    }
 }
 
 /// Which cell each slot is in; a byte order mark before the first name is no part of it.
@@ -118,5 +145,8 @@ impl Record for Line<'_> {
 }
 
 const BUFFER_BYTES: usize = 1 << 20;
+
+/// A record starts anywhere in a buffer and the longest useful row is 1 MiB, so this never stops an honest one.
+const RECORD_BYTES_MAX: u64 = 16 << 20;
 
 const PROGRESS_ROWS: u64 = 8192;

@@ -44,6 +44,16 @@ fn strict_fails_and_publishes_nothing() {
 }
 
 #[test]
+fn a_quote_that_is_never_closed_does_not_fill_the_memory() {
+    let world = world();
+    let live = world.current();
+    let line = "a,2024-01-01,1,1\n";
+    world.write("data/users.csv", format!("user_id,at,age,score\n{line}\"b,{}", line.repeat(2_000_000)));
+    world.fail(&["materialize"], "users.csv: a record has more than 16777216 bytes; is there a quote");
+    assert_eq!(world.current(), live);
+}
+
+#[test]
 fn a_long_key_and_lines_that_are_no_objects_are_bad_rows() {
     let world = World::new();
     let definitions = USERS.replace("csv = \"../data/users.csv\"", "ndjson = \"../data/users.ndjson\"");
