@@ -154,7 +154,7 @@ impl Batch {
 
     /// Told once per answer: how long the turn's store reads took at most.
     pub(super) fn store_ns(&mut self, now_ns: u64) -> u64 {
-        *self.store_ns.get_or_insert(now_ns.saturating_sub(self.began_ns))
+        *self.store_ns.get_or_insert_with(|| now_ns.saturating_sub(self.began_ns))
     }
 
     /// Whether any key of these lookups was really looked up.

@@ -207,3 +207,28 @@ impl Series<'_> {
         let _infallible = writeln!(self.text, " {value}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_table_is_the_declared_one() {
+        let page = include_str!("../../../docs/metrics.md");
+        let documented: Vec<Vec<&str>> = page
+            .lines()
+            .filter(|line| line.starts_with("| `gannet_"))
+            .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+            .collect();
+        let declared: Vec<_> = DECLARED.iter().map(|(name, kind, help)| (format!("`{name}`"), *kind, *help)).collect();
+        let documented: Vec<_> = documented.iter().map(|row| (row[0].to_owned(), row[1], row[3])).collect();
+        assert_eq!(documented, declared);
+    }
+
+    #[test]
+    fn label_values_are_escaped() {
+        let mut text = String::new();
+        Series { name: "m", text: &mut text }.add(&[("l", "a\"b\\c\nd"), ("k", "")], 1);
+        assert_eq!(text, "m{l=\"a\\\"b\\\\c\\nd\",k=\"\"} 1\n");
+    }
+}

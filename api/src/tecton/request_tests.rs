@@ -20,7 +20,7 @@ fn decoded(body: &str) -> String {
     let mut shown = format!(
         "{kind} {} in {}",
         text(decoded.query.locator.span()),
-        decoded.query.workspace.map_or("default".to_owned(), text)
+        decoded.query.workspace.map_or_else(|| "default".to_owned(), text)
     );
     for key in decoded.keys {
         let value = match key.value {

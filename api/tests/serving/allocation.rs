@@ -76,6 +76,8 @@ fn warm_requests_allocate_nothing() {
     turn(&mut world);
     turn(&mut world);
     let mut statuses = [0; 6];
+    let counter_works = allocation_counter::measure(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(64))));
+    assert_eq!(counter_works.count_total, 1);
     let counted = allocation_counter::measure(|| statuses = turn(&mut world));
     assert_eq!(statuses, [0, 0, 128, 0, 96, 0]);
     assert_eq!(counted.count_total, 0);

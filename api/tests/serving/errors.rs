@@ -66,7 +66,9 @@ fn faults_of_a_body_are_told_in_their_order() {
         );
     }
     let options = |options: &str| {
-        format!(r#"{{"featureServiceName":"fs","joinKeyMap":{{"content_id":1,"user_id":"u"}},"requestOptions":{options}}}"#)
+        format!(
+            r#"{{"featureServiceName":"fs","joinKeyMap":{{"content_id":1,"user_id":"u"}},"requestOptions":{options}}}"#
+        )
     };
     let budget = "latencyBudgetMs must be a number of milliseconds from 0.1 to 60000.";
     check(&options(r#"{"latencyBudgetMs":"0"}"#), budget);

@@ -105,8 +105,7 @@ fn slo_info_alone_comes_with_empty_items() {
 
 #[test]
 fn default_metadata_options_serve_those_who_set_none() {
-    let settings =
-        Settings { default_metadata_options: MetadataOptions::SERVING_STATUS, ..Settings::default() };
+    let settings = Settings { default_metadata_options: MetadataOptions::SERVING_STATUS, ..Settings::default() };
     let rows = vec![("v", vec![(vec![Int64(-5)], 0, vec![Int64(3)])])];
     let mut world = World::with_settings(settings, NUMBERED, rows);
     let with = r#"{"result":{"features":["3"]},"metadata":{"features":[{"status":"PRESENT"}]}}"#;
@@ -325,7 +324,10 @@ features = ["both", { view = "one", as = "buyer" }, { view = "one", as = "seller
 
 #[test]
 fn requests_of_one_turn_are_answered_each_by_its_own() {
-    use gannet_engine::{Service, http::{Method, Request}};
+    use gannet_engine::{
+        Service,
+        http::{Method, Request},
+    };
 
     use crate::fixture::{GET_FEATURES, head};
     let rows = (0..500).map(|n| (vec![Int64(n)], n, vec![Int64(n * 3)])).collect();
@@ -334,7 +336,8 @@ fn requests_of_one_turn_are_answered_each_by_its_own() {
     let tickets: Vec<_> = (0..100)
         .map(|n| {
             let key = if n % 10 == 9 { "\"x\"".to_owned() } else { (n * 7).to_string() };
-            let mut body = format!("{{\"params\":{{\"featureViewName\":\"v\",\"joinKeyMap\":{{\"n\":{key}}}}}}}").into_bytes();
+            let mut body =
+                format!("{{\"params\":{{\"featureViewName\":\"v\",\"joinKeyMap\":{{\"n\":{key}}}}}}}").into_bytes();
             let head = head(Method::Post, GET_FEATURES);
             world.core.begin(world.now, Request { head, body: &mut body, seen_ns: 0 })
         })
