@@ -38,9 +38,7 @@ pub(crate) struct Inspect {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// What one segment file is made of
-    Segment {
-        file: PathBuf,
-    },
+    Segment { file: PathBuf },
     /// The row of one key, as it is served
     Key {
         /// The feature view, or workspace/view
@@ -53,9 +51,7 @@ enum Command {
         workspace: Option<String>,
     },
     /// The versions of the definitions, or the text of one
-    Definitions {
-        version: Option<u64>,
-    },
+    Definitions { version: Option<u64> },
 }
 
 impl Inspect {
@@ -88,7 +84,10 @@ fn overview(data: &DataDirectory) -> Result<()> {
             output::say(format_args!("definitions     version {version} of {applied} from {folder}"))?;
         }
     }
-    output::say(format_args!("\n{:<40} {:>14} {:>10} {:>9}  {:<27} BUILT", "TABLE", "ROWS", "ON DISK", "SEGMENTS", "NEWEST EVENT"))?;
+    output::say(format_args!(
+        "\n{:<40} {:>14} {:>10} {:>9}  {:<27} BUILT",
+        "TABLE", "ROWS", "ON DISK", "SEGMENTS", "NEWEST EVENT"
+    ))?;
     for (name, entry) in &manifest.tables {
         let bytes: u64 = entry.segments.iter().map(|segment| segment.bytes).sum();
         let newest = entry.event_time_max_us.map_or_else(|| "-".to_owned(), text::time);
@@ -226,7 +225,8 @@ fn encode(view: &FeatureView, typed: &[String]) -> Result<Vec<u8>> {
 }
 
 fn json(value: ValueRef<'_>) -> Result<Json> {
-    let float = |value: f64| serde_json::Number::from_f64(value).map_or_else(|| Json::from(value.to_string()), Json::from);
+    let float =
+        |value: f64| serde_json::Number::from_f64(value).map_or_else(|| Json::from(value.to_string()), Json::from);
     Ok(match value {
         ValueRef::Null => Json::Null,
         ValueRef::Boolean(value) => value.into(),

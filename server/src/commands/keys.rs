@@ -57,7 +57,9 @@ struct Revoke {
 impl Keys {
     pub(crate) fn run(self, root: &Path) -> Result<ExitCode> {
         match self.command {
-            Command::Create(create) => create.run(&DataDirectory::create(root).context("cannot open the data directory")?)?,
+            Command::Create(create) => {
+                create.run(&DataDirectory::create(root).context("cannot open the data directory")?)?
+            }
             Command::List => list(&super::open(root)?)?,
             Command::Revoke(revoke) => revoke.run(&super::open(root)?)?,
         }

@@ -1,12 +1,6 @@
 //! `gannet materialize`.
 
-use std::{
-    collections::BTreeMap,
-    num::NonZero,
-    path::Path,
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, num::NonZero, path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -140,12 +134,17 @@ pub(crate) fn find<'a>(all: &[View<'a>], workspace: Option<&str>, name: &str) ->
         Some((workspace, name)) => (Some(workspace), name),
         None => (workspace, name),
     };
-    let fits = |view: &&View<'_>| view.view.name == name && workspace.is_none_or(|workspace| workspace == view.workspace);
+    let fits =
+        |view: &&View<'_>| view.view.name == name && workspace.is_none_or(|workspace| workspace == view.workspace);
     let mut found = all.iter().filter(fits);
     match (found.next(), found.next()) {
         (Some(view), None) => Ok(*view),
         (Some(view), Some(other)) => {
-            bail!("`{name}` is in the workspaces `{}` and `{}`; say which with --workspace", view.workspace, other.workspace)
+            bail!(
+                "`{name}` is in the workspaces `{}` and `{}`; say which with --workspace",
+                view.workspace,
+                other.workspace
+            )
         }
         (None, _) => {
             let known: Vec<_> = all.iter().map(View::name).collect();
@@ -224,7 +223,10 @@ fn tell(mut report: Report, strict: bool) -> Result<()> {
     output::say(&report)?;
     let bad = report.bad.total();
     if strict && bad > 0 {
-        bail!("{} bad (--strict); nothing was published", text::count(bad) + if bad == 1 { " row is" } else { " rows are" });
+        bail!(
+            "{} bad (--strict); nothing was published",
+            text::count(bad) + if bad == 1 { " row is" } else { " rows are" }
+        );
     }
     Ok(())
 }

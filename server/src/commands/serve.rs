@@ -1,7 +1,7 @@
 //! `gannet serve`.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -78,7 +78,7 @@ impl Serve {
             api.default_workspace = workspace;
         }
         Ok(Settings {
-            listen: self.listen.or(config.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            listen: self.listen.or(config.listen).unwrap_or(LISTEN),
             cores,
             spin: Duration::from_micros(self.spin.or(config.spin_us).unwrap_or(0)),
             connections_per_core: config.connections_per_core,
@@ -116,6 +116,8 @@ pub(crate) fn serve(
     process.stop()?;
     outcome.map(|()| ExitCode::SUCCESS)
 }
+
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 /// Longer than any request may take that was worth answering; shorter than the 30 s that orchestrators wait before killing.
 pub(crate) const DRAIN_SECONDS_MAX: u64 = 10;

@@ -48,8 +48,8 @@ fn write_view(file: &Path, view: &str, users: u32) -> Result<()> {
         .build();
     let empty = batch(view, 0..0)?;
     let mut writer = ArrowWriter::try_new(File::create(file)?, empty.schema(), Some(properties))?;
-    for start in (0..users).step_by(BATCH_ROWS) {
-        let end = users.min(start.saturating_add(BATCH_ROWS as u32));
+    for start in (0..users).step_by(BATCH_ROWS as usize) {
+        let end = users.min(start.saturating_add(BATCH_ROWS));
         writer.write(&batch(view, start..end)?)?;
     }
     writer.close()?;
@@ -58,16 +58,17 @@ fn write_view(file: &Path, view: &str, users: u32) -> Result<()> {
 
 fn batch(view: &str, users: std::ops::Range<u32>) -> Result<RecordBatch> {
     let n = users.len();
-    let whole = |modulus: u32| -> ArrayRef { Arc::new(Int64Array::from_iter_values(users.clone().map(|i| i64::from(i % modulus)))) };
+    let whole = |modulus: u32| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(users.clone().map(|i| i64::from(i % modulus))))
+    };
     let parts = |modulus: u32, of: f64| -> ArrayRef {
         Arc::new(Float64Array::from_iter_values(users.clone().map(|i| f64::from(i % modulus) / of)))
     };
-    let text = |text: &dyn Fn(u32) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values(users.clone().map(text))) };
+    let text =
+        |text: &dyn Fn(u32) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values(users.clone().map(text))) };
     let timestamps = TimestampMicrosecondArray::from_value(WHEN_US, n).with_timezone("UTC");
-    let mut columns = vec![
-        ("user_id", text(&|i| format!("C{i:010}"))),
-        ("timestamp", Arc::new(timestamps) as ArrayRef),
-    ];
+    let mut columns =
+        vec![("user_id", text(&|i| format!("C{i:010}"))), ("timestamp", Arc::new(timestamps) as ArrayRef)];
     match view {
         "last_transaction_amount" => columns.push(("amount", parts(100_000, 100.0))),
         "user_profile" => {
@@ -97,7 +98,7 @@ const COUNTRIES: [&str; 4] = ["US", "DE", "JP", "BR"];
 /// 2026-01-01T00:00:00Z.
 const WHEN_US: i64 = 1_767_225_600_000_000;
 
-const BATCH_ROWS: usize = 65_536;
+const BATCH_ROWS: u32 = 65_536;
 
 /// Several row groups a million users, so that reading them is shared out without cutting.
 const ROW_GROUP_ROWS: usize = 262_144;

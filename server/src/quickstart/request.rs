@@ -33,15 +33,13 @@ pub(crate) const SAMPLES: [Sample; 3] = [
 impl Sample {
     /// As a command line.
     pub(crate) fn curl(&self, address: SocketAddr, key: &str) -> String {
-        format!(
-            "curl -s http://{address}{PATH} \\\n  -H 'Authorization: Tecton-key {key}' \\\n  -d '{}'",
-            self.body
-        )
+        format!("curl -s http://{address}{PATH} \\\n  -H 'Authorization: Tecton-key {key}' \\\n  -d '{}'", self.body)
     }
 
     /// Sends it; anything but an answer of 200 is an error with what came instead.
     pub(crate) fn send(&self, address: SocketAddr, key: &str) -> Result<()> {
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE).context("the server does not accept connections")?;
+        let mut stream =
+            TcpStream::connect_timeout(&address, PATIENCE).context("the server does not accept connections")?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let (length, body) = (self.body.len(), self.body);
         let head = format!(

@@ -5,7 +5,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<usize>, String> {
     let expected = || format!("expected cores such as 0,2-3, found `{text}`");
     let mut cores = Vec::new();
     for part in text.split(',') {
-        let (first, last) = part.trim().split_once('-').unwrap_or((part.trim(), part.trim()));
+        let part = part.trim();
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
         let first: usize = first.parse().map_err(|_| expected())?;
         let last: usize = last.parse().map_err(|_| expected())?;
         if first > last || last > CORE_MAX {

@@ -18,7 +18,10 @@ use gannet_engine::{
     metrics::Sample,
     server::{self, Server, ServerConfig, ShardMetrics},
 };
-use gannet_store::{directory::{DataDirectory, Stamp}, table::MapOptions};
+use gannet_store::{
+    directory::{DataDirectory, Stamp},
+    table::MapOptions,
+};
 
 use super::{Signals, cores, live::Live, verifier::Verifier};
 use crate::{clock, keys, log};
@@ -65,7 +68,8 @@ impl Process {
     pub(crate) fn start(data: DataDirectory, settings: &Settings) -> Result<Self> {
         let open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(OPEN_FILES_DEFAULT);
         let metrics: Vec<_> = settings.cores.iter().map(|_| Arc::new(ShardMetrics::default())).collect();
-        let samples = metrics.iter().map(|shard| Arc::new(Samples(Arc::clone(shard))) as Arc<dyn ShardSamples>).collect();
+        let samples =
+            metrics.iter().map(|shard| Arc::new(Samples(Arc::clone(shard))) as Arc<dyn ShardSamples>).collect();
         let shared = Arc::new(Shared::new(settings.api.clone(), samples));
         shared.set_log(|line| log::warn(line, &[]));
         let default = || server::connections_per_core(open_files, settings.cores.len());
@@ -79,6 +83,8 @@ impl Process {
             origin: Origin::now(),
         };
         let verifier = Verifier::start()?;
+        // The stamp first: what is published between the two is seen at the next look.
+        let seen = data.stamp().ok();
         // Before the port opens: the first answer should not be a 503 when there is something to serve.
         let live = Live::open(&data, None, settings.memory, &shared);
         let server = server::start(&config, |core| Core::new(Arc::clone(&shared), core))?;
@@ -92,14 +98,16 @@ impl Process {
             verifier,
             live: None,
             replaced: Vec::new(),
-            seen: None,
+            seen,
             seen_keys: None,
         };
-        process.seen = process.data.stamp().ok();
         process.take_up(live);
         process.look_at_keys();
         let serving = cores::text(&settings.cores);
-        log::info("listening", &[("address", &process.server.address()), ("cores", &serving), ("open_files", &open_files)]);
+        log::info(
+            "listening",
+            &[("address", &process.server.address()), ("cores", &serving), ("open_files", &open_files)],
+        );
         Ok(process)
     }
 
@@ -203,7 +211,9 @@ impl Process {
                     log::info("keys", &[("active", &active)]);
                 }
             }
-            Err(e) => log::error("the keys are refused; those before still hold", &[("cause", &crate::output::chain(&e))]),
+            Err(e) => {
+                log::error("the keys are refused; those before still hold", &[("cause", &crate::output::chain(&e))])
+            }
         }
     }
 }

@@ -26,7 +26,10 @@ fn bad_rows_are_counted_by_reason_shown_and_skipped() {
     {
         assert!(run.out.contains(reason), "{reason}: {run:?}");
     }
-    assert!(run.err.contains("users.csv, line 5: wrong value: column `age`: expected an integer, found `many`"), "{run:?}");
+    assert!(
+        run.err.contains("users.csv, line 5: wrong value: column `age`: expected an integer, found `many`"),
+        "{run:?}"
+    );
     assert_eq!(world.row("profile", "good")["features"]["age"], "1");
 }
 
@@ -54,5 +57,8 @@ fn a_long_key_and_lines_that_are_no_objects_are_bad_rows() {
     );
     world.succeed(&["apply", "definitions"]);
     let out = world.succeed(&["materialize"]);
-    assert!(out.contains("5 read, 1 kept") && out.contains("1 key too long") && out.contains("3 malformed line"), "{out}");
+    assert!(
+        out.contains("5 read, 1 kept") && out.contains("1 key too long") && out.contains("3 malformed line"),
+        "{out}"
+    );
 }

@@ -47,7 +47,10 @@ fn every_error_is_told_and_nothing_changes() {
 fn a_removed_view_takes_its_table_along() {
     let world = world();
     assert!(world.succeed(&["inspect"]).contains("prod/profile"));
-    world.write("definitions/users.toml", "workspace = \"prod\"\n[entities.user]\njoin_keys = { user_id = \"string\" }\n");
+    world.write(
+        "definitions/users.toml",
+        "workspace = \"prod\"\n[entities.user]\njoin_keys = { user_id = \"string\" }\n",
+    );
     world.succeed(&["apply", "definitions"]);
     assert!(!world.succeed(&["inspect"]).contains("prod/profile"));
     world.succeed(&["verify", "--all"]);

@@ -8,5 +8,6 @@ mod definitions;
 mod formats;
 mod gannet;
 mod keys;
+mod quickstart;
 mod serve;
 mod usage;

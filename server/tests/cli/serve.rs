@@ -10,8 +10,8 @@ use std::{
 use crate::{data::world, gannet::World};
 
 /// A running server; killed if a test fails before it stops it.
-struct Server {
-    child: Child,
+pub(crate) struct Server {
+    pub(crate) child: Child,
     address: String,
     /// Kept open, so that the server can go on writing to it.
     log: BufReader<ChildStderr>,
@@ -27,23 +27,23 @@ impl Drop for Server {
 fn start(world: &World, more: &[&str]) -> Server {
     let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--cores", "0"];
     arguments.extend(more);
-    let mut child = world.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let mut seen = String::new();
-    loop {
-        let mut line = String::new();
-        assert_ne!(log.read_line(&mut line).unwrap(), 0, "the server ended: {seen}");
-        seen.push_str(&line);
-        if let Some((_, rest)) = line.split_once("message=listening address=") {
-            let address = rest.split(' ').next().unwrap().to_owned();
-            return Server { child, address, log };
-        }
-    }
+    Server::start(world.command(&arguments))
 }
 
 impl Server {
+    /// Starts it and waits until it listens.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let mut server = Self { child, address: String::new(), log };
+        let seen = server.log_until("message=listening address=");
+        let (_, rest) = seen.split_once("message=listening address=").unwrap();
+        rest.split(' ').next().unwrap().clone_into(&mut server.address);
+        server
+    }
+
     /// Status and body.
-    fn ask(&self, method: &str, path: &str, key: &str, body: &str) -> (u16, String) {
+    pub(crate) fn ask(&self, method: &str, path: &str, key: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let length = body.len();
@@ -66,16 +66,26 @@ impl Server {
         self.ask("POST", "/api/v1/feature-service/get-features", key, &body)
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
         assert!(sent.success());
     }
 
-    fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
 
-    fn rest_of_log(&mut self) -> String {
+    /// Reads the log up to the line that holds `expected`.
+    #[track_caller]
+    fn log_until(&mut self, expected: &str) -> String {
+        let mut seen = String::new();
+        while !seen.contains(expected) {
+            assert_ne!(self.log.read_line(&mut seen).unwrap(), 0, "the server ended: {seen}");
+        }
+        seen
+    }
+
+    pub(crate) fn rest_of_log(&mut self) -> String {
         let mut text = String::new();
         self.log.read_to_string(&mut text).unwrap();
         text
@@ -124,11 +134,12 @@ fn answers_takes_up_new_data_and_keys_and_drains() {
     within(Duration::from_secs(1), &401, || server.features(&key, "a").0);
 
     server.signal("HUP");
-    within(Duration::from_secs(2), &200, || server.features(&second, "a").0);
+    let mut log = server.log_until("message=reloading");
+    assert_eq!(server.features(&second, "a").0, 200);
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0));
-    let log = server.rest_of_log();
-    for expected in ["message=reloading", "message=draining", "message=stopped", "generation=3"] {
+    log.push_str(&server.rest_of_log());
+    for expected in ["message=draining", "message=stopped", "generation=3"] {
         assert!(log.contains(expected), "{expected}: {log}");
     }
     assert!(!log.contains(&second) && !log.contains(&key), "a key is in the log");
