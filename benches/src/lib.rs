@@ -1,5 +1,6 @@
 //! What the benches share: the canonical request, and the four views of `fraud_bench`.
 
+pub mod service;
 pub mod tables;
 
 /// A `get-features` request for one user of `fraud_bench` with all metadata, as `benches/get-features.lua` sends it.

@@ -8,7 +8,7 @@ use crate::commands::{apply, completions, inspect, keys, materialize, plan, quic
 
 /// An online feature server for people who count microseconds.
 #[derive(Debug, Parser)]
-#[command(name = "gannet", version, propagate_version = true, after_help = EXAMPLES)]
+#[command(name = "gannet", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     /// The data directory [default: ./data]
     #[arg(long, global = true, value_name = "DIR", env = "GANNET_DATA", hide_env_values = true)]

@@ -139,9 +139,8 @@ mod tests {
     #[test]
     fn the_documented_example_shows_every_setting() {
         // Commented-out settings count: they are shown, with no default worth fixing.
-        let shown = |name: &str| {
-            EXAMPLE.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{name} =")))
-        };
+        let shown =
+            |name: &str| EXAMPLE.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{name} =")));
         let debug = format!("{:?}", Config::default());
         let mut words = debug.split(['{', ',', ' ']).filter_map(|word| word.strip_suffix(':'));
         assert_eq!(words.find(|name| !shown(name) && !["limits", "memory"].contains(name)), None);

@@ -17,10 +17,7 @@ pub(crate) fn read(data: &DataDirectory) -> Result<KeyTable> {
 }
 
 /// Applies `change` to the table and publishes the result, atomically and one process at a time.
-pub(crate) fn change<T>(
-    data: &DataDirectory,
-    change: impl FnOnce(KeyTable) -> Result<(KeyTable, T)>,
-) -> Result<T> {
+pub(crate) fn change<T>(data: &DataDirectory, change: impl FnOnce(KeyTable) -> Result<(KeyTable, T)>) -> Result<T> {
     let lock_file = data.root().join(LOCK);
     let in_lock = || format!("cannot lock {}", lock_file.display());
     let lock = File::options().create(true).append(true).open(&lock_file).with_context(in_lock)?;

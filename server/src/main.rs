@@ -9,6 +9,7 @@ mod keys;
 mod log;
 mod materialize;
 mod output;
+mod quickstart;
 mod repository;
 mod serving;
 mod text;

@@ -72,8 +72,9 @@ pub(crate) struct Applied {
 pub(crate) fn applied(data: &DataDirectory, manifest: Option<&Manifest>) -> Result<Option<Applied>> {
     let Some(version) = manifest.and_then(|manifest| manifest.definitions_version) else { return Ok(None) };
     let stored = data.definitions(version)?;
-    let definitions = checked(&stored.files)
-        .with_context(|| format!("version {version} was applied by a program with other rules; apply the folder again"))?;
+    let definitions = checked(&stored.files).with_context(|| {
+        format!("version {version} was applied by a program with other rules; apply the folder again")
+    })?;
     Ok(Some(Applied { version, folder: stored.info.source_folder.into(), definitions }))
 }
 

@@ -43,7 +43,8 @@ pub(crate) fn parse_bytes(text: &str) -> Result<usize, String> {
         "GiB" => 1 << 30,
         _ => return Err(format!("expected a size such as 512MiB or 2GiB, found `{text}`")),
     };
-    let number: usize = number.parse().map_err(|_| format!("expected a size such as 512MiB or 2GiB, found `{text}`"))?;
+    let number: usize =
+        number.parse().map_err(|_| format!("expected a size such as 512MiB or 2GiB, found `{text}`"))?;
     number.checked_mul(scale).ok_or_else(|| format!("`{text}` is too large"))
 }
 

@@ -92,7 +92,7 @@ fn every_licence_is_one_we_may_link() {
 #[test]
 fn no_dependency_is_older_than_the_advisories_allow() {
     let text = std::fs::read_to_string(root().join("advisories.toml")).unwrap();
-    let file: toml_edit::ImDocument<String> = text.parse().unwrap();
+    let file: toml_edit::Document<String> = text.parse().unwrap();
     let mut floors = BTreeMap::new();
     for (name, entry) in file["minimum"].as_table().unwrap() {
         floors.insert(name, (version(entry["version"].as_str().unwrap()), entry["why"].as_str().unwrap()));

@@ -1,7 +1,7 @@
 //! Definitions: what was written in TOML, checked as a whole, and what it means.
 //!
-//! Files go through three steps, each a plain function: [`read`] turns the text of one file into declarations with their
-//! places, [`link`] resolves the references between all of them, and what comes out is the [`model`]. Every step reports
+//! Files go through three steps, each a plain function: `read` turns the text of one file into declarations with their
+//! places, `link` resolves the references between all of them, and what comes out is the [`model`]. Every step reports
 //! all it finds and carries on, so that one run shows every error of every file.
 //!
 //! Nothing here opens a file: callers hand in paths and texts.

@@ -10,7 +10,11 @@ pub(super) fn did_you_mean<'c>(wrong: &str, candidates: impl IntoIterator<Item =
     let allowed = (wrong.chars().count() / 3).max(1);
     candidates
         .into_iter()
-        .filter(|candidate| candidate.len() <= COMPARED_BYTES_MAX)
+        .take(COMPARED_MAX)
+        // bytes and characters differ by at most four times; lengths further apart than that cannot be near
+        .filter(|candidate| {
+            candidate.len() <= COMPARED_BYTES_MAX && candidate.len().abs_diff(wrong.len()) <= 4 * allowed
+        })
         .map(|candidate| (distance(wrong, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min()
@@ -53,6 +57,8 @@ fn distance(left: &str, right: &str) -> usize {
 
 /// Names longer than this are not compared: the work grows with the square.
 const COMPARED_BYTES_MAX: usize = 256;
+/// Nor more names than a workspace has views.
+const COMPARED_MAX: usize = 1024;
 const LISTED_MAX: usize = 20;
 
 #[cfg(test)]

@@ -671,7 +671,10 @@ fn frame<S: Service>(
             }
             Step::Expect(head) => match service.refuse_early(now, &head) {
                 // The client may or may not send the body now: nothing after this can be framed.
-                Some(ticket) => (Reply::Ticket(ticket), Persistence::CLOSE, 0),
+                Some(ticket) => {
+                    head_only = head.method == Method::Head;
+                    (Reply::Ticket(ticket), Persistence::CLOSE, 0)
+                }
                 None => {
                     connection.inbound.continued();
                     (Reply::Continue, Persistence { keep_alive: true, say_keep_alive: false }, 0)

@@ -90,7 +90,8 @@ impl Cells {
                 let dictionary = array.as_any_dictionary();
                 let values = Self::new(dictionary.values(), column_type)?;
                 // Keys of null rows are arbitrary; with no values at all there is nothing to normalise them to.
-                let keys = if dictionary.values().is_empty() { vec![0; array.len()] } else { dictionary.normalized_keys() };
+                let keys =
+                    if dictionary.values().is_empty() { vec![0; array.len()] } else { dictionary.normalized_keys() };
                 Self::Dictionary(ArrayRef::clone(array), keys, Box::new(values))
             }
             data_type => match (data_type, column_type) {
@@ -223,7 +224,9 @@ impl Cells {
                 let pairs = fields.iter().zip(cells);
                 Value::Struct(
                     pairs
-                        .map(|(f, cells)| cells.as_ref().map_or(Ok(Value::Null), |cells| cells.value(row, &f.column_type)))
+                        .map(|(f, cells)| {
+                            cells.as_ref().map_or(Ok(Value::Null), |cells| cells.value(row, &f.column_type))
+                        })
                         .collect::<Result<_, _>>()?,
                 )
             }
@@ -254,8 +257,9 @@ impl Cells {
                 Some((elements, range(offsets[row], offsets[row + 1])))
             }
             Self::FixedList(array, elements) => {
-                let offset = array.value_offset(row);
-                Some((elements, range(offset, offset + array.value_length())))
+                let offset = array.value_offset_at(row);
+                let length = usize::try_from(array.value_length()).unwrap_or(0);
+                Some((elements, offset..offset + length))
             }
             _ => None,
         }

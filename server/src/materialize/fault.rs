@@ -58,7 +58,10 @@ impl Fault {
     }
 
     pub(crate) fn wrong(found: impl fmt::Display, expected: &str) -> Self {
-        Self { reason: Reason::WrongValue, detail: format!("expected {expected}, found {}", shorten(&found.to_string())) }
+        Self {
+            reason: Reason::WrongValue,
+            detail: format!("expected {expected}, found {}", shorten(&found.to_string())),
+        }
     }
 
     pub(crate) fn range(found: impl fmt::Display, target: &str) -> Self {

@@ -75,9 +75,7 @@ pub(super) fn value(json: &Json, column_type: &ColumnType) -> Result<Value, Faul
         ColumnType::Struct(fields) => match json {
             Json::Object(object) => {
                 let field = |name: &str| object.get(name).unwrap_or(&Json::Null);
-                Value::Struct(
-                    fields.iter().map(|f| value(field(&f.name), &f.column_type)).collect::<Result<_, _>>()?,
-                )
+                Value::Struct(fields.iter().map(|f| value(field(&f.name), &f.column_type)).collect::<Result<_, _>>()?)
             }
             Json::Array(list) if list.len() == fields.len() => Value::Struct(
                 fields.iter().zip(list).map(|(f, json)| value(json, &f.column_type)).collect::<Result<_, _>>()?,

@@ -12,6 +12,7 @@ mod csv;
 mod fault;
 mod json;
 mod ndjson;
+mod notes;
 mod parquet;
 mod progress;
 mod report;
@@ -38,9 +39,9 @@ use gannet_store::{
     directory::TableEntry,
 };
 
+pub(crate) use notes::{Note, Notes};
 pub(crate) use progress::{Progress, Unit};
 pub(crate) use report::Report;
-pub(crate) use shape::type_name;
 
 use self::{fault::BadRows, parquet::ParquetSource, rows::Rows, shape::Shape};
 use crate::clock;

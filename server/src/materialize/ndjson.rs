@@ -158,7 +158,11 @@ struct Object<'m> {
 }
 
 impl Object<'_> {
-    fn member<'j, T>(&'j self, slot: usize, read: impl FnOnce(&'j Json) -> Result<T, Fault>) -> Result<Option<T>, Fault> {
+    fn member<'j, T>(
+        &'j self,
+        slot: usize,
+        read: impl FnOnce(&'j Json) -> Result<T, Fault>,
+    ) -> Result<Option<T>, Fault> {
         let json = &self.values[self.slots[slot]];
         if json.is_null() { Ok(None) } else { read(json).map(Some) }
     }

@@ -11,7 +11,9 @@ use arrow_array::RecordBatch;
 use gannet_store::{ColumnType, Value};
 use parquet::arrow::{
     ProjectionMask,
-    arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector},
+    arrow_reader::{
+        ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+    },
 };
 
 use super::{
@@ -162,7 +164,11 @@ struct BatchRow<'b> {
 }
 
 impl<'b> BatchRow<'b> {
-    fn cell<T>(&self, slot: usize, read: impl FnOnce(&'b Cells, usize) -> Result<T, Fault>) -> Result<Option<T>, Fault> {
+    fn cell<T>(
+        &self,
+        slot: usize,
+        read: impl FnOnce(&'b Cells, usize) -> Result<T, Fault>,
+    ) -> Result<Option<T>, Fault> {
         let cells = &self.cells[slot];
         if cells.is_null(self.at) { Ok(None) } else { read(cells, self.at).map(Some) }
     }

@@ -50,7 +50,12 @@ impl fmt::Display for Report {
         writeln!(f)?;
         write!(f, "  bytes   {} in, {} on disk", bytes(self.bytes_in), bytes(disk_bytes))?;
         if raw_bytes > 0 {
-            write!(f, " ({:.2} times the {} of keys and values)", disk_bytes as f64 / raw_bytes as f64, bytes(raw_bytes))?;
+            write!(
+                f,
+                " ({:.2} times the {} of keys and values)",
+                disk_bytes as f64 / raw_bytes as f64,
+                bytes(raw_bytes)
+            )?;
         }
         writeln!(f)?;
         let per_second = (self.rows_read as f64 / self.seconds.max(1e-9)).round();

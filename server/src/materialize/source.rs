@@ -17,7 +17,7 @@ pub(crate) fn files(folder: &Path, path: &str) -> Result<Vec<PathBuf>> {
         }
         return Ok(vec![path]);
     }
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = path.parent().unwrap_or(folder);
     let mut found = Vec::new();
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     for entry in entries {

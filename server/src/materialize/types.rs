@@ -6,7 +6,8 @@ use gannet_store::ColumnType;
 /// Whether a column of type `found` can be read as `wanted`. What single values may not fit is decided value by value.
 pub(super) fn check(found: &DataType, wanted: &ColumnType) -> bool {
     if let DataType::Dictionary(_, values) = found {
-        return !matches!(wanted, ColumnType::Array(_) | ColumnType::Struct(_) | ColumnType::Map(_)) && check(values, wanted);
+        return !matches!(wanted, ColumnType::Array(_) | ColumnType::Struct(_) | ColumnType::Map(_))
+            && check(values, wanted);
     }
     match wanted {
         ColumnType::Boolean => matches!(found, DataType::Boolean),
@@ -25,7 +26,8 @@ pub(super) fn check(found: &DataType, wanted: &ColumnType) -> bool {
         ColumnType::Struct(fields) => match found {
             DataType::Struct(found) => {
                 let field = |name: &str| found.iter().find(|field| field.name() == name);
-                let mut known = fields.iter().filter_map(|f| field(&f.name).map(|found| (found, &f.column_type))).peekable();
+                let mut known =
+                    fields.iter().filter_map(|f| field(&f.name).map(|found| (found, &f.column_type))).peekable();
                 known.peek().is_some() && known.all(|(found, wanted)| check(found.data_type(), wanted))
             }
             _ => false,

@@ -99,6 +99,7 @@ fn refuse_foreign(root: &Path) -> Result<(), Error> {
     for entry in disk::list(root)? {
         let ours = FOLDERS.contains(&entry.name.as_str())
             || entry.name == publish::CURRENT
+            || entry.name == "lost+found" // a file system of its own has this
             || disk::temporary_owner(&entry.name).is_some();
         if !ours {
             let reason =

@@ -52,8 +52,10 @@ impl WriterLock {
 
 impl Drop for WriterLock {
     fn drop(&mut self) {
-        // Before the lock goes, so that nobody is told of a holder that has left. Closing the file releases the lock.
+        // Before the lock goes, so that nobody is told of a holder that has left.
         let _ = self.file.set_len(0);
+        // Closing would release it too, but not while a process that was just forked elsewhere still shares the descriptor.
+        let _ = self.file.unlock();
     }
 }
 

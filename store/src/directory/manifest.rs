@@ -36,7 +36,7 @@ pub struct TableEntry {
 }
 
 /// One segment file of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SegmentEntry {
     /// Relative to the data directory.
     pub file: String,

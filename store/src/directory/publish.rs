@@ -1,6 +1,7 @@
 //! Generations: reading the live one, and the one function that makes another live.
 
 use std::{
+    collections::HashSet,
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -15,7 +16,7 @@ use super::{
     disk::{self, Disk, failed, refused},
     envelope,
     lock::WriterLock,
-    manifest::{FORMAT_VERSION, FORMAT_VERSION_OLDEST, Manifest},
+    manifest::{FORMAT_VERSION, FORMAT_VERSION_OLDEST, Manifest, SegmentEntry},
 };
 
 /// A cheap sign of change: differs from an earlier one when something was published in between.
@@ -37,7 +38,7 @@ impl DataDirectory {
         lock.assert_is_of(&self.root);
         let live = self.current()?;
         let live_generation = live.as_ref().map_or(0, |live| live.generation);
-        let numbers = self.manifest_numbers()?;
+        let mut numbers = self.manifest_numbers()?;
 
         let mut next = live.clone().unwrap_or_else(Manifest::empty);
         change(&mut next);
@@ -53,10 +54,13 @@ impl DataDirectory {
 
         // Publications that were killed right here left manifests that never were live. Only now, that a higher number is
         // durable, can they go without their numbers being given out again; and they must, before they look like history.
-        for never_live in numbers.iter().filter(|&&number| number > live_generation) {
-            disk::remove_file(self.disk.as_ref(), &folder.join(file_name(*never_live)))?;
+        let never_live = numbers.split_off(numbers.partition_point(|&number| number <= live_generation));
+        for number in &never_live {
+            disk::remove_file(self.disk.as_ref(), &folder.join(file_name(*number)))?;
         }
-        disk::sync_folder(self.disk.as_ref(), &folder)?;
+        if !never_live.is_empty() {
+            disk::sync_folder(self.disk.as_ref(), &folder)?;
+        }
 
         let manifest = Named { file: format!("{MANIFESTS}/{name}"), xxh3: checksum };
         point_at(self.disk.as_ref(), &self.root, Some(manifest))?;
@@ -159,9 +163,8 @@ impl DataDirectory {
     /// A manifest must not become live naming a segment that is not there whole. Those of the live one are not asked for
     /// again: damage to one table is no reason to refuse news of another.
     fn refuse_missing_segments(&self, live: Option<&Manifest>, next: &Manifest) -> Result<(), Error> {
-        let known: Vec<&str> =
-            live.iter().flat_map(|live| live.segments()).map(|segment| segment.file.as_str()).collect();
-        for segment in next.segments().filter(|segment| !known.contains(&segment.file.as_str())) {
+        let known: HashSet<&SegmentEntry> = live.iter().flat_map(|live| live.segments()).collect();
+        for segment in next.segments().filter(|segment| !known.contains(segment)) {
             let file = self.root.join(&segment.file);
             if !is_segment_path(&segment.file) {
                 return Err(refused("publish", &file, "a segment's path must lead below segments/"));

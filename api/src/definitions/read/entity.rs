@@ -15,7 +15,7 @@ use crate::definitions::{
 };
 
 /// Every key of an entity.
-pub(in crate::definitions) const ENTITY_KEYS: [&str; 3] = ["join_keys", "description", "tags"];
+pub(super) const ENTITY_KEYS: [&str; 3] = ["join_keys", "description", "tags"];
 
 pub(super) fn read(reader: &mut Reader<'_, '_>, section: &Section<'_>, name: Spanned<String>) -> EntityDeclared {
     section.only(reader, &ENTITY_KEYS, &[]);
@@ -43,7 +43,7 @@ fn join_keys(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<Vec<J
     let place = section.key_place(reader, "join_keys");
     if keys.len() > JOIN_KEYS_MAX {
         let what = format!("join keys in {}", section.owner);
-        outcome = Err(reader.faults.report_limit(place, &what, keys.len(), ("JOIN_KEYS_MAX", JOIN_KEYS_MAX)));
+        return Err(reader.faults.report_limit(place, &what, keys.len(), ("JOIN_KEYS_MAX", JOIN_KEYS_MAX)));
     }
     if keys.is_empty() && outcome.is_ok() {
         return Err(reader.faults.report(place, format!("no join keys in {}", section.owner), EXPECTED));

@@ -110,3 +110,15 @@ fn described(item: &Item) -> String {
 }
 
 const TOP_KEYS: [&str; 4] = ["workspace", "entities", "feature_views", "feature_services"];
+
+/// All keys there are, for the test that the guide names them.
+#[cfg(test)]
+pub(super) fn keys() -> [(&'static str, &'static [&'static str]); 5] {
+    [
+        ("an entity", &entity::ENTITY_KEYS),
+        ("a feature view", &view::VIEW_KEYS),
+        ("a feature", &view_features::FEATURE_KEYS),
+        ("a feature service", &service::SERVICE_KEYS),
+        ("a selection", &service::SELECTION_KEYS),
+    ]
+}

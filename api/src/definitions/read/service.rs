@@ -15,10 +15,10 @@ use crate::definitions::{
 };
 
 /// Every key of a feature service.
-pub(in crate::definitions) const SERVICE_KEYS: [&str; 3] = ["features", "description", "tags"];
+pub(super) const SERVICE_KEYS: [&str; 3] = ["features", "description", "tags"];
 
 /// Every key of a selection in the long form.
-pub(in crate::definitions) const SELECTION_KEYS: [&str; 4] = ["view", "as", "join_keys", "features"];
+pub(super) const SELECTION_KEYS: [&str; 4] = ["view", "as", "join_keys", "features"];
 
 pub(super) fn read(reader: &mut Reader<'_, '_>, section: &Section<'_>, name: Spanned<String>) -> ServiceDeclared {
     section.only(reader, &SERVICE_KEYS, &[]);

@@ -16,7 +16,7 @@ use crate::definitions::{
 };
 
 /// Every key of a feature view.
-pub(in crate::definitions) const VIEW_KEYS: [&str; 9] =
+pub(super) const VIEW_KEYS: [&str; 9] =
     ["entity", "entities", "timestamp", "ttl", "source", "features", "vector_position", "description", "tags"];
 
 /// Keys of aggregates, which this version does not compute: better a clear word than "unknown key".

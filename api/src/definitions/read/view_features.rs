@@ -17,7 +17,7 @@ use crate::definitions::{
 };
 
 /// Every key of a feature in the long form.
-pub(in crate::definitions) const FEATURE_KEYS: [&str; 5] = ["name", "type", "column", "description", "tags"];
+pub(super) const FEATURE_KEYS: [&str; 5] = ["name", "type", "column", "description", "tags"];
 
 /// Keys of aggregates.
 const LATER_KEYS: [&str; 5] = ["function", "windows", "window", "time_windows", "aggregation_interval"];

@@ -2,6 +2,9 @@
 
 mod documents;
 mod examples;
+mod files;
+mod limits;
+mod meaning;
 mod rules;
 
 use super::{check, model::Definitions};

@@ -200,6 +200,24 @@ fn declared_length_alone_ends_a_refused_request_at_once() {
 }
 
 #[test]
+fn what_is_too_long_is_refused_at_the_byte_that_makes_it_so() {
+    let limits = Limits { body_bytes_max: 16 * KIB, ..smallest() };
+    let chunked = b"PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    // What leads there, what goes on without end, how much of it could still become sound, and what it is refused as.
+    for (before, endless, bytes, fault) in [
+        (&b""[..], &b"a"[..], limits.request_line_bytes_max + 1, Fault::RequestLineTooLong),
+        (b"GET / HTTP/1.1\r\n", b"a", limits.field_line_bytes_max + 1, Fault::FieldsTooLarge),
+        (chunked, b"1\r\na\r\n", limits.chunked_wire_bytes_max(), Fault::ChunksTooSmall),
+    ] {
+        let mut message = [before, &endless.repeat(bytes / endless.len() + 1)].concat();
+        message.truncate(before.len() + bytes + 1);
+        assert_eq!(play(&limits, [&message[..]])[0].fault(), Some(fault));
+        message.pop();
+        assert_eq!(play(&limits, [&message[..]]), [Event::Truncated]);
+    }
+}
+
+#[test]
 fn ranges_are_enforced_at_both_ends() {
     for limits in [smallest(), Limits::default(), largest()] {
         assert_eq!(limits.validate(), Ok(()));

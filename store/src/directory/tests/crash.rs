@@ -135,3 +135,52 @@ fn an_interrupted_creation_is_refused_by_open_and_completed_by_create() {
         }
     }
 }
+
+/// The order that a power loss tests and a killed process does not: bytes before their name, the name before its pointer.
+#[test]
+fn bytes_are_synced_before_their_name_and_the_manifest_before_its_pointer() {
+    let (_folder, sound) = directory();
+    let disk = FaultDisk::sound();
+    let directory = DataDirectory::open_on(sound.root(), disk.clone()).unwrap();
+    publish_table(&directory, "a");
+    let published = "\
+create manifests/.000001.json.tmp
+write manifests/.000001.json.tmp
+sync manifests/.000001.json.tmp
+rename to manifests/000001.json
+sync folder manifests
+create .CURRENT.tmp
+write .CURRENT.tmp
+sync .CURRENT.tmp
+rename to CURRENT
+sync folder \n";
+    assert_eq!(disk.take_log(directory.root()), published);
+
+    let lock = directory.lock().unwrap();
+    directory.put_definitions(&lock, &[("sub/a.toml".into(), "a".into())], 0, "").unwrap();
+    let put = "\
+create folder definitions/.000001.tmp
+create folder definitions/.000001.tmp/files
+create folder definitions/.000001.tmp/files/sub
+sync folder definitions/.000001.tmp/files
+create definitions/.000001.tmp/files/sub/a.toml
+write definitions/.000001.tmp/files/sub/a.toml
+sync definitions/.000001.tmp/files/sub/a.toml
+create definitions/.000001.tmp/info.json
+write definitions/.000001.tmp/info.json
+sync definitions/.000001.tmp/info.json
+sync folder definitions/.000001.tmp/files
+sync folder definitions/.000001.tmp/files/sub
+sync folder definitions/.000001.tmp
+rename to definitions/000001
+sync folder definitions\n";
+    assert_eq!(disk.take_log(directory.root()), put);
+
+    drop(lock);
+    publish_table(&directory, "b");
+    disk.take_log(directory.root());
+    let lock = directory.lock().unwrap();
+    directory.collect_garbage(&lock, 1).unwrap();
+    let collected = "remove manifests/000001.json\nsync folder manifests\nremove segments/prod/a.seg\n";
+    assert_eq!(disk.take_log(directory.root()), collected);
+}

@@ -3,9 +3,9 @@
 
 use std::{
     io::{self, ErrorKind},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
@@ -27,12 +27,13 @@ pub(crate) struct FaultDisk {
     fault: Fault,
     at: u64,
     operations: Arc<AtomicU64>,
+    log: Arc<Mutex<Vec<(String, PathBuf)>>>,
 }
 
 impl FaultDisk {
     /// Fails the operation numbered `at`, from 0.
     pub(crate) fn new(fault: Fault, at: u64) -> Arc<Self> {
-        Arc::new(Self { fault, at, operations: Arc::default() })
+        Arc::new(Self { fault, at, operations: Arc::default(), log: Arc::default() })
     }
 
     /// Never fails.
@@ -40,13 +41,33 @@ impl FaultDisk {
         Self::new(Fault::Once, u64::MAX)
     }
 
+    /// What was done since the last call, one operation per line, below `root`. Of temporary names only the start is shown.
+    pub(crate) fn take_log(&self, root: &Path) -> String {
+        let shown = |(name, path): (String, PathBuf)| {
+            let path = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            let path = match path.split_once(".tmp-") {
+                Some((start, rest)) => format!("{start}.tmp{}", rest.find('/').map_or("", |at| &rest[at..])),
+                None => path,
+            };
+            format!("{name} {path}\n")
+        };
+        std::mem::take(&mut *self.log.lock().unwrap()).into_iter().map(shown).collect()
+    }
+
     /// Whether the operation to fail was reached.
     pub(crate) fn has_struck(&self) -> bool {
         self.operations.load(Relaxed) > self.at
     }
 
-    fn operation(&self, run: impl FnOnce() -> io::Result<()>, half: impl FnOnce()) -> io::Result<()> {
+    fn operation(
+        &self,
+        name: &str,
+        path: &Path,
+        run: impl FnOnce() -> io::Result<()>,
+        half: impl FnOnce(),
+    ) -> io::Result<()> {
         let number = self.operations.fetch_add(1, Relaxed);
+        self.log.lock().unwrap().push((name.to_owned(), path.to_owned()));
         match self.fault {
             Fault::Once if number == self.at => Err(ErrorKind::StorageFull.into()),
             Fault::Crash if number == self.at => {
@@ -62,29 +83,29 @@ impl FaultDisk {
 
 impl Disk for FaultDisk {
     fn create_folder(&self, folder: &Path) -> io::Result<()> {
-        self.operation(|| SystemDisk.create_folder(folder), || {})
+        self.operation("create folder", folder, || SystemDisk.create_folder(folder), || {})
     }
 
     fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
         let mut created = None;
-        self.operation(|| SystemDisk.create(file).map(|open| created = Some(open)), || {})?;
-        Ok(Box::new(FaultFile { inner: created.expect("no fault"), disk: self.clone() }))
+        self.operation("create", file, || SystemDisk.create(file).map(|open| created = Some(open)), || {})?;
+        Ok(Box::new(FaultFile { inner: created.expect("no fault"), disk: self.clone(), path: file.to_owned() }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.operation(|| SystemDisk.rename(from, to), || {})
+        self.operation("rename to", to, || SystemDisk.rename(from, to), || {})
     }
 
     fn remove_file(&self, file: &Path) -> io::Result<()> {
-        self.operation(|| SystemDisk.remove_file(file), || {})
+        self.operation("remove", file, || SystemDisk.remove_file(file), || {})
     }
 
     fn remove_folder(&self, folder: &Path) -> io::Result<()> {
-        self.operation(|| SystemDisk.remove_folder(folder), || {})
+        self.operation("remove folder", folder, || SystemDisk.remove_folder(folder), || {})
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        self.operation(|| std::fs::metadata(folder).map(drop), || {})
+        self.operation("sync folder", folder, || std::fs::metadata(folder).map(drop), || {})
     }
 }
 
@@ -92,18 +113,21 @@ impl Disk for FaultDisk {
 struct FaultFile {
     inner: Box<dyn DiskFile>,
     disk: FaultDisk,
+    path: PathBuf,
 }
 
 impl DiskFile for FaultFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let inner = std::cell::RefCell::new(&mut self.inner);
         self.disk.operation(
+            "write",
+            &self.path,
             || inner.borrow_mut().write(bytes),
             || inner.borrow_mut().write(&bytes[..bytes.len() / 2]).unwrap(),
         )
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.disk.operation(|| Ok(()), || {})
+        self.disk.operation("sync", &self.path, || Ok(()), || {})
     }
 }

@@ -84,7 +84,14 @@ fn readers_see_one_generation_after_the_other_while_old_ones_are_collected() {
     let (_folder, directory) = directory();
     publish_table(&directory, "a");
     let is_done = AtomicBool::new(false);
+    struct DoneWhenDropped<'d>(&'d AtomicBool); // also when an assertion fails
+    impl Drop for DoneWhenDropped<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Relaxed);
+        }
+    }
     thread::scope(|scope| {
+        let _done = DoneWhenDropped(&is_done);
         for _ in 0..2 {
             scope.spawn(|| {
                 let mut seen = 0;
@@ -100,6 +107,5 @@ fn readers_see_one_generation_after_the_other_while_old_ones_are_collected() {
             let lock = directory.lock().unwrap();
             directory.collect_garbage(&lock, 1).unwrap();
         }
-        is_done.store(true, Relaxed);
     });
 }

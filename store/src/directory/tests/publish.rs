@@ -20,6 +20,10 @@ fn creating_again_opens_and_a_foreign_folder_is_refused() {
     let published = publish_table(&directory, "a");
     assert_eq!(DataDirectory::create(directory.root()).unwrap().current().unwrap(), Some(published));
 
+    let mounted = folder.path().join("mounted");
+    fs::create_dir_all(mounted.join("lost+found")).unwrap();
+    DataDirectory::create(&mounted).unwrap();
+
     let foreign = folder.path().join("home");
     fs::create_dir(&foreign).unwrap();
     fs::write(foreign.join("thesis.tex"), "").unwrap();

@@ -1,0 +1,131 @@
+//! `gannet keys`.
+
+use std::{path::Path, process::ExitCode};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::{Args, Subcommand};
+use gannet_api::auth::{KEY_RANDOM_BYTES, KeyRecord, KeyTable, create_key};
+use gannet_store::directory::DataDirectory;
+
+use crate::{clock, keys, output, text};
+
+/// Manage API keys. A running server takes up changes within a second.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gannet keys create --description 'checkout service'
+  gannet keys list
+  gannet keys revoke 3kPz91LmQ
+
+Callers send a key as `Authorization: Tecton-key <key>` or `Authorization: Bearer <key>`.")]
+pub(crate) struct Keys {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a key and print it, this once: only its hash is stored
+    Create(Create),
+    /// List all keys, revoked ones included
+    List,
+    /// Refuse a key from now on
+    Revoke(Revoke),
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    /// What or whom the key is for
+    #[arg(long, default_value = "")]
+    description: String,
+
+    /// Becomes part of the key, so that one found somewhere tells where it belongs; lower-case letters and digits
+    #[arg(long, value_name = "NAME", default_value = "live", value_parser = environment)]
+    environment: String,
+
+    /// Refuse the key after so many days [default: never]
+    #[arg(long, value_name = "DAYS")]
+    expires_in_days: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+struct Revoke {
+    /// The key's id, as `gannet keys list` shows it
+    id: String,
+}
+
+impl Keys {
+    pub(crate) fn run(self, root: &Path) -> Result<ExitCode> {
+        match self.command {
+            Command::Create(create) => {
+                create.run(&DataDirectory::create(root).context("cannot open the data directory")?)?
+            }
+            Command::List => list(&super::open(root)?)?,
+            Command::Revoke(revoke) => revoke.run(&super::open(root)?)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Create {
+    fn run(self, data: &DataDirectory) -> Result<()> {
+        let mut random = [0; KEY_RANDOM_BYTES];
+        getrandom::fill(&mut random).map_err(|e| anyhow!("no randomness from the kernel: {e}"))?;
+        let now_us = clock::unix_us();
+        let (key, mut record) = create_key(&random, &self.environment, &self.description, now_us);
+        record.expires_at_us = self.expires_in_days.map(|days| now_us + i64::from(days) * DAY_US);
+        let id = record.id.clone();
+        keys::change(data, |table| Ok((with(&table, record)?, ())))?;
+        output::note(format_args!("Created key {id}. It is shown this once:"));
+        output::say(key) // alone on stdout, so that it can be piped into a secret store
+    }
+}
+
+/// The table with one more record.
+pub(crate) fn with(table: &KeyTable, record: KeyRecord) -> Result<KeyTable> {
+    let mut records = table.records().to_vec();
+    records.push(record);
+    Ok(KeyTable::new(records)?)
+}
+
+impl Revoke {
+    fn run(self, data: &DataDirectory) -> Result<()> {
+        let changed = keys::change(data, |table| {
+            let mut records = table.records().to_vec();
+            let Some(record) = records.iter_mut().find(|record| record.id == self.id) else {
+                bail!("there is no key with the id `{}`; see `gannet keys list`", self.id);
+            };
+            let changed = !std::mem::replace(&mut record.revoked, true);
+            Ok((KeyTable::new(records)?, changed))
+        })?;
+        let what = if changed { "Revoked" } else { "Already revoked:" };
+        output::say(format_args!("{what} key {}.", self.id))
+    }
+}
+
+fn list(data: &DataDirectory) -> Result<()> {
+    let table = keys::read(data)?;
+    if table.records().is_empty() {
+        return output::say("No keys. Make one with `gannet keys create`.");
+    }
+    let now_us = clock::unix_us();
+    output::say(format_args!("{:<12} {:<8} {:<28} DESCRIPTION", "ID", "STATE", "CREATED"))?;
+    for record in table.records() {
+        let state = match record.expires_at_us {
+            _ if record.revoked => "revoked",
+            Some(at) if at <= now_us => "expired",
+            _ => "active",
+        };
+        let created = text::time(record.created_at_us);
+        let line = format!("{:<12} {state:<8} {created:<28} {}", record.id, record.description);
+        output::say(line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn environment(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if fits { Ok(text.to_owned()) } else { Err("expected lower-case letters and digits, such as prod".to_owned()) }
+}
+
+const DAY_US: i64 = 86_400_000_000;

@@ -1,0 +1,52 @@
+//! One file per command: what its flags are, what they mean, what is said.
+
+pub(crate) mod apply;
+pub(crate) mod completions;
+pub(crate) mod inspect;
+pub(crate) mod keys;
+pub(crate) mod materialize;
+pub(crate) mod plan;
+pub(crate) mod quickstart;
+pub(crate) mod serve;
+pub(crate) mod verify;
+pub(crate) mod version;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, Result};
+use gannet_store::directory::DataDirectory;
+
+use crate::cli::{Cli, Command};
+
+/// Runs one command to its end.
+pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
+    let data = |default: &str| cli.data.clone().unwrap_or_else(|| PathBuf::from(default));
+    match cli.command {
+        Command::Plan(command) => command.run(&data(DATA)),
+        Command::Apply(command) => command.run(&data(DATA)),
+        Command::Materialize(command) => command.run(&data(DATA)),
+        Command::Serve(command) => command.run(&data(DATA)),
+        Command::Inspect(command) => command.run(&data(DATA)),
+        Command::Verify(command) => command.run(&data(DATA)),
+        Command::Keys(command) => command.run(&data(DATA)),
+        Command::Quickstart(command) => command.run(&data(quickstart::DATA)),
+        Command::Completions(command) => command.run(),
+        Command::Version(command) => command.run(),
+    }
+}
+
+/// Opens a data directory that must be there.
+fn open(root: &Path) -> Result<DataDirectory> {
+    if !root.exists() {
+        anyhow::bail!(
+            "there is no data directory at {}; make one with `gannet apply`, or name another with --data",
+            root.display()
+        );
+    }
+    DataDirectory::open(root).context("cannot open the data directory")
+}
+
+const DATA: &str = "data";

@@ -1,0 +1,113 @@
+//! `gannet quickstart`.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZero,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use gannet_api::auth::KeyRecord;
+use gannet_engine::{limits::Limits, server::allowed_cpus};
+use gannet_store::{
+    directory::DataDirectory,
+    table::{MapOptions, Populate},
+};
+
+use super::{apply::apply, keys::with, materialize::Options, serve};
+use crate::{
+    clock, keys, output,
+    quickstart::{bench, examples, request::SAMPLES},
+    serving::Settings,
+};
+
+/// Load example data, serve it, and show what to try. Ctrl-C ends it; a second run finds its data again.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gannet quickstart
+  gannet quickstart --users 1000000 --listen 127.0.0.1:9090     # enough users for a load test
+
+It is for trying out: its API key is `quickstart`, which everybody knows, so it listens on this machine only unless told
+otherwise. The data directory is ./data/quickstart unless --data says otherwise; the example files are beside it.")]
+pub(crate) struct Quickstart {
+    /// Users of the service `fraud_bench`
+    #[arg(long, value_name = "N", default_value = "10000")]
+    users: NonZero<u32>,
+
+    /// Address and port
+    #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080))]
+    listen: SocketAddr,
+}
+
+impl Quickstart {
+    pub(crate) fn run(self, root: &Path) -> Result<ExitCode> {
+        let settings = Settings {
+            listen: self.listen,
+            cores: allowed_cpus(),
+            spin: Duration::ZERO,
+            connections_per_core: None,
+            drain_max: Duration::from_secs(1),
+            limits: Limits::default(),
+            memory: MapOptions { populate: Populate::All, lock: false, huge_pages: true },
+            api: gannet_api::Settings::default(),
+        };
+        // Cheap, and better than finding it out after a minute of loading.
+        std::net::TcpListener::bind(self.listen)
+            .map(drop)
+            .with_context(|| format!("cannot listen on {}; choose another address with --listen", self.listen))?;
+        let sources = sources(root);
+        let definitions = examples::write(&sources)?;
+        bench::write(&sources.join("data/bench"), self.users.get())?;
+        let options = Options { strict: true, memory: MEMORY_BYTES, workers: None };
+        apply(root, &definitions, Some(&options))?;
+        let data = DataDirectory::open(root)?;
+        create_key(&data)?;
+        serve::serve(data, &settings, |signals, process| {
+            let address = process.address();
+            for sample in SAMPLES {
+                sample.send(address, KEY).with_context(|| format!("the request `{}` failed", sample.title))?;
+            }
+            tell(address, root, &sources)?;
+            process.watch(signals, || {});
+            Ok(())
+        })
+    }
+}
+
+fn tell(address: SocketAddr, root: &Path, sources: &Path) -> Result<()> {
+    output::say(format_args!("\nGannet answers on http://{address}. Try:\n"))?;
+    for sample in SAMPLES {
+        output::say(format_args!("# {}\n{}\n", sample.title, sample.curl(address, KEY)))?;
+    }
+    output::say(format_args!("metrics      curl -s http://{address}/metrics"))?;
+    output::say(format_args!("data         gannet --data {} inspect", root.display()))?;
+    output::say(format_args!("definitions  {}", sources.join("definitions").display()))?;
+    output::say("Ctrl-C ends it.")
+}
+
+/// The key `quickstart`, which anybody may know: it opens nothing but invented and public data.
+fn create_key(data: &DataDirectory) -> Result<()> {
+    let record = KeyRecord::of(KEY, "development key of the quickstart", clock::unix_us());
+    if keys::read(data)?.records().iter().any(|known| known.sha256 == record.sha256) {
+        return Ok(());
+    }
+    keys::change(data, |table| Ok((with(&table, record)?, ())))
+}
+
+/// Beside the data directory, which holds nothing that it did not make itself.
+fn sources(root: &Path) -> PathBuf {
+    let mut name = root.file_name().unwrap_or_default().to_owned();
+    name.push("-sources");
+    root.with_file_name(name)
+}
+
+/// Where the quickstart's data is unless said otherwise.
+pub(crate) const DATA: &str = "data/quickstart";
+
+const KEY: &str = "quickstart";
+
+const MEMORY_BYTES: usize = 512 << 20;

@@ -1,0 +1,123 @@
+//! `gannet serve`.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::Args;
+use gannet_engine::server::allowed_cpus;
+use gannet_store::directory::DataDirectory;
+
+use crate::{
+    config::Config,
+    log, output,
+    serving::{Process, Settings, Signals, cores},
+};
+
+/// Answer requests, from what is live in the data directory.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gannet serve
+  gannet serve --listen 0.0.0.0:8080 --cores 2-7
+  gannet serve --config /etc/gannet/gannet.toml --data /var/lib/gannet
+
+New generations and keys are taken up while it runs. SIGTERM and SIGINT drain and exit with 0, a second one exits at once;
+SIGHUP reads keys and data again and checks the configuration file. Flags override the configuration file, which
+docs/operating/gannet.toml shows with all defaults.")]
+pub(crate) struct Serve {
+    /// Address and port [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+
+    /// Cores to serve on, such as 0,2-3 [default: all that this process may use]
+    #[arg(long, value_name = "LIST", value_parser = core_list)]
+    cores: Option<CoreList>,
+
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Look for work this long before sleeping in the kernel: lower latency, for cores that do nothing else
+    #[arg(long, value_name = "MICROSECONDS", num_args = 0..=1, default_missing_value = "1000")]
+    spin: Option<u64>,
+}
+
+/// Newtype, because a `Vec` would mean a repeated flag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct CoreList(Vec<usize>);
+
+fn core_list(text: &str) -> Result<CoreList, String> {
+    cores::parse(text).map(CoreList)
+}
+
+impl Serve {
+    pub(crate) fn run(self, root: &Path) -> Result<ExitCode> {
+        let settings = self.settings()?;
+        let data = super::open(root)?;
+        serve(data, &settings, |signals, process| {
+            process.watch(signals, || self.check_reload(&settings));
+            Ok(())
+        })
+    }
+
+    fn settings(&self) -> Result<Settings> {
+        let config = self.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+        let metadata = config.metadata_options()?;
+        let cores = match (&self.cores, &config.cores) {
+            (Some(CoreList(cores)), _) => cores.clone(),
+            (None, Some(text)) => cores::parse(text).map_err(|e| anyhow!("cores: {e}"))?,
+            (None, None) => allowed_cpus(),
+        };
+        let mut api = gannet_api::Settings { default_metadata_options: metadata, ..Default::default() };
+        if let Some(workspace) = config.default_workspace {
+            api.default_workspace = workspace;
+        }
+        Ok(Settings {
+            listen: self.listen.or(config.listen).unwrap_or(LISTEN),
+            cores,
+            spin: Duration::from_micros(self.spin.or(config.spin_us).unwrap_or(0)),
+            connections_per_core: config.connections_per_core,
+            drain_max: Duration::from_secs(config.drain_seconds_max.unwrap_or(DRAIN_SECONDS_MAX)),
+            limits: config.limits.apply()?,
+            memory: config.memory.map_options(),
+            api,
+        })
+    }
+
+    /// After SIGHUP. Shards are built around their settings, so a change needs a restart; saying so is better than silence.
+    fn check_reload(&self, running: &Settings) {
+        match self.settings() {
+            Err(e) => log::error("the configuration is refused", &[("cause", &output::chain(&e))]),
+            Ok(settings) if format!("{settings:?}") != format!("{running:?}") => {
+                log::warn("the configuration changed; restart to take it up", &[]);
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Starts, runs `until` and drains.
+pub(crate) fn serve(
+    data: DataDirectory,
+    settings: &Settings,
+    until: impl FnOnce(&Signals, &mut Process) -> Result<()>,
+) -> Result<ExitCode> {
+    if settings.cores.is_empty() {
+        bail!("no core to serve on");
+    }
+    let signals = Signals::install()?;
+    let mut process = Process::start(data, settings).context("cannot serve")?;
+    let outcome = until(&signals, &mut process);
+    process.stop()?;
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// Longer than any request may take that was worth answering; shorter than the 30 s that orchestrators wait before killing.
+pub(crate) const DRAIN_SECONDS_MAX: u64 = 10;

@@ -1,0 +1,243 @@
+//! One serving process from start to drain.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context as _, Result};
+use gannet_api::{Core, ShardSamples, Shared, State};
+use gannet_engine::{
+    clock::Origin,
+    limits::Limits,
+    metrics::Sample,
+    server::{self, Server, ServerConfig, ShardMetrics},
+};
+use gannet_store::{
+    directory::{DataDirectory, Stamp},
+    table::MapOptions,
+};
+
+use super::{Signals, cores, live::Live, verifier::Verifier};
+use crate::{clock, keys, log};
+
+/// What an operator sets, resolved.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) cores: Vec<usize>,
+    pub(crate) spin: Duration,
+    pub(crate) connections_per_core: Option<usize>,
+    pub(crate) drain_max: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) memory: MapOptions,
+    pub(crate) api: gannet_api::Settings,
+}
+
+/// A process that answers requests.
+#[derive(Debug)]
+pub(crate) struct Process {
+    data: DataDirectory,
+    memory: MapOptions,
+    drain_max: Duration,
+    shared: Arc<Shared>,
+    server: Server,
+    verifier: Verifier,
+    live: Option<Live>,
+    /// Replaced, and perhaps still in use by a core.
+    replaced: Vec<Live>,
+    seen: Option<Stamp>,
+    seen_keys: Option<FileStamp>,
+}
+
+struct Samples(Arc<ShardMetrics>);
+
+impl ShardSamples for Samples {
+    fn samples(&self, visit: &mut dyn FnMut(Sample)) {
+        self.0.samples(visit);
+    }
+}
+
+impl Process {
+    /// Listens and serves what is live. Answers with 503 until there is something to serve.
+    pub(crate) fn start(data: DataDirectory, settings: &Settings) -> Result<Self> {
+        let open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(OPEN_FILES_DEFAULT);
+        let metrics: Vec<_> = settings.cores.iter().map(|_| Arc::new(ShardMetrics::default())).collect();
+        let samples =
+            metrics.iter().map(|shard| Arc::new(Samples(Arc::clone(shard))) as Arc<dyn ShardSamples>).collect();
+        let shared = Arc::new(Shared::new(settings.api.clone(), samples));
+        shared.set_log(|line| log::warn(line, &[]));
+        let default = || server::connections_per_core(open_files, settings.cores.len());
+        let config = ServerConfig {
+            listen: settings.listen,
+            cores: settings.cores.clone(),
+            spin: settings.spin,
+            limits: settings.limits,
+            connections_per_core: settings.connections_per_core.unwrap_or_else(default),
+            metrics,
+            origin: Origin::now(),
+        };
+        let verifier = Verifier::start()?;
+        // The stamp first: what is published between the two is seen at the next look.
+        let seen = data.stamp().ok();
+        // Before the port opens: the first answer should not be a 503 when there is something to serve.
+        let live = Live::open(&data, None, settings.memory, &shared);
+        let server = server::start(&config, |core| Core::new(Arc::clone(&shared), core))?;
+        let (memory, drain_max) = (settings.memory, settings.drain_max);
+        let mut process = Self {
+            data,
+            memory,
+            drain_max,
+            shared,
+            server,
+            verifier,
+            live: None,
+            replaced: Vec::new(),
+            seen,
+            seen_keys: None,
+        };
+        process.take_up(live);
+        process.look_at_keys();
+        let serving = cores::text(&settings.cores);
+        log::info(
+            "listening",
+            &[("address", &process.server.address()), ("cores", &serving), ("open_files", &open_files)],
+        );
+        Ok(process)
+    }
+
+    /// Where it listens; the real port if 0 was asked for.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Watches until a signal asks to stop, or a serving thread ends. `reload` is called when SIGHUP asks for it.
+    pub(crate) fn watch(&mut self, signals: &Signals, reload: impl Fn()) {
+        let mut ticks: u32 = 0;
+        while !signals.stop() && !self.server.is_finished() {
+            if signals.take_reload() {
+                log::info("reloading", &[]);
+                reload();
+                (self.seen, self.seen_keys) = (None, None);
+                self.look();
+            } else if ticks.is_multiple_of(TICKS_PER_LOOK) {
+                self.look();
+            }
+            ticks = ticks.wrapping_add(1);
+            thread::sleep(TICK);
+        }
+    }
+
+    /// Lets requests under way finish, at the latest after the drain time, and ends.
+    pub(crate) fn stop(self) -> Result<()> {
+        log::info("draining", &[("seconds_max", &self.drain_max.as_secs())]);
+        self.shared.set_state(State::Draining("draining".to_owned()));
+        self.server.drain(self.drain_max);
+        self.server.join().context("a serving thread failed")?;
+        log::info("stopped", &[]);
+        Ok(())
+    }
+
+    /// Takes up what was published or changed since the last look.
+    fn look(&mut self) {
+        let stamp = self.data.stamp().ok();
+        if stamp != self.seen {
+            self.seen = stamp; // also when what was published is refused: it is told once
+            let live = Live::open(&self.data, self.live.as_ref(), self.memory, &self.shared);
+            self.take_up(live);
+        }
+        let keys = FileStamp::of(&keys::path(&self.data));
+        if keys != self.seen_keys {
+            self.look_at_keys();
+        }
+        // What cores have let go of is unmapped here.
+        self.replaced.retain(|replaced| !replaced.is_unused());
+    }
+
+    fn take_up(&mut self, opened: Result<Option<Live>>) {
+        match opened {
+            Ok(Some(live)) => {
+                for (name, table) in live.new_tables(self.live.as_ref()) {
+                    self.verifier.add(name, table);
+                }
+                for name in &live.outdated {
+                    let message = "not served: its definition changed since it was materialized";
+                    log::warn(message, &[("table", name)]);
+                }
+                self.shared.publish(Some(Arc::clone(&live.catalog)));
+                self.shared.set_state(State::Ready);
+                let (tables, rows) = (live.table_count(), live.rows());
+                log::info("serving", &[("generation", &live.generation), ("tables", &tables), ("rows", &rows)]);
+                self.replaced.extend(self.live.replace(live));
+            }
+            Ok(None) => {
+                let reason = "nothing was published yet; see gannet apply and gannet materialize";
+                self.shared.set_state(State::Starting(reason.to_owned()));
+                log::warn("nothing to serve", &[("reason", &reason)]);
+            }
+            Err(e) => {
+                let cause = crate::output::chain(&e);
+                match &self.live {
+                    Some(live) => {
+                        let message = "a new generation is refused; the one before is still served";
+                        log::error(message, &[("serving", &live.generation), ("cause", &cause)]);
+                    }
+                    None => {
+                        self.shared.set_state(State::Starting(format!("the live generation is refused: {cause}")));
+                        log::error("the live generation is refused; nothing is served", &[("cause", &cause)]);
+                    }
+                }
+            }
+        }
+    }
+
+    fn look_at_keys(&mut self) {
+        // The stamp first: a change between the two is seen again next time.
+        self.seen_keys = FileStamp::of(&keys::path(&self.data));
+        match keys::read(&self.data) {
+            Ok(table) => {
+                let now_us = clock::unix_us();
+                let usable = |expires: Option<i64>| expires.is_none_or(|at| at > now_us);
+                let active = table.records().iter().filter(|key| !key.revoked && usable(key.expires_at_us)).count();
+                self.shared.set_keys(table);
+                if active == 0 {
+                    log::warn("no keys: every request is refused; see gannet keys create", &[]);
+                } else {
+                    log::info("keys", &[("active", &active)]);
+                }
+            }
+            Err(e) => {
+                log::error("the keys are refused; those before still hold", &[("cause", &crate::output::chain(&e))])
+            }
+        }
+    }
+}
+
+/// Differs when a file was replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct FileStamp {
+    inode: u64,
+    bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+impl FileStamp {
+    fn of(file: &PathBuf) -> Option<Self> {
+        let metadata = fs::metadata(file).ok()?;
+        Some(Self { inode: metadata.ino(), bytes: metadata.len(), modified: metadata.modified().ok() })
+    }
+}
+
+/// How late a signal may be noticed.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Four ticks: data and keys are looked at five times a second, so a revoked key is refused well within one.
+const TICKS_PER_LOOK: u32 = 4;
+
+/// What Linux gives a process that asks for nothing.
+const OPEN_FILES_DEFAULT: u64 = 1024;

@@ -1,0 +1,34 @@
+//! Definitions and source files that several tests use.
+
+use crate::gannet::World;
+
+pub(crate) const USERS: &str = r#"
+workspace = "prod"
+[entities.user]
+join_keys = { user_id = "string" }
+[feature_views.profile]
+entity = "user"
+timestamp = "at"
+source = { csv = "../data/users.csv" }
+features = { age = "int64", score = "float64" }
+[feature_services.model]
+features = ["profile"]
+"#;
+
+/// Three users; `a` is there twice.
+pub(crate) const USERS_CSV: &str = "\
+user_id,at,age,score
+a,2024-01-01T00:00:00Z,1,0.5
+b,2024-01-01 00:00:00,,NaN
+a,2024-01-02,2,1.5
+c,2024-01-01T02:00:00+02:00,3,
+";
+
+/// `USERS`, applied and materialized.
+pub(crate) fn world() -> World {
+    let world = World::new();
+    world.write("definitions/users.toml", USERS).write("data/users.csv", USERS_CSV);
+    world.succeed(&["apply", "definitions"]);
+    world.succeed(&["materialize"]);
+    world
+}

@@ -1,0 +1,34 @@
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use crate::data::world;
+
+#[test]
+fn a_key_is_shown_once_listed_by_id_and_revoked() {
+    let world = world();
+    let created = world.run(&["keys", "create", "--description", "ci job"]);
+    let key = created.out.trim();
+    assert!(key.starts_with("gannet_live_"), "{created:?}");
+    let id = key.split('_').nth(2).unwrap();
+    let secret = key.split('_').nth(3).unwrap();
+
+    let list = world.succeed(&["keys", "list"]);
+    assert!(list.contains(id) && list.contains("ci job") && list.contains("active"), "{list}");
+    let file = fs::read_to_string(world.path("store/keys")).unwrap();
+    assert!(!list.contains(secret) && !file.contains(secret));
+    assert_eq!(fs::metadata(world.path("store/keys")).unwrap().permissions().mode() & 0o777, 0o600);
+
+    assert!(world.succeed(&["keys", "revoke", id]).contains("Revoked"));
+    assert!(world.succeed(&["keys", "list"]).contains("revoked"));
+    assert!(world.succeed(&["keys", "revoke", id]).contains("Already revoked"));
+    world.fail(&["keys", "revoke", "nobody"], "no key with the id `nobody`");
+}
+
+#[test]
+fn keys_made_at_the_same_time_are_all_kept() {
+    let world = world();
+    let children: Vec<_> = (0..8).map(|_| world.command(&["keys", "create"]).spawn().unwrap()).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!(world.succeed(&["keys", "list"]).matches("active").count(), 8);
+}

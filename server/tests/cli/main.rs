@@ -1,0 +1,13 @@
+//! The binary from outside: what an operator types, what comes out, what is on disk afterwards.
+#![expect(clippy::tests_outside_test_module, clippy::unwrap_used, reason = "everything here is a test")]
+
+mod bad_rows;
+mod crash;
+mod data;
+mod definitions;
+mod formats;
+mod gannet;
+mod keys;
+mod quickstart;
+mod serve;
+mod usage;

@@ -1,0 +1,190 @@
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{data::world, gannet::World};
+
+/// A running server; killed if a test fails before it stops it.
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    address: String,
+    /// Kept open, so that the server can go on writing to it.
+    log: BufReader<ChildStderr>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn start(world: &World, more: &[&str]) -> Server {
+    let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--cores", "0"];
+    arguments.extend(more);
+    Server::start(world.command(&arguments))
+}
+
+impl Server {
+    /// Starts it and waits until it listens.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let mut server = Self { child, address: String::new(), log };
+        let seen = server.log_until("message=listening address=");
+        let (_, rest) = seen.split_once("message=listening address=").unwrap();
+        rest.split(' ').next().unwrap().clone_into(&mut server.address);
+        server
+    }
+
+    /// Status and body.
+    pub(crate) fn ask(&self, method: &str, path: &str, key: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Tecton-key {key}\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    fn features(&self, key: &str, user: &str) -> (u16, String) {
+        let body = format!(
+            r#"{{"params":{{"workspaceName":"prod","featureServiceName":"model","joinKeyMap":{{"user_id":"{user}"}}}}}}"#
+        );
+        self.ask("POST", "/api/v1/feature-service/get-features", key, &body)
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// Reads the log up to the line that holds `expected`.
+    #[track_caller]
+    fn log_until(&mut self, expected: &str) -> String {
+        let mut seen = String::new();
+        while !seen.contains(expected) {
+            assert_ne!(self.log.read_line(&mut seen).unwrap(), 0, "the server ended: {seen}");
+        }
+        seen
+    }
+
+    pub(crate) fn rest_of_log(&mut self) -> String {
+        let mut text = String::new();
+        self.log.read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+/// Asks again until `expected` or the time is up.
+#[track_caller]
+fn within<T: PartialEq + std::fmt::Debug>(time: Duration, expected: &T, mut ask: impl FnMut() -> T) {
+    #[expect(clippy::disallowed_methods, reason = "a test waits for another process")]
+    let started = Instant::now();
+    loop {
+        let found = ask();
+        if found == *expected {
+            return;
+        }
+        assert!(started.elapsed() < time, "expected {expected:?}, found {found:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn create_key(world: &World) -> String {
+    world.succeed(&["keys", "create"]).trim().to_owned()
+}
+
+#[test]
+fn answers_takes_up_new_data_and_keys_and_drains() {
+    let world = world();
+    let key = create_key(&world);
+    let mut server = start(&world, &[]);
+    let (status, body) = server.features(&key, "a");
+    assert_eq!(status, 200, "{body}");
+    assert!(body.contains(r#"["2",1.5]"#), "{body}");
+    assert_eq!(server.features("wrong", "a").0, 401);
+    assert_eq!(server.ask("GET", "/readyz", "", "").0, 200);
+    assert!(server.ask("GET", "/metrics", "", "").1.contains("gannet_http_requests_total"));
+
+    world.write("data/users.csv", "user_id,at,age,score\na,2025-01-01,9,0.25\n");
+    world.succeed(&["materialize"]);
+    let answer = |server: &Server| server.features(&key, "a").1.contains(r#"["9",0.25]"#);
+    within(Duration::from_secs(2), &true, || answer(&server));
+
+    let second = create_key(&world);
+    within(Duration::from_secs(1), &200, || server.features(&second, "a").0);
+    world.succeed(&["keys", "revoke", key.split('_').nth(2).unwrap()]);
+    within(Duration::from_secs(1), &401, || server.features(&key, "a").0);
+
+    server.signal("HUP");
+    let mut log = server.log_until("message=reloading");
+    assert_eq!(server.features(&second, "a").0, 200);
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    log.push_str(&server.rest_of_log());
+    for expected in ["message=draining", "message=stopped", "generation=3"] {
+        assert!(log.contains(expected), "{expected}: {log}");
+    }
+    assert!(!log.contains(&second) && !log.contains(&key), "a key is in the log");
+}
+
+#[test]
+fn a_damaged_generation_is_refused_and_the_one_before_stays() {
+    let world = world();
+    let key = create_key(&world);
+    let mut server = start(&world, &[]);
+    world.write("data/users.csv", "user_id,at,age,score\na,2025-01-01,9,0.25\n");
+    let current = world.current();
+    let mut other = current.clone();
+    let last = other.len() - 3;
+    other[last] ^= 1;
+    fs::write(world.path("store/CURRENT.new"), other).unwrap();
+    fs::rename(world.path("store/CURRENT.new"), world.path("store/CURRENT")).unwrap();
+    thread::sleep(Duration::from_millis(500));
+    assert!(server.features(&key, "a").1.contains(r#"["2",1.5]"#));
+    fs::write(world.path("store/CURRENT.new"), current).unwrap();
+    fs::rename(world.path("store/CURRENT.new"), world.path("store/CURRENT")).unwrap();
+    world.succeed(&["materialize"]);
+    within(Duration::from_secs(2), &true, || server.features(&key, "a").1.contains(r#"["9",0.25]"#));
+    server.signal("INT");
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(server.rest_of_log().contains("is refused; the one before is still served"));
+}
+
+#[test]
+fn without_data_it_starts_and_is_not_ready() {
+    let world = World::new();
+    create_key(&world);
+    let server = start(&world, &[]);
+    assert_eq!(server.ask("GET", "/readyz", "", "").0, 503);
+    assert_eq!(server.ask("GET", "/healthz", "", "").0, 200);
+}
+
+#[test]
+fn a_busy_port_is_one_clear_line() {
+    let world = world();
+    let server = start(&world, &[]);
+    let run = world.run(&["serve", "--listen", &server.address, "--cores", "0"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let error = run.err.lines().last().unwrap();
+    assert!(error.starts_with("error: ") && error.contains("in use"), "{run:?}");
+    let run = world.run(&["quickstart", "--listen", &server.address]);
+    assert_eq!((run.code, run.err.lines().count()), (Some(1), 1), "{run:?}");
+}
