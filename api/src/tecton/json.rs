@@ -244,7 +244,7 @@ fn faulty_escape(body: &[u8], start: usize) -> usize {
     at
 }
 
-/// Whether `\uXXXX` at this place is half of a pair without its other half. The second half of a whole pair is not.
+/// Whether `\u` with its four digits at this place is half of a pair without its other half. The second half of a whole pair is not.
 fn is_lone_surrogate(body: &[u8], at: usize) -> bool {
     let unit = |at: usize| {
         let digits = body.get(at..at + 6)?.strip_prefix(b"\\u")?;
