@@ -31,7 +31,7 @@ pub(crate) struct Plan {
     /// Place of the service's counters.
     pub(crate) service_slot: usize,
     /// Constant bytes by set of options, made when first asked for.
-    templates: Box<[OnceLock<Template>]>,
+    templates: Box<[OnceLock<Box<Template>>]>,
 }
 
 /// Which join keys make up an encoded key, in the table's order.
@@ -140,7 +140,7 @@ impl Plan {
 
     /// The constant bytes of the metadata items for these options.
     pub(crate) fn template(&self, options: MetadataOptions) -> &Template {
-        self.templates[options.item_set()].get_or_init(|| Template::build(self, options))
+        self.templates[options.item_set()].get_or_init(|| Box::new(Template::build(self, options)))
     }
 
     /// The position of a join key that a caller named.

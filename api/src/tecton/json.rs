@@ -123,7 +123,9 @@ impl Json {
             }
             ErrorType::DepthLimitExceeded => Malformed { reason: "nesting deeper than 32", at: index },
             ErrorType::InvalidNumber | ErrorType::InvalidExponent => Malformed { reason: "invalid number", at: index },
-            ErrorType::TrailingData => Malformed { reason: "more after the end", at: index },
+            // Here `index` is where the root value ended, or began if it is no container.
+            ErrorType::TrailingData => self.more_after(index),
+            ErrorType::InternalError if matches!(body.get(index), Some(b'}' | b']')) => self.more_after(index),
             ErrorType::ExpectedTrue | ErrorType::ExpectedFalse | ErrorType::ExpectedNull => {
                 Malformed { reason: "invalid word", at: index }
             }
@@ -133,6 +135,14 @@ impl Json {
             ErrorType::ExpectedArrayContent => Malformed { reason: "expected ',' or ']'", at: index },
             ErrorType::Syntax => Malformed { reason: "unexpected end", at: body.len() },
             _ => Malformed { reason: "unexpected character", at: index },
+        }
+    }
+
+    fn more_after(&self, end: usize) -> Malformed {
+        let mut structural = self.buffers.structural_indexes().iter().map(|&at| at as usize);
+        match structural.find(|&at| at > end) {
+            Some(at) => Malformed { reason: "more after the end", at },
+            None => Malformed { reason: "unexpected character", at: end },
         }
     }
 }
@@ -234,7 +244,7 @@ fn faulty_escape(body: &[u8], start: usize) -> usize {
     at
 }
 
-/// Whether `\uXXXX` at this place is half of a pair without its other half. The second half of a whole pair is not.
+/// Whether `\u` with its four digits at this place is half of a pair without its other half. The second half of a whole pair is not.
 fn is_lone_surrogate(body: &[u8], at: usize) -> bool {
     let unit = |at: usize| {
         let digits = body.get(at..at + 6)?.strip_prefix(b"\\u")?;
@@ -273,6 +283,9 @@ mod tests {
         check_malformed("{\"a\":01}", "invalid number", 6);
         check_malformed("{\"a\":1e999}", "invalid number", 5); // no double
         check_malformed("{} x", "more after the end", 3);
+        check_malformed("{\"a\":[]}  ]", "more after the end", 10);
+        check_malformed("true 1", "more after the end", 5);
+        check_malformed("[}", "unexpected character", 1);
         check_malformed("{\"a\":\"b", "string without an end", 5);
         check_malformed("{\"a\":\"b\nc\"}", "control character in a string", 7);
         check_malformed(b"{\"a\":\"\xff\"}", "invalid UTF-8", 6);

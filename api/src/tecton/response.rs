@@ -120,3 +120,31 @@ pub(crate) fn error(message: &[u8], code: u8, out: &mut Vec<u8>) {
     render::unsigned(code.into(), out);
     out.push(b'}');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_or_too_slow_is_not_eligible_and_says_why() {
+        let check = |store_bytes, store_ns, eligible, reasons: &[&str]| {
+            let mut out = b"{\"x\":0".to_vec();
+            slo_info(SloInfo { server_ns: 30_000_000, store_ns, store_bytes }, &mut out);
+            out.push(b'}');
+            let shown: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            let slo = &shown["sloInfo"];
+            assert_eq!(slo["sloEligible"], eligible);
+            assert_eq!(slo["serverTimeSeconds"], 0.03);
+            assert_eq!(slo["storeResponseSizeBytes"], store_bytes);
+            assert_eq!(slo["storeResponseSizeBytes"], slo["dynamodbResponseSizeBytes"]);
+            let told: Option<Vec<String>> =
+                slo.get("sloIneligibilityReasons").map(|list| serde_json::from_value(list.clone()).unwrap());
+            assert_eq!(told.unwrap_or_default(), reasons);
+        };
+        check(2_097_152, 25_000_000, true, &[]);
+        check(2_097_153, 0, false, &["DYNAMODB_RESPONSE_SIZE_LIMIT_EXCEEDED"]);
+        check(0, 25_000_001, false, &["REDIS_LATENCY_LIMIT_EXCEEDED"]);
+        let both = ["DYNAMODB_RESPONSE_SIZE_LIMIT_EXCEEDED", "REDIS_LATENCY_LIMIT_EXCEEDED"];
+        check(u64::MAX, u64::MAX, false, &both);
+    }
+}
