@@ -38,7 +38,13 @@ fn main() {
         let absent = measure(&tables, users, users, staged, &mut sum);
         let unstaged = measure(&tables, users, 0, one_by_one, &mut sum);
         let show = |ns: f64| format!("{ns:.1} ({:.0})", ns * 4.0);
-        println!("{users:>10}  {:>16} {:>16} {:>16} {:>16}   {sum:x}", show(uniform), show(hot), show(absent), show(unstaged));
+        println!(
+            "{users:>10}  {:>16} {:>16} {:>16} {:>16}   {sum:x}",
+            show(uniform),
+            show(hot),
+            show(absent),
+            show(unstaged)
+        );
     }
 }
 

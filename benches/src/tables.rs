@@ -48,7 +48,9 @@ fn build_view(root: &Path, view: &str, users: u64) -> Result<Table, Error> {
         sink.push(row, i)?;
     }
     let (entry, _) = builder.finish(vec![sink], &|_, _| {})?;
-    Table::open(root, &entry, MapOptions { populate: Populate::All, lock: false, huge_pages: false })
+    let table = Table::open(root, &entry)?;
+    table.bring_in(MapOptions { populate: Populate::All, lock: false, huge_pages: false })?;
+    Ok(table)
 }
 
 fn schema(view: &str) -> Schema {
@@ -59,7 +61,8 @@ fn schema(view: &str) -> Schema {
         "user_risk" => &[("chargebacks", Int64), ("last_merchant", String), ("score", Float64)],
         _ => &[("count_1d", Int64), ("count_30d", Int64), ("count_7d", Int64)],
     };
-    let field = |(name, column_type): &(&str, ColumnType)| Field { name: (*name).into(), column_type: column_type.clone() };
+    let field =
+        |(name, column_type): &(&str, ColumnType)| Field { name: (*name).into(), column_type: column_type.clone() };
     Schema {
         key: vec![KeyPart { name: "user_id".into(), key_type: KeyType::String }],
         columns: columns.iter().map(field).collect(),

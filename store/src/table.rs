@@ -38,7 +38,7 @@ pub struct MapOptions {
     pub huge_pages: bool,
 }
 
-/// What is read into memory when a table is opened.
+/// What [`Table::bring_in`] reads into memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Populate {
     None,
@@ -57,17 +57,22 @@ pub struct Table {
 }
 
 impl Table {
-    /// Opens every segment of `entry` below `root`; checks headers, sizes and roots, scans nothing.
-    pub fn open(root: &Path, entry: &TableEntry, options: MapOptions) -> Result<Self, Error> {
+    /// Opens every segment of `entry` below `root`; checks headers, sizes and roots, scans nothing and reads nothing ahead.
+    pub fn open(root: &Path, entry: &TableEntry) -> Result<Self, Error> {
         let partitions = u32::try_from(entry.segments.len()).ok().filter(|&partitions| partitions <= PARTITIONS_MAX);
         let too_many = Error::TooLarge { what: "the number of partitions", max: PARTITIONS_MAX.into() };
         let partitions = partitions.ok_or(too_many)?;
         let segments = (0..).zip(&entry.segments).map(|(partition, segment)| {
             let expected = Expected { entry: segment, schema: &entry.schema, seed: entry.seed, partition, partitions };
-            Segment::open(&root.join(&segment.file), expected, options)
+            Segment::open(&root.join(&segment.file), expected)
         });
         let segments = segments.collect::<Result<_, _>>()?;
         Ok(Self { schema: Arc::new(entry.schema.clone()), seed: entry.seed, partitions, segments })
+    }
+
+    /// Brings into memory what `options` ask for. Takes as long as the disk needs: not for a serving core.
+    pub fn bring_in(&self, options: MapOptions) -> Result<(), Error> {
+        self.segments.iter().try_for_each(|segment| segment.bring_in(options))
     }
 
     pub fn schema(&self) -> &Arc<Schema> {

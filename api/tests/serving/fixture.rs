@@ -19,7 +19,6 @@ use gannet_store::{
     build::{BuildOptions, TableBuilder},
     key::KeyWriter,
     row::RowWriter,
-    table::{MapOptions, Populate},
 };
 use tempfile::TempDir;
 
@@ -158,8 +157,7 @@ pub(crate) fn table(folder: &TempDir, name: &str, view: &FeatureView, rows: &Row
         sink.push(writer.finish().unwrap(), ordinal).unwrap();
     }
     let (entry, _) = builder.finish(vec![sink], &|_, _| {}).unwrap();
-    let options = MapOptions { populate: Populate::All, lock: false, huge_pages: false };
-    Table::open(folder.path(), &entry, options).unwrap()
+    Table::open(folder.path(), &entry).unwrap()
 }
 
 pub(crate) fn text(text: &str) -> Value {

@@ -13,10 +13,14 @@
 //! A shard takes no lock, shares nothing that it writes, and makes no system call between two enters but when a
 //! connection comes or goes.
 
+mod accept;
 mod connection;
+mod end;
 mod metrics;
+mod read;
 mod slots;
 mod timers;
+mod watch;
 
 use std::{
     io,
@@ -30,18 +34,15 @@ use std::{
 
 pub use self::metrics::ShardMetrics;
 use self::{
-    connection::{Connection, Expiry, Fate},
+    connection::{Connection, Fate},
     slots::Slots,
     timers::{TICK_NS, Wheel, ns},
 };
 use crate::{
     clock::{Clock, Now},
-    http::{CONTINUE, Fault, Method, Persistence, Phase, Request, Responses, Step},
+    http::{CONTINUE, Fault, Persistence, Responses},
     limits::{self, Limits},
-    reactor::{
-        Completion, Reactor, Token, Wait,
-        system::{self, Shutdown},
-    },
+    reactor::{Completion, Reactor, Token, Wait},
     service::{Service, Ticket},
 };
 
@@ -248,32 +249,7 @@ impl<S: Service> Shard<S> {
 
     fn take(&mut self, now: Now, completion: Completion) {
         match completion {
-            Completion::Received { token, lease, armed } => {
-                let Some(connection) = self.connections.of(token) else {
-                    return self.reactor.give_back(lease);
-                };
-                if !armed {
-                    connection.receiving = false;
-                    self.rearm.push(token);
-                }
-                let Self { reactor, service, limits, work, metrics, pool, .. } = self;
-                let bytes = reactor.bytes(&lease);
-                metrics.received_bytes.add(bytes.len() as u64);
-                if connection.fate != Fate::Open {
-                    connection.discarded += bytes.len();
-                } else if connection.unconsumed() == 0 {
-                    // The common case: whole requests in one buffer, read where the kernel put them.
-                    let used = frame(now, limits, connection, token, bytes, service, work, metrics);
-                    if connection.fate == Fate::Open && used < bytes.len() {
-                        keep(connection, &bytes[used..], pool);
-                    }
-                } else {
-                    keep(connection, bytes, pool);
-                    frame_input(now, limits, connection, token, service, work, metrics, pool);
-                }
-                reactor.give_back(lease);
-                self.after_reading(now, token);
-            }
+            Completion::Received { token, lease, armed } => self.received(now, token, lease, armed),
             Completion::Sent { token, mut buffer, errno } => {
                 buffer.clear();
                 recycle(&mut self.pool, buffer);
@@ -337,104 +313,6 @@ impl<S: Service> Shard<S> {
                 }
             }
             Completion::Woken => self.look_at_control(now),
-        }
-    }
-
-    /// Arms the accept unless it is armed, there is no room, or we are draining.
-    fn accept(&mut self) {
-        if let Some(listener) = &self.listener
-            && !self.accepting
-            && self.connections.has_room()
-            && self.clock.now().monotonic_ns >= self.accept_again_ns
-        {
-            self.accepting = true;
-            self.reactor.accept(listener);
-        }
-    }
-
-    fn admit(&mut self, now: Now, fd: OwnedFd) {
-        self.metrics.accepted.add(1);
-        if self.connections.len() >= self.connections_max && !(self.drop_oldest_idle() && self.connections.has_room()) {
-            self.metrics.refused_full.add(1);
-            if self.accepting {
-                self.reactor.cancel_accept(); // armed again when a connection goes; until then the kernel's queue holds them
-            }
-            return; // dropping the descriptor closes the connection
-        }
-        let connection = Connection::new(fd, now.monotonic_ns);
-        let Some(token) = self.connections.insert(connection) else { return };
-        let Some(connection) = self.connections.of(token) else { return };
-        connection.receiving = true;
-        self.reactor.receive(token, &connection.fd);
-        let (deadline_ns, _) = connection.deadline(&self.limits);
-        self.wheel.arm(token, deadline_ns, &mut connection.standing);
-        self.metrics.open.set(self.connections.len() as u64);
-    }
-
-    /// Makes room by ending the connection that has been idle longest. Rare, so it may look at all of them.
-    fn drop_oldest_idle(&mut self) -> bool {
-        let idle = |c: &Connection| c.fate == Fate::Open && c.message_since_ns.is_none() && c.sending.is_none();
-        let oldest = self.connections.iter().filter(|(_, c)| idle(c)).min_by_key(|(_, c)| c.active_ns);
-        let Some(token) = oldest.map(|(token, _)| token) else { return false };
-        self.metrics.pushed_out.add(1);
-        self.drop_connection(token);
-        true
-    }
-
-    /// Frames what an earlier turn left over.
-    fn read_on(&mut self, now: Now, token: Token) {
-        let Self { service, limits, work, metrics, pool, .. } = self;
-        let Some(connection) = self.connections.of(token) else { return };
-        connection.ready = false;
-        frame_input(now, limits, connection, token, service, work, metrics, pool);
-        self.after_reading(now, token);
-    }
-
-    /// Decides what a connection waits for, now that its input was framed as far as it goes.
-    fn after_reading(&mut self, now: Now, token: Token) {
-        let Some(connection) = self.connections.of(token) else { return };
-        let unconsumed = connection.unconsumed();
-        if connection.fate == Fate::Open && unconsumed > 0 {
-            if !connection.may_begin(&self.limits) {
-                // More than this turn's share: next turn, if only output is not what holds it up (then: when it is sent).
-                if connection.begun >= self.limits.requests_in_process_max && !connection.ready {
-                    connection.ready = true;
-                    self.ready.push(token);
-                }
-                if unconsumed > self.limits.unsent_bytes_max && connection.receiving && !connection.pausing {
-                    connection.pausing = true;
-                    self.reactor.cancel_receive(token);
-                }
-            } else if connection.message_since_ns.is_none() {
-                connection.message_since_ns = Some(now.monotonic_ns);
-                connection.rate_mark = (0, 0);
-                let (deadline_ns, _) = connection.deadline(&self.limits);
-                self.wheel.arm(token, deadline_ns, &mut connection.standing);
-            }
-            if connection.peer_done {
-                self.end_of_input(now, token);
-            }
-        }
-        if self.connections.of(token).is_some_and(|c| c.fate == Fate::Lingering) {
-            self.settle(now, token);
-        }
-    }
-
-    /// The peer sends no more: whatever is not a whole request never will be.
-    fn end_of_input(&mut self, now: Now, token: Token) {
-        let Some(connection) = self.connections.of(token) else { return };
-        if connection.fate != Fate::Open || connection.ready || !connection.may_begin(&self.limits) {
-            return; // what is left is looked at first; `read_on` comes back here
-        }
-        if let Some(fault) = connection.inbound.end(connection.unconsumed()) {
-            let persistence = Persistence::CLOSE;
-            let reply = Reply::Fault(fault);
-            self.work.push(Work { token, reply, persistence, head_only: false });
-        } else if connection.begun == 0 {
-            connection.fate = Fate::Closing;
-            self.settle(now, token);
-        } else {
-            connection.fate = Fate::Closing; // the answers of this turn are still owed
         }
     }
 
@@ -516,226 +394,6 @@ impl<S: Service> Shard<S> {
         }
         self.rearm = rearm;
     }
-
-    /// Moves a connection along once nothing holds it where it is.
-    fn settle(&mut self, now: Now, token: Token) {
-        let Some(connection) = self.connections.of(token) else { return };
-        if !connection.receiving && !connection.peer_done && connection.fate == Fate::Open {
-            self.rearm.push(token); // it was paused; `flush` decides whether it may go on
-        }
-        let idle = connection.sending.is_none() && connection.out.is_empty() && connection.begun == 0;
-        if connection.fate == Fate::Closing && idle {
-            connection.active_ns = now.monotonic_ns;
-            if connection.peer_done {
-                return self.drop_connection(token);
-            }
-            connection.fate = Fate::Lingering;
-            system::shut_down(&connection.fd, Shutdown::Write);
-            let (deadline_ns, _) = connection.deadline(&self.limits);
-            self.wheel.arm(token, deadline_ns, &mut connection.standing);
-            return;
-        }
-        let heard_enough = connection.peer_done || connection.discarded > limits::LINGER_BYTES_MAX;
-        if connection.fate == Fate::Lingering && heard_enough {
-            return self.drop_connection(token);
-        }
-        if connection.fate == Fate::Dropped && connection.is_released() {
-            self.forget(token);
-        }
-    }
-
-    /// Ends a connection without another word.
-    fn drop_connection(&mut self, token: Token) {
-        let Some(connection) = self.connections.of(token) else { return };
-        if connection.fate != Fate::Dropped {
-            connection.fate = Fate::Dropped;
-            if !connection.is_released() {
-                system::shut_down(&connection.fd, Shutdown::Both); // what is in flight now completes
-            }
-        }
-        if connection.is_released() {
-            self.forget(token);
-        }
-    }
-
-    fn forget(&mut self, token: Token) {
-        if let Some(connection) = self.connections.remove(token) {
-            recycle(&mut self.pool, connection.input);
-            recycle(&mut self.pool, connection.out);
-            self.metrics.open.set(self.connections.len() as u64);
-            self.accept();
-        }
-    }
-
-    fn look_at_timers(&mut self, now: Now) {
-        let now_ns = now.monotonic_ns;
-        if now_ns - self.ticked_ns < TICK_NS {
-            return;
-        }
-        self.ticked_ns = now_ns;
-        self.clock.look_at_the_wall();
-        self.service.tick(now);
-        self.metrics.cpu_ns.set(system::thread_cpu_ns().saturating_sub(self.slept.spun_ns));
-        self.look_at_control(now);
-        self.accept();
-        let mut fired = std::mem::take(&mut self.fired);
-        self.wheel.advance(now_ns, &mut fired);
-        for (token, tick) in fired.drain(..) {
-            let Some(connection) = self.connections.of(token) else { continue };
-            if connection.standing != tick {
-                continue; // it moved to an earlier tick, and fired there
-            }
-            connection.standing = timers::NOWHERE;
-            self.look_at_connection(now, token);
-        }
-        self.fired = fired;
-        self.flush(now); // a 408 was rendered
-    }
-
-    /// A timer came: act if the deadline of the connection's phase is over, else set it again.
-    fn look_at_connection(&mut self, now: Now, token: Token) {
-        let Some(connection) = self.connections.of(token) else { return };
-        let (mut deadline_ns, expiry) = connection.deadline(&self.limits);
-        if expiry == Expiry::Body && deadline_ns <= now.monotonic_ns {
-            // Past its first deadline a body must keep a minimum rate, judged over a window each time we look.
-            let received = match connection.inbound.phase(connection.unconsumed()) {
-                Phase::Body { received, .. } => received,
-                Phase::Idle | Phase::Head | Phase::Closed => 0,
-            };
-            let (_, before) = connection.rate_mark;
-            let wanted =
-                usize::try_from(limits::BODY_BYTES_PER_SECOND_MIN * limits::BODY_RATE_WINDOW.as_secs()).unwrap_or(0);
-            let first = connection.rate_mark == (0, 0);
-            if first || received.saturating_sub(before) >= wanted {
-                connection.rate_mark = (now.monotonic_ns + ns(limits::BODY_RATE_WINDOW), received);
-                deadline_ns = connection.rate_mark.0;
-            }
-        }
-        if deadline_ns > now.monotonic_ns {
-            self.wheel.arm(token, deadline_ns, &mut connection.standing);
-            return;
-        }
-        self.metrics.expired(expiry).add(1);
-        match expiry {
-            Expiry::Idle | Expiry::WriteStall | Expiry::Linger => self.drop_connection(token),
-            Expiry::Head | Expiry::Body | Expiry::Request => {
-                let reply = Reply::Fault(Fault::Stalled);
-                self.work.push(Work { token, reply, persistence: Persistence::CLOSE, head_only: false });
-                self.answer();
-                if let Some(connection) = self.connections.of(token) {
-                    let (deadline_ns, _) = connection.deadline(&self.limits);
-                    self.wheel.arm(token, deadline_ns, &mut connection.standing);
-                }
-            }
-        }
-    }
-
-    fn look_at_control(&mut self, now: Now) {
-        let by_ns = self.control.drain_by_ns.load(Ordering::Acquire);
-        if by_ns == 0 || self.drain_by_ns.is_some() {
-            return;
-        }
-        self.drain_by_ns = Some(by_ns);
-        // What the kernel already accepted on our behalf is ours to answer: closing the listener would reset it.
-        if let Some(listener) = self.listener.take() {
-            self.reactor.cancel_accept();
-            while let Some(fd) = system::accept_queued(&listener) {
-                self.admit(now, fd);
-            }
-        }
-    }
-}
-
-/// Frames every whole request in `bytes` and begins each; returns how many bytes are done with.
-#[expect(clippy::too_many_arguments, reason = "the shard's parts, borrowed apart")]
-fn frame<S: Service>(
-    now: Now,
-    limits: &Limits,
-    connection: &mut Connection,
-    token: Token,
-    bytes: &mut [u8],
-    service: &mut S,
-    work: &mut Vec<Work>,
-    metrics: &ShardMetrics,
-) -> usize {
-    let mut at = 0;
-    while at < bytes.len() && connection.may_begin(limits) {
-        let mut head_only = false;
-        let (reply, persistence, consumed) = match connection.inbound.next(limits, &mut bytes[at..]) {
-            Step::NeedMore => break,
-            Step::Request { head, body, consumed, persistence } => {
-                head_only = head.method == Method::Head;
-                metrics.requests.add(1);
-                let request = Request { head, body, seen_ns: now.monotonic_ns };
-                (Reply::Ticket(service.begin(now, request)), persistence, consumed)
-            }
-            Step::Expect(head) => match service.refuse_early(now, &head) {
-                // The client may or may not send the body now: nothing after this can be framed.
-                Some(ticket) => {
-                    head_only = head.method == Method::Head;
-                    (Reply::Ticket(ticket), Persistence::CLOSE, 0)
-                }
-                None => {
-                    connection.inbound.continued();
-                    (Reply::Continue, Persistence { keep_alive: true, say_keep_alive: false }, 0)
-                }
-            },
-            Step::Fault { fault, consumed, persistence, head_only: only } => {
-                head_only = only;
-                (Reply::Fault(fault), persistence, consumed.unwrap_or(0))
-            }
-        };
-        let goes_on = matches!(reply, Reply::Continue);
-        work.push(Work { token, reply, persistence, head_only });
-        connection.begun += 1;
-        at += consumed;
-        if !persistence.keep_alive {
-            connection.fate = Fate::Closing;
-            connection.inbound.close();
-            at = bytes.len(); // discarded, never parsed
-        } else if goes_on {
-            break;
-        } else {
-            connection.message_since_ns = None;
-        }
-    }
-    at
-}
-
-/// Frames what a connection has kept, and forgets what that consumed.
-#[expect(clippy::too_many_arguments, reason = "the shard's parts, borrowed apart")]
-fn frame_input<S: Service>(
-    now: Now,
-    limits: &Limits,
-    connection: &mut Connection,
-    token: Token,
-    service: &mut S,
-    work: &mut Vec<Work>,
-    metrics: &ShardMetrics,
-    pool: &mut Vec<Vec<u8>>,
-) {
-    let mut input = std::mem::take(&mut connection.input);
-    let used = frame(now, limits, connection, token, &mut input[connection.consumed..], service, work, metrics);
-    connection.consumed += used;
-    if connection.consumed == input.len() {
-        connection.consumed = 0;
-        input.clear();
-        recycle(pool, input);
-        return;
-    }
-    if connection.consumed > input.len() / 2 {
-        input.drain(..connection.consumed); // moves less than was consumed, so each byte is moved once on average
-        connection.consumed = 0;
-    }
-    connection.input = input;
-}
-
-/// Keeps bytes that are not a whole request yet.
-fn keep(connection: &mut Connection, bytes: &[u8], pool: &mut Vec<Vec<u8>>) {
-    if connection.input.capacity() == 0 {
-        connection.input = pool.pop().unwrap_or_else(|| Vec::with_capacity(limits::POOLED_BUFFER_BYTES));
-    }
-    connection.input.extend_from_slice(bytes);
 }
 
 /// Back to the pool, unless it grew beyond what is worth keeping or the pool is full.

@@ -63,7 +63,9 @@ pub(crate) fn apply(root: &Path, folder: &Path, options: Option<&Options>) -> Re
     let empty = Definitions::default();
     let plan = diff(live.as_ref().map_or(&empty, |live| &live.definitions), &definitions);
     let same = live.as_ref().is_some_and(|live| plan.is_empty() && live.folder == folder);
-    if !plan.is_empty() {
+    if options.is_some_and(|options| options.brief) && !plan.is_empty() {
+        output::say(plan.summary())?;
+    } else if !plan.is_empty() {
         output::say(plan.render(std::io::stdout().is_terminal()).trim_end())?;
     }
     let applied = Applied { version: 0, folder, definitions };

@@ -13,7 +13,6 @@ use gannet_store::{
     KeyType, Table, ValueRef,
     directory::{DataDirectory, Manifest, TableEntry},
     key::KeyWriter,
-    table::{MapOptions, Populate},
 };
 use serde_json::Value as Json;
 
@@ -188,8 +187,7 @@ fn row(data: &DataDirectory, name: &str, key: &[String], workspace: Option<&str>
 }
 
 fn open(data: &DataDirectory, entry: &TableEntry) -> Result<Table> {
-    let options = MapOptions { populate: Populate::None, lock: false, huge_pages: false };
-    Ok(Table::open(data.root(), entry, options)?)
+    Ok(Table::open(data.root(), entry)?)
 }
 
 /// Values by position, or `name=value` where every one is written so.

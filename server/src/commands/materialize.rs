@@ -60,6 +60,10 @@ pub(crate) struct Options {
     /// Threads [default: available cores]
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<NonZero<usize>>,
+
+    /// One line per view, for the quickstart.
+    #[arg(skip)]
+    pub(crate) brief: bool,
 }
 
 impl Materialize {
@@ -209,20 +213,24 @@ fn build(
         let schema = Arc::new(view.view.schema());
         let job = Job { name: name.clone(), view: view.view, schema, files, now_us, build };
         let (entry, report) = reading::materialize(job).with_context(in_view)?;
-        tell(report, options.strict).with_context(in_view)?;
+        tell(report, options).with_context(in_view)?;
         built.tables.insert(table.clone(), entry);
         built.notes.insert(table, note);
     }
     Ok(built)
 }
 
-fn tell(mut report: Report, strict: bool) -> Result<()> {
+fn tell(mut report: Report, options: &Options) -> Result<()> {
     for line in report.bad_lines() {
         output::note(format_args!("warning: {line}"));
     }
-    output::say(&report)?;
+    if options.brief {
+        output::say(report.brief())?;
+    } else {
+        output::say(&report)?;
+    }
     let bad = report.bad.total();
-    if strict && bad > 0 {
+    if options.strict && bad > 0 {
         bail!(
             "{} bad (--strict); nothing was published",
             text::count(bad) + if bad == 1 { " row is" } else { " rows are" }

@@ -41,6 +41,10 @@ pub(crate) struct Quickstart {
     /// Address and port
     #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080))]
     listen: SocketAddr,
+
+    /// Load the data and end, without serving it
+    #[arg(long)]
+    load_only: bool,
 }
 
 impl Quickstart {
@@ -56,16 +60,22 @@ impl Quickstart {
             api: gannet_api::Settings::default(),
         };
         // Cheap, and better than finding it out after a minute of loading.
-        std::net::TcpListener::bind(self.listen)
-            .map(drop)
-            .with_context(|| format!("cannot listen on {}; choose another address with --listen", self.listen))?;
+        if !self.load_only {
+            std::net::TcpListener::bind(self.listen)
+                .map(drop)
+                .with_context(|| format!("cannot listen on {}; choose another address with --listen", self.listen))?;
+        }
+        output::say(format_args!("Example data in {}:", root.display()))?;
         let sources = sources(root);
         let definitions = examples::write(&sources)?;
         bench::write(&sources.join("data/bench"), self.users.get())?;
-        let options = Options { strict: true, memory: MEMORY_BYTES, workers: None };
+        let options = Options { strict: true, memory: MEMORY_BYTES, workers: None, brief: true };
         apply(root, &definitions, Some(&options))?;
         let data = DataDirectory::open(root)?;
         create_key(&data)?;
+        if self.load_only {
+            return Ok(ExitCode::SUCCESS);
+        }
         serve::serve(data, &settings, |signals, process| {
             let address = process.address();
             for sample in SAMPLES {

@@ -7,7 +7,6 @@ use clap::Args;
 use gannet_store::{
     Table,
     directory::{DataDirectory, Manifest},
-    table::{MapOptions, Populate},
 };
 
 use crate::{
@@ -96,8 +95,7 @@ fn check(data: &DataDirectory, manifest: &Manifest, outcome: &mut Outcome) {
     for (name, entry) in &manifest.tables {
         let bytes: u64 = entry.segments.iter().map(|segment| segment.bytes).sum();
         let progress = Progress::new(name, bytes, Unit::Bytes);
-        let options = MapOptions { populate: Populate::None, lock: false, huge_pages: false };
-        let verified = Table::open(data.root(), entry, options).and_then(|table| {
+        let verified = Table::open(data.root(), entry).and_then(|table| {
             table.verify(&mut |done| progress.reach(done, bytes))?;
             Ok(())
         });

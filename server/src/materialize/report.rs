@@ -36,6 +36,14 @@ impl Report {
     }
 }
 
+impl Report {
+    /// The outcome in one line.
+    pub(crate) fn brief(&self) -> String {
+        let (rows, keys) = (count(self.rows_read), count(self.built.rows_kept));
+        format!("  {:<48} {rows:>9} rows, {keys:>9} keys  {:>6.2} s", self.name, self.seconds)
+    }
+}
+
 impl fmt::Display for Report {
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,6 @@ use gannet_api::{Catalog, Shared, definitions::model::FeatureView};
 use gannet_store::{
     Table,
     directory::{DataDirectory, Manifest, TableEntry},
-    table::MapOptions,
 };
 
 use crate::repository::{self, Applied};
@@ -31,12 +30,7 @@ struct Open {
 impl Live {
     /// Opens what `data` holds now; `None` when nothing was published. Tables that are the same as in `before` are shared
     /// with it. Headers and roots are checked here; blocks are checked when they are read.
-    pub(super) fn open(
-        data: &DataDirectory,
-        before: Option<&Self>,
-        memory: MapOptions,
-        shared: &Shared,
-    ) -> Result<Option<Self>> {
+    pub(super) fn open(data: &DataDirectory, before: Option<&Self>, shared: &Shared) -> Result<Option<Self>> {
         let Some(manifest) = data.current()? else { return Ok(None) };
         let Some(applied) = repository::applied(data, Some(&manifest))? else { return Ok(None) };
         let outdated = outdated(&manifest, &applied);
@@ -46,7 +40,7 @@ impl Live {
             let open = match known {
                 Some(open) => open.clone(),
                 None => {
-                    let table = Table::open(data.root(), &entry, memory).with_context(|| format!("table {name}"))?;
+                    let table = Table::open(data.root(), &entry).with_context(|| format!("table {name}"))?;
                     Open { entry, table: Arc::new(table) }
                 }
             };

@@ -43,7 +43,6 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 pub(crate) struct Process {
     data: DataDirectory,
-    memory: MapOptions,
     drain_max: Duration,
     shared: Arc<Shared>,
     server: Server,
@@ -82,25 +81,15 @@ impl Process {
             metrics,
             origin: Origin::now(),
         };
-        let verifier = Verifier::start()?;
+        let verifier = Verifier::start(settings.memory)?;
         // The stamp first: what is published between the two is seen at the next look.
         let seen = data.stamp().ok();
         // Before the port opens: the first answer should not be a 503 when there is something to serve.
-        let live = Live::open(&data, None, settings.memory, &shared);
+        let live = Live::open(&data, None, &shared);
         let server = server::start(&config, |core| Core::new(Arc::clone(&shared), core))?;
-        let (memory, drain_max) = (settings.memory, settings.drain_max);
-        let mut process = Self {
-            data,
-            memory,
-            drain_max,
-            shared,
-            server,
-            verifier,
-            live: None,
-            replaced: Vec::new(),
-            seen,
-            seen_keys: None,
-        };
+        let drain_max = settings.drain_max;
+        let mut process =
+            Self { data, drain_max, shared, server, verifier, live: None, replaced: Vec::new(), seen, seen_keys: None };
         process.take_up(live);
         process.look_at_keys();
         let serving = cores::text(&settings.cores);
@@ -148,7 +137,7 @@ impl Process {
         let stamp = self.data.stamp().ok();
         if stamp != self.seen {
             self.seen = stamp; // also when what was published is refused: it is told once
-            let live = Live::open(&self.data, self.live.as_ref(), self.memory, &self.shared);
+            let live = Live::open(&self.data, self.live.as_ref(), &self.shared);
             self.take_up(live);
         }
         let keys = FileStamp::of(&keys::path(&self.data));

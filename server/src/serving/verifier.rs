@@ -1,5 +1,5 @@
-//! Reads every block of tables that were just adopted, so that damage is known before a request meets it. One thread, which
-//! rests four times as long as it works.
+//! Brings tables that were just adopted into memory, as configured, and then reads every block of them, so that damage is
+//! known before a request meets it. One thread; while verifying it rests four times as long as it works.
 
 use std::{
     sync::{
@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use gannet_store::Table;
+use gannet_store::{Table, table::MapOptions};
 
 use crate::{clock, log};
 
@@ -22,11 +22,22 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    pub(super) fn start() -> Result<Self> {
+    pub(super) fn start(memory: MapOptions) -> Result<Self> {
         let (queue, tables) = mpsc::channel::<(String, Arc<Table>)>();
         let work = move || {
-            for (name, table) in tables {
-                verify(&name, &table);
+            let mut sound: u64 = 0;
+            let mut next = tables.recv().ok();
+            while let Some((name, table)) = next {
+                if let Err(e) = table.bring_in(memory) {
+                    log::error("cannot be brought into memory", &[("table", &name), ("cause", &e)]);
+                }
+                sound += u64::from(verify(&name, &table));
+                drop(table);
+                next = tables.try_recv().ok().or_else(|| {
+                    log::info("verified", &[("tables", &sound)]); // one line when all that waited is done
+                    sound = 0;
+                    tables.recv().ok()
+                });
             }
         };
         thread::Builder::new().name("verifier".to_owned()).spawn(work).context("cannot start a thread")?;
@@ -38,7 +49,8 @@ impl Verifier {
     }
 }
 
-fn verify(name: &str, table: &Table) {
+/// Whether every block is sound.
+fn verify(name: &str, table: &Table) -> bool {
     let mut worked_since = clock::seconds();
     let mut rest = |_done: u64| {
         let worked = clock::seconds() - worked_since;
@@ -48,9 +60,12 @@ fn verify(name: &str, table: &Table) {
         }
     };
     match table.verify(&mut rest) {
-        Ok(()) => log::info("verified", &[("table", &name)]),
+        Ok(()) => true,
         // The blocks that are sound go on being served; requests that need a damaged one are told so.
-        Err(corrupt) => log::error("damaged", &[("table", &name), ("cause", &corrupt)]),
+        Err(corrupt) => {
+            log::error("damaged", &[("table", &name), ("cause", &corrupt)]);
+            false
+        }
     }
 }
 

@@ -188,3 +188,62 @@ fn a_busy_port_is_one_clear_line() {
     let run = world.run(&["quickstart", "--listen", &server.address]);
     assert_eq!((run.code, run.err.lines().count()), (Some(1), 1), "{run:?}");
 }
+
+#[test]
+fn a_thousand_keys_revoked_while_serving_are_refused_within_a_second() {
+    let world = world();
+    let first = create_key(&world);
+    let mut keys: serde_json::Value = serde_json::from_slice(&fs::read(world.path("store/keys")).unwrap()).unwrap();
+    // A thousand records beside the first, as `keys create` would have written them one by one.
+    let secrets: Vec<String> = (0..1000).map(|n| format!("key-number-{n}")).collect();
+    let records = keys["keys"].as_array_mut().unwrap();
+    let template = records[0].clone();
+    for secret in &secrets {
+        let mut record = template.clone();
+        let sum = sha256(secret);
+        record["id"] = format!("k{}", &sum[..10]).into();
+        record["sha256"] = sum.into();
+        records.push(record);
+    }
+    replace(&world, &keys);
+    let mut server = start(&world, &[]);
+    for secret in secrets.iter().step_by(100) {
+        assert_eq!(server.features(secret, "a").0, 200);
+    }
+
+    for record in &mut keys["keys"].as_array_mut().unwrap()[1..] {
+        record["revoked"] = true.into();
+    }
+    // Requests go on all the time; those of the key that stays are answered throughout.
+    let answered = std::sync::atomic::AtomicU32::new(0);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                assert_eq!(server.features(&first, "a").0, 200);
+                answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        });
+        replace(&world, &keys);
+        within(Duration::from_secs(1), &401, || server.features(&secrets[999], "a").0);
+        for secret in &secrets {
+            assert_eq!(server.features(secret, "a").0, 401);
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!(answered.into_inner() > 10);
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+fn replace(world: &World, keys: &serde_json::Value) {
+    fs::write(world.path("store/keys.new"), serde_json::to_vec(keys).unwrap()).unwrap();
+    fs::rename(world.path("store/keys.new"), world.path("store/keys")).unwrap();
+}
+
+fn sha256(text: &str) -> String {
+    let mut child = Command::new("sha256sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    String::from_utf8(output.stdout[..64].to_vec()).unwrap()
+}

@@ -55,7 +55,11 @@ fn python() -> PathBuf {
             assert!(output.status.success(), "{} {arguments:?} failed: {said}\n{help}", program.display());
         };
         let folder = folder.to_str().unwrap();
-        run("python3".as_ref(), &["-m", "venv", "--clear", folder], "python3 with venv is needed (Debian: python3-venv)");
+        run(
+            "python3".as_ref(),
+            &["-m", "venv", "--clear", folder],
+            "python3 with venv is needed (Debian: python3-venv)",
+        );
         run(&python, &["-m", "pip", "install", "--quiet", CLIENT], "PyPI must be within reach the first time");
         assert!(has_client());
     }

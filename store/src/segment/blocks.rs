@@ -64,19 +64,22 @@ impl Blocks {
         Ok(())
     }
 
-    /// Reads and checks every block, also those that were checked before.
+    /// Reads and checks every block, also those that were checked before. Reads the file rather than the mapping, so that
+    /// nothing becomes resident in this process that no lookup asked for.
     pub(super) fn verify_all(&self, map: &Map, progress: &mut dyn FnMut(u64)) -> Result<(), Corrupt> {
-        let level2_first = self.level2_first();
-        for block in self.level1_first()..level2_first {
-            self.verify_block(map, block)?;
-        }
-        for block in 1..self.level1_first() {
-            if (block - 1).is_multiple_of(READ_AHEAD_BLOCKS) {
-                let end = level2_first.min(block + READ_AHEAD_BLOCKS);
-                map.advise_will_need(&(block * BLOCK_BYTES..end * BLOCK_BYTES));
-                progress((block * BLOCK_BYTES) as u64);
+        let mut sums = vec![0; BLOCK_BYTES];
+        let mut blocks = vec![0; SUMS_PER_BLOCK * BLOCK_BYTES];
+        let starts = (1..self.level1_first()).step_by(SUMS_PER_BLOCK);
+        for ((first, level1_block), expected) in starts.zip(self.level1_first()..).zip(&self.level2) {
+            self.read(map, level1_block, &mut sums)?;
+            self.check(level1_block, Some(*expected), &sums)?;
+            let count = SUMS_PER_BLOCK.min(self.level1_first() - first);
+            let blocks = blocks.get_mut(..count * BLOCK_BYTES).unwrap_or_default();
+            self.read(map, first, blocks)?;
+            for ((bytes, block), index) in blocks.chunks_exact(BLOCK_BYTES).zip(first..).zip(0..) {
+                self.check(block, u64_at(&sums, 8 * index), bytes)?;
             }
-            self.verify_block(map, block)?;
+            progress(((first + count) * BLOCK_BYTES) as u64);
         }
         if !map.poisoned() {
             self.all_verified.store(true, Ordering::Relaxed);
@@ -106,8 +109,12 @@ impl Blocks {
             Some(index) => self.level2.get(index).copied(),
             None => self.level1_checksum(map, block)?,
         };
-        let found =
-            map.bytes().get(start..start + BLOCK_BYTES).map(|bytes| block_checksum(self.id, block as u64, bytes));
+        self.check(block, expected, map.bytes().get(start..start + BLOCK_BYTES).unwrap_or_default())
+    }
+
+    /// Holds a block's bytes against its checksum, and remembers the outcome.
+    fn check(&self, block: usize, expected: Option<u64>, bytes: &[u8]) -> Result<(), Corrupt> {
+        let found = (bytes.len() == BLOCK_BYTES).then(|| block_checksum(self.id, block as u64, bytes));
         match (expected, found) {
             (Some(expected), Some(found)) if expected == found => {
                 if let Some(word) = self.verified.get(block / 64) {
@@ -119,13 +126,25 @@ impl Blocks {
                 self.distrust(block);
                 Err(Corrupt {
                     file: self.file.to_string(),
-                    offset: start as u64,
+                    offset: (block * BLOCK_BYTES) as u64,
                     expected: expected
                         .map_or_else(|| "no block here".into(), |sum| format!("block checksum {sum:016x}")),
                     found: found.map_or_else(|| "no bytes".into(), |sum| format!("{sum:016x}")),
                 })
             }
         }
+    }
+
+    fn read(&self, map: &Map, block: usize, out: &mut [u8]) -> Result<(), Corrupt> {
+        map.read_exact_at(block * BLOCK_BYTES, out).map_err(|error| {
+            self.distrust(block);
+            Corrupt {
+                file: self.file.to_string(),
+                offset: (block * BLOCK_BYTES) as u64,
+                expected: format!("{} readable bytes", out.len()),
+                found: error.to_string(),
+            }
+        })
     }
 
     /// Forgets that a block ever matched, so that later readers meet the damage, too.
@@ -154,5 +173,5 @@ impl Blocks {
     }
 }
 
-/// A mebibyte, as much as a disk likes to read at a time.
-const READ_AHEAD_BLOCKS: usize = (1 << 20) / BLOCK_BYTES;
+/// Blocks whose checksums fill one block of the first level: 2 MiB, as much as a disk likes to read at a time.
+const SUMS_PER_BLOCK: usize = BLOCK_BYTES / 8;

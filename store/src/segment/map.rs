@@ -15,7 +15,9 @@
 use std::{
     arch::x86_64::{_MM_HINT_T0, _mm_prefetch},
     fs::File,
+    io,
     ops::Range,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     ptr,
     sync::{
@@ -40,6 +42,8 @@ pub(crate) struct Map {
     /// Declared, and so dropped, before `mmap`: addresses must leave the table before they can be anyone else's.
     registration: Registration,
     mmap: Mmap,
+    /// For whoever goes through the whole file: reading it here leaves no page of it mapped.
+    file: File,
     path: PathBuf,
 }
 
@@ -53,12 +57,17 @@ impl Map {
         let mmap = unsafe { MmapOptions::new().map(&file) }.map_err(mapping)?;
         let registration = Registration::claim(mmap.as_ptr().addr(), mmap.len())
             .ok_or(Error::TooLarge { what: "the number of mapped segments", max: MAPPINGS_MAX as u64 })?;
-        Ok(Self { registration, mmap, path: path.to_owned() })
+        Ok(Self { registration, mmap, file, path: path.to_owned() })
     }
 
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.mmap
+    }
+
+    /// Reads from the file beside the mapping, whose pages in memory are the same ones.
+    pub(crate) fn read_exact_at(&self, offset: usize, out: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(out, offset as u64)
     }
 
     /// Starts to load the cache line at `offset`, and waits for nothing. Any offset will do.
@@ -98,7 +107,7 @@ impl Map {
         if done == 0 {
             return Ok(());
         }
-        Err(Error::Lock { file: self.path.clone(), bytes: bytes.len(), source: std::io::Error::last_os_error() })
+        Err(Error::Lock { file: self.path.clone(), bytes: bytes.len(), source: io::Error::last_os_error() })
     }
 
     /// Asks for huge pages where the kernel can back a file with them; says nothing if it cannot.
@@ -109,11 +118,6 @@ impl Map {
     /// No reading ahead: rows are asked for in no order.
     pub(crate) fn advise_random(&self) -> Result<(), Error> {
         self.mmap.advise(Advice::Random).map_err(|source| Error::io("advise", &self.path, source))
-    }
-
-    /// Starts to read this range from disk, for whoever goes through it from front to back. A hint.
-    pub(crate) fn advise_will_need(&self, range: &Range<usize>) {
-        let _ = self.advise_range(Advice::WillNeed, range, "advise");
     }
 
     fn advise_range(&self, advice: Advice, range: &Range<usize>, op: &'static str) -> Result<(), Error> {

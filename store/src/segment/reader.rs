@@ -70,7 +70,7 @@ pub struct SegmentInfo {
 }
 
 impl Segment {
-    pub(crate) fn open(path: &Path, expected: Expected<'_>, options: MapOptions) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path, expected: Expected<'_>) -> Result<Self, Error> {
         let file = path.to_string_lossy();
         let map = Map::open(path)?;
         let header = check_header(&map, &file, expected)?;
@@ -109,13 +109,13 @@ impl Segment {
             header,
             seeds,
         };
-        segment.bring_in(options)?;
+        segment.map.advise_random()?;
         segment.check_mapping()?;
         Ok(segment)
     }
 
-    /// Residency, as asked for. Reading ahead is switched off in any case.
-    fn bring_in(&self, options: MapOptions) -> Result<(), Error> {
+    /// Residency, as asked for. Reading ahead is on meanwhile and off afterwards.
+    pub(crate) fn bring_in(&self, options: MapOptions) -> Result<(), Error> {
         if options.huge_pages {
             self.map.advise_huge_pages();
         }

@@ -109,10 +109,8 @@ fn segment_entry(file: String, summary: &SegmentSummary) -> SegmentEntry {
     SegmentEntry { file, bytes: summary.bytes, rows: summary.rows, root: format!("{:016x}", summary.root) }
 }
 
-const UNPOPULATED: MapOptions = MapOptions { populate: Populate::None, lock: false, huge_pages: false };
-
 fn open(folder: &Path, entry: &TableEntry) -> Result<Table, Error> {
-    Table::open(folder, entry, UNPOPULATED)
+    Table::open(folder, entry)
 }
 
 /// What the table says about a key, as a test states it.

@@ -11,7 +11,7 @@ use crate::{
     key::KeyWriter,
     row::RowWriter,
     schema::{ColumnType, Field, KeyPart, KeyType, Schema},
-    table::{MapOptions, Populate, Table},
+    table::Table,
     value::ValueRef,
 };
 
@@ -85,8 +85,7 @@ fn model(inputs: &[Input]) -> Kept {
 
 /// Opens the table, verifies it, and reads it in both ways that there are.
 fn read(root: &Path, entry: &TableEntry) -> Kept {
-    let table =
-        Table::open(root, entry, MapOptions { populate: Populate::None, lock: false, huge_pages: false }).unwrap();
+    let table = Table::open(root, entry).unwrap();
     table.verify(&mut |_| {}).unwrap();
     let mut kept = Kept::new();
     for row in table.scan() {

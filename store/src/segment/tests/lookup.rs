@@ -33,7 +33,8 @@ fn every_way_of_bringing_it_in_reads_the_same() {
     for populate in [Populate::None, Populate::Index, Populate::All] {
         for lock in [false, true] {
             // A few hundred kilobytes are within any limit on locked memory.
-            let table = Table::open(folder.path(), &entry, MapOptions { populate, lock, huge_pages: true }).unwrap();
+            let table = Table::open(folder.path(), &entry).unwrap();
+            table.bring_in(MapOptions { populate, lock, huge_pages: true }).unwrap();
             check_all(&table, &rows);
         }
     }

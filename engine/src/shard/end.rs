@@ -1,0 +1,64 @@
+//! How connections end: after their last answer, lingering so that the peer reads it, or at once.
+
+use super::{Shard, connection::Fate, recycle};
+use crate::{
+    clock::Now,
+    limits,
+    reactor::{
+        Token,
+        system::{self, Shutdown},
+    },
+    service::Service,
+};
+
+impl<S: Service> Shard<S> {
+    /// Moves a connection along once nothing holds it where it is.
+    pub(super) fn settle(&mut self, now: Now, token: Token) {
+        let Some(connection) = self.connections.of(token) else { return };
+        if !connection.receiving && !connection.peer_done && connection.fate == Fate::Open {
+            self.rearm.push(token); // it was paused; `flush` decides whether it may go on
+        }
+        let idle = connection.sending.is_none() && connection.out.is_empty() && connection.begun == 0;
+        if connection.fate == Fate::Closing && idle {
+            connection.active_ns = now.monotonic_ns;
+            if connection.peer_done {
+                return self.drop_connection(token);
+            }
+            connection.fate = Fate::Lingering;
+            system::shut_down(&connection.fd, Shutdown::Write);
+            let (deadline_ns, _) = connection.deadline(&self.limits);
+            self.wheel.arm(token, deadline_ns, &mut connection.standing);
+            return;
+        }
+        let heard_enough = connection.peer_done || connection.discarded > limits::LINGER_BYTES_MAX;
+        if connection.fate == Fate::Lingering && heard_enough {
+            return self.drop_connection(token);
+        }
+        if connection.fate == Fate::Dropped && connection.is_released() {
+            self.forget(token);
+        }
+    }
+
+    /// Ends a connection without another word.
+    pub(super) fn drop_connection(&mut self, token: Token) {
+        let Some(connection) = self.connections.of(token) else { return };
+        if connection.fate != Fate::Dropped {
+            connection.fate = Fate::Dropped;
+            if !connection.is_released() {
+                system::shut_down(&connection.fd, Shutdown::Both); // what is in flight now completes
+            }
+        }
+        if connection.is_released() {
+            self.forget(token);
+        }
+    }
+
+    pub(super) fn forget(&mut self, token: Token) {
+        if let Some(connection) = self.connections.remove(token) {
+            recycle(&mut self.pool, connection.input);
+            recycle(&mut self.pool, connection.out);
+            self.metrics.open.set(self.connections.len() as u64);
+            self.accept();
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! From received bytes to requests begun: framing what came, keeping what is not whole, stopping when enough is under way.
+
+use super::{
+    Reply, Shard, ShardMetrics, Work,
+    connection::{Connection, Fate},
+    recycle,
+};
+use crate::{
+    clock::Now,
+    http::{Method, Persistence, Request, Step},
+    limits::{self, Limits},
+    reactor::{Token, buffers::Lease},
+    service::Service,
+};
+
+impl<S: Service> Shard<S> {
+    /// Bytes came: in the common case whole requests, read where the kernel put them.
+    pub(super) fn received(&mut self, now: Now, token: Token, lease: Lease, armed: bool) {
+        let Some(connection) = self.connections.of(token) else {
+            return self.reactor.give_back(lease);
+        };
+        if !armed {
+            connection.receiving = false;
+            self.rearm.push(token);
+        }
+        let Self { reactor, service, limits, work, metrics, pool, .. } = self;
+        let bytes = reactor.bytes(&lease);
+        metrics.received_bytes.add(bytes.len() as u64);
+        if connection.fate != Fate::Open {
+            connection.discarded += bytes.len();
+        } else if connection.unconsumed() == 0 {
+            let used = frame(now, limits, connection, token, bytes, service, work, metrics);
+            if connection.fate == Fate::Open && used < bytes.len() {
+                keep(connection, &bytes[used..], pool);
+            }
+        } else {
+            keep(connection, bytes, pool);
+            frame_input(now, limits, connection, token, service, work, metrics, pool);
+        }
+        reactor.give_back(lease);
+        self.after_reading(now, token);
+    }
+
+    /// Frames what an earlier turn left over.
+    pub(super) fn read_on(&mut self, now: Now, token: Token) {
+        let Self { service, limits, work, metrics, pool, .. } = self;
+        let Some(connection) = self.connections.of(token) else { return };
+        connection.ready = false;
+        frame_input(now, limits, connection, token, service, work, metrics, pool);
+        self.after_reading(now, token);
+    }
+
+    /// Decides what a connection waits for, now that its input was framed as far as it goes.
+    pub(super) fn after_reading(&mut self, now: Now, token: Token) {
+        let Some(connection) = self.connections.of(token) else { return };
+        let unconsumed = connection.unconsumed();
+        if connection.fate == Fate::Open && unconsumed > 0 {
+            if !connection.may_begin(&self.limits) {
+                // More than this turn's share: next turn, if only output is not what holds it up (then: when it is sent).
+                if connection.begun >= self.limits.requests_in_process_max && !connection.ready {
+                    connection.ready = true;
+                    self.ready.push(token);
+                }
+                if unconsumed > self.limits.unsent_bytes_max && connection.receiving && !connection.pausing {
+                    connection.pausing = true;
+                    self.reactor.cancel_receive(token);
+                }
+            } else if connection.message_since_ns.is_none() {
+                connection.message_since_ns = Some(now.monotonic_ns);
+                connection.rate_mark = (0, 0);
+                let (deadline_ns, _) = connection.deadline(&self.limits);
+                self.wheel.arm(token, deadline_ns, &mut connection.standing);
+            }
+            if connection.peer_done {
+                self.end_of_input(now, token);
+            }
+        }
+        if self.connections.of(token).is_some_and(|c| c.fate == Fate::Lingering) {
+            self.settle(now, token);
+        }
+    }
+
+    /// The peer sends no more: whatever is not a whole request never will be.
+    pub(super) fn end_of_input(&mut self, now: Now, token: Token) {
+        let Some(connection) = self.connections.of(token) else { return };
+        if connection.fate != Fate::Open || connection.ready || !connection.may_begin(&self.limits) {
+            return; // what is left is looked at first; `read_on` comes back here
+        }
+        if let Some(fault) = connection.inbound.end(connection.unconsumed()) {
+            let persistence = Persistence::CLOSE;
+            let reply = Reply::Fault(fault);
+            self.work.push(Work { token, reply, persistence, head_only: false });
+        } else if connection.begun == 0 {
+            connection.fate = Fate::Closing;
+            self.settle(now, token);
+        } else {
+            connection.fate = Fate::Closing; // the answers of this turn are still owed
+        }
+    }
+}
+
+/// Frames every whole request in `bytes` and begins each; returns how many bytes are done with.
+#[expect(clippy::too_many_arguments, reason = "the shard's parts, borrowed apart")]
+fn frame<S: Service>(
+    now: Now,
+    limits: &Limits,
+    connection: &mut Connection,
+    token: Token,
+    bytes: &mut [u8],
+    service: &mut S,
+    work: &mut Vec<Work>,
+    metrics: &ShardMetrics,
+) -> usize {
+    let mut at = 0;
+    while at < bytes.len() && connection.may_begin(limits) {
+        let mut head_only = false;
+        let (reply, persistence, consumed) = match connection.inbound.next(limits, &mut bytes[at..]) {
+            Step::NeedMore => break,
+            Step::Request { head, body, consumed, persistence } => {
+                head_only = head.method == Method::Head;
+                metrics.requests.add(1);
+                let request = Request { head, body, seen_ns: now.monotonic_ns };
+                (Reply::Ticket(service.begin(now, request)), persistence, consumed)
+            }
+            Step::Expect(head) => match service.refuse_early(now, &head) {
+                // The client may or may not send the body now: nothing after this can be framed.
+                Some(ticket) => {
+                    head_only = head.method == Method::Head;
+                    (Reply::Ticket(ticket), Persistence::CLOSE, 0)
+                }
+                None => {
+                    connection.inbound.continued();
+                    (Reply::Continue, Persistence { keep_alive: true, say_keep_alive: false }, 0)
+                }
+            },
+            Step::Fault { fault, consumed, persistence, head_only: only } => {
+                head_only = only;
+                (Reply::Fault(fault), persistence, consumed.unwrap_or(0))
+            }
+        };
+        let goes_on = matches!(reply, Reply::Continue);
+        work.push(Work { token, reply, persistence, head_only });
+        connection.begun += 1;
+        at += consumed;
+        if !persistence.keep_alive {
+            connection.fate = Fate::Closing;
+            connection.inbound.close();
+            at = bytes.len(); // discarded, never parsed
+        } else if goes_on {
+            break;
+        } else {
+            connection.message_since_ns = None;
+        }
+    }
+    at
+}
+
+/// Frames what a connection has kept, and forgets what that consumed.
+#[expect(clippy::too_many_arguments, reason = "the shard's parts, borrowed apart")]
+fn frame_input<S: Service>(
+    now: Now,
+    limits: &Limits,
+    connection: &mut Connection,
+    token: Token,
+    service: &mut S,
+    work: &mut Vec<Work>,
+    metrics: &ShardMetrics,
+    pool: &mut Vec<Vec<u8>>,
+) {
+    let mut input = std::mem::take(&mut connection.input);
+    let used = frame(now, limits, connection, token, &mut input[connection.consumed..], service, work, metrics);
+    connection.consumed += used;
+    if connection.consumed == input.len() {
+        connection.consumed = 0;
+        input.clear();
+        recycle(pool, input);
+        return;
+    }
+    if connection.consumed > input.len() / 2 {
+        input.drain(..connection.consumed); // moves less than was consumed, so each byte is moved once on average
+        connection.consumed = 0;
+    }
+    connection.input = input;
+}
+
+/// Keeps bytes that are not a whole request yet.
+fn keep(connection: &mut Connection, bytes: &[u8], pool: &mut Vec<Vec<u8>>) {
+    if connection.input.capacity() == 0 {
+        connection.input = pool.pop().unwrap_or_else(|| Vec::with_capacity(limits::POOLED_BUFFER_BYTES));
+    }
+    connection.input.extend_from_slice(bytes);
+}

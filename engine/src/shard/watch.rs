@@ -1,0 +1,95 @@
+//! What happens by the clock: timers of connections, counters, and what other threads asked for.
+
+use super::{
+    Reply, Shard, Work,
+    connection::Expiry,
+    timers::{self, TICK_NS, ns},
+};
+use crate::{
+    clock::Now,
+    http::{Fault, Persistence, Phase},
+    limits,
+    reactor::{Token, system},
+    service::Service,
+};
+use std::sync::atomic::Ordering;
+
+impl<S: Service> Shard<S> {
+    pub(super) fn look_at_timers(&mut self, now: Now) {
+        let now_ns = now.monotonic_ns;
+        if now_ns - self.ticked_ns < TICK_NS {
+            return;
+        }
+        self.ticked_ns = now_ns;
+        self.clock.look_at_the_wall();
+        self.service.tick(now);
+        self.metrics.cpu_ns.set(system::thread_cpu_ns().saturating_sub(self.slept.spun_ns));
+        self.look_at_control(now);
+        self.accept();
+        let mut fired = std::mem::take(&mut self.fired);
+        self.wheel.advance(now_ns, &mut fired);
+        for (token, tick) in fired.drain(..) {
+            let Some(connection) = self.connections.of(token) else { continue };
+            if connection.standing != tick {
+                continue; // it moved to an earlier tick, and fired there
+            }
+            connection.standing = timers::NOWHERE;
+            self.look_at_connection(now, token);
+        }
+        self.fired = fired;
+        self.flush(now); // a 408 was rendered
+    }
+
+    /// A timer came: act if the deadline of the connection's phase is over, else set it again.
+    pub(super) fn look_at_connection(&mut self, now: Now, token: Token) {
+        let Some(connection) = self.connections.of(token) else { return };
+        let (mut deadline_ns, expiry) = connection.deadline(&self.limits);
+        if expiry == Expiry::Body && deadline_ns <= now.monotonic_ns {
+            // Past its first deadline a body must keep a minimum rate, judged over a window each time we look.
+            let received = match connection.inbound.phase(connection.unconsumed()) {
+                Phase::Body { received, .. } => received,
+                Phase::Idle | Phase::Head | Phase::Closed => 0,
+            };
+            let (_, before) = connection.rate_mark;
+            let wanted =
+                usize::try_from(limits::BODY_BYTES_PER_SECOND_MIN * limits::BODY_RATE_WINDOW.as_secs()).unwrap_or(0);
+            let first = connection.rate_mark == (0, 0);
+            if first || received.saturating_sub(before) >= wanted {
+                connection.rate_mark = (now.monotonic_ns + ns(limits::BODY_RATE_WINDOW), received);
+                deadline_ns = connection.rate_mark.0;
+            }
+        }
+        if deadline_ns > now.monotonic_ns {
+            self.wheel.arm(token, deadline_ns, &mut connection.standing);
+            return;
+        }
+        self.metrics.expired(expiry).add(1);
+        match expiry {
+            Expiry::Idle | Expiry::WriteStall | Expiry::Linger => self.drop_connection(token),
+            Expiry::Head | Expiry::Body | Expiry::Request => {
+                let reply = Reply::Fault(Fault::Stalled);
+                self.work.push(Work { token, reply, persistence: Persistence::CLOSE, head_only: false });
+                self.answer();
+                if let Some(connection) = self.connections.of(token) {
+                    let (deadline_ns, _) = connection.deadline(&self.limits);
+                    self.wheel.arm(token, deadline_ns, &mut connection.standing);
+                }
+            }
+        }
+    }
+
+    pub(super) fn look_at_control(&mut self, now: Now) {
+        let by_ns = self.control.drain_by_ns.load(Ordering::Acquire);
+        if by_ns == 0 || self.drain_by_ns.is_some() {
+            return;
+        }
+        self.drain_by_ns = Some(by_ns);
+        // What the kernel already accepted on our behalf is ours to answer: closing the listener would reset it.
+        if let Some(listener) = self.listener.take() {
+            self.reactor.cancel_accept();
+            while let Some(fd) = system::accept_queued(&listener) {
+                self.admit(now, fd);
+            }
+        }
+    }
+}
