@@ -20,7 +20,7 @@ for tool in wrk $([[ $peers == *nginx* ]] && echo nginx || true); do
   command -v $tool >/dev/null || { echo "compare.sh needs $tool" >&2; exit 2; }
 done
 
-cargo build --release --quiet --manifest-path "$root/Cargo.toml"
+[ -n "${GANNET:-}" ] || cargo build --release --quiet --manifest-path "$root/Cargo.toml"
 [ -z "$peers" ] || cargo build --release --quiet --manifest-path "$here/yardsticks/Cargo.toml" --target-dir "$root/target/yardsticks"
 gannet=${GANNET:-$root/target/release/gannet}
 "$gannet" quickstart --data "$data" --users "$users" --load-only

@@ -9,7 +9,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 users=${1:-1000000} rounds=${2:-5}
 data=$root/target/compare-$users
-cargo build --release --quiet --manifest-path "$root/Cargo.toml"
+[ -n "${GANNET:-}" ] || cargo build --release --quiet --manifest-path "$root/Cargo.toml"
 gannet=${GANNET:-$root/target/release/gannet}
 "$gannet" quickstart --data "$data" --users "$users" --load-only >/dev/null
 for ((r = 1; r <= rounds; r++)); do

@@ -10,7 +10,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 users=${1:-50000000}
 data=${DATA:-$root/target/start-$users}
-cargo build --release --quiet --manifest-path "$root/Cargo.toml"
+[ -n "${GANNET:-}" ] || cargo build --release --quiet --manifest-path "$root/Cargo.toml"
 gannet=${GANNET:-$root/target/release/gannet}
 [ -e "$data/CURRENT" ] || "$gannet" quickstart --data "$data" --users "$users" --load-only
 echo "segments: $(du -sh "$data/segments" | cut -f1)"
