@@ -35,5 +35,5 @@ until ask; do sleep 0.002; done
 export USERS=$users KEY=quickstart SERVICE=fraud_bench WORKSPACE=prod
 requests=$(taskset -c 1 wrk -t1 -c16 -d3 -s "$root/benches/get-features.lua" http://127.0.0.1:8104/ | awk '/requests in/{print $1}')
 sleep 15 # the background verification goes on meanwhile, and must not add to it
-awk -v n="$requests" '/^RssFile|^RssAnon|^VmRSS/{printf "%s %d MiB  ", $1, $2/1024} END{printf "after %d requests, which touch at most %d MiB (4 views, a bucket page and a row page each)\n", n, n*8*4096/1048576}' /proc/$pid/status
+awk -v n="$requests" '/^RssFile|^RssAnon/{printf "%s %d MiB  ", $1, $2/1024} END{printf "after %d requests, which touch at most %d MiB (4 views, a bucket page and a row page each); RssFile also counts the cached neighbours that the kernel maps with each page it faults in, 64 KiB at a time\n", n, n*8*4096/1048576}' /proc/$pid/status
 kill -INT $pid; wait $pid || true

@@ -118,7 +118,9 @@ impl MemoryConfig {
             PopulateConfig::Index => Populate::Index,
             PopulateConfig::All => Populate::All,
         };
-        MapOptions { populate, lock: self.lock.unwrap_or(false), huge_pages: self.huge_pages.unwrap_or(true) }
+        // Under huge pages each row that is not in memory brings two mebibytes with it: right when all is wanted anyway.
+        let huge_pages = self.huge_pages.unwrap_or(populate == Populate::All);
+        MapOptions { populate, lock: self.lock.unwrap_or(false), huge_pages }
     }
 }
 
