@@ -63,6 +63,11 @@ impl Output {
     /// Goes back to a block boundary, to write again from there.
     pub(super) fn rewind(&mut self, offset: u64) -> Result<(), Error> {
         debug_assert!(offset.is_multiple_of(BLOCK_BYTES as u64));
+        if let Some(unwritten) = offset.checked_sub(self.flushed) {
+            // What stands before the offset may not be in the file yet: it must stay in the buffer.
+            self.buffer.truncate(usize::try_from(unwritten).unwrap_or(usize::MAX));
+            return Ok(());
+        }
         self.buffer.clear();
         self.checksums.truncate(usize::try_from(offset / BLOCK_BYTES as u64).unwrap_or(usize::MAX) - 1);
         self.flushed = offset;
@@ -81,7 +86,7 @@ impl Output {
         }
         let level1 = self.end_region(level1_start);
         self.flush_blocks()?;
-        debug_assert_eq!(level1.bytes, 8 * covered as u64);
+        assert_eq!(covered as u64 + 1, level1_start / BLOCK_BYTES as u64, "every block before them has its checksum");
         let level2_start = self.position();
         let mut level2_bytes: Vec<u8> = self.checksums.iter().flat_map(|checksum| checksum.to_le_bytes()).collect();
         self.write(&level2_bytes)?;
@@ -113,3 +118,40 @@ impl Output {
 
 /// How much is written at a time.
 const BUFFER_BYTES: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes `kept` bytes, then a first try of `tried` bytes behind them, goes back, and writes a second one.
+    fn rewritten(kept: usize, tried: usize) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("segment");
+        let mut output = Output::create(&path, 7).unwrap();
+        output.write(&vec![1; kept]).unwrap();
+        let end = output.end_region(BLOCK_BYTES as u64);
+        let start = output.position();
+        for bytes in vec![2; tried].chunks(BLOCK_BYTES) {
+            output.write(bytes).unwrap();
+        }
+        output.rewind(start).unwrap();
+        assert_eq!(output.position(), start);
+        output.write(&vec![3; 3 * BLOCK_BYTES]).unwrap();
+        output.write_checksums().unwrap();
+        output.finish(&[0; BLOCK_BYTES]).unwrap();
+        assert_eq!(end.bytes, kept as u64);
+        std::fs::read(&path).unwrap()
+    }
+
+    #[test]
+    fn going_back_loses_nothing_that_stands_before() {
+        // Whether what is kept, or what is given up, was written already or is in the buffer still.
+        for kept in [100, BUFFER_BYTES - 1, BUFFER_BYTES + 100, 3 * BUFFER_BYTES + 5 * BLOCK_BYTES] {
+            let untried = rewritten(kept, 0);
+            assert!(untried[BLOCK_BYTES..BLOCK_BYTES + kept].iter().all(|&byte| byte == 1));
+            for tried in [BLOCK_BYTES, BUFFER_BYTES - BLOCK_BYTES, BUFFER_BYTES, 2 * BUFFER_BYTES + BLOCK_BYTES] {
+                assert!(rewritten(kept, tried) == untried, "{kept} bytes kept, {tried} given up");
+            }
+        }
+    }
+}
