@@ -36,3 +36,29 @@ fn every_bound_is_documented() {
     assert!(bounds > 50, "only {bounds} were found");
     assert!(missing.is_empty(), "not in docs/limits.md:\n{}", missing.join("\n"));
 }
+
+#[test]
+fn every_path_on_the_map_exists() {
+    let page = page("docs/ARCHITECTURE.md");
+    let drawn = |at: &usize| at % 2 == 1; // between two back-ticks; fenced blocks are pictures
+    let prose = page.split("```").enumerate().filter(|(at, _)| !drawn(at)).map(|(_, text)| text).collect::<String>();
+    let ticked = prose.split('`').enumerate().filter(|(at, _)| drawn(at)).map(|(_, text)| text);
+    let paths: Vec<&str> = ticked.filter(|t| t.contains('/') && !t.starts_with('/') && !t.contains(' ')).collect();
+    assert!(paths.len() > 20);
+    let missing: Vec<&str> = paths.into_iter().filter(|path| !root().join(path).exists()).collect();
+    assert!(missing.is_empty(), "docs/ARCHITECTURE.md names what is not there: {missing:?}");
+}
+
+/// What the page says a test holds, a test holds.
+#[test]
+fn every_rule_that_the_absences_name_exists() {
+    let page = page("docs/ARCHITECTURE.md");
+    let tests: String = files("tests/tidy", ".rs").into_iter().map(|(_, text)| text).collect();
+    let ticked = page.split('`').skip(1).step_by(2);
+    let named: Vec<&str> =
+        ticked.filter(|t| t.len() > 30 && t.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')).collect();
+    assert!(named.len() >= 3, "{named:?}");
+    for name in named {
+        assert!(tests.contains(&format!("fn {name}()")), "{name}");
+    }
+}
