@@ -21,8 +21,13 @@ const FENCES: &[Fence] = &[
     Fence { word: "SystemTime::now", places: &["engine/src/clock.rs", "server/src/"], why: "time is handed down" },
     Fence { word: "mimalloc", places: &["server/src/main.rs"], why: "the binary picks the allocator" },
     Fence { word: "tokio", places: &[], why: "no second runtime" },
-    Fence { word: "std::net::", places: &["engine/src/", "server/src/"], why: "sockets belong to engine" },
-    Fence { word: "std::fs::", places: &["store/src/", "server/src/"], why: "files belong to store" },
+    Fence { word: "std::net", places: &["engine/src/", "server/src/"], why: "sockets belong to engine" },
+    Fence { word: "std::fs", places: &["store/src/", "server/src/"], why: "files belong to store" },
+    Fence {
+        word: "libc::",
+        places: &["store/src/segment/map.rs", "engine/src/"],
+        why: "the kernel is met in two places",
+    },
 ];
 
 /// Where `unsafe` may be written. docs/ARCHITECTURE.md says why each.
@@ -41,17 +46,112 @@ fn each_third_party_name_stays_behind_its_fence() {
     let mut found = Vec::new();
     for (path, text) in CRATES.iter().flat_map(|c| files(c, ".rs")) {
         for fence in FENCES.iter().filter(|f| !is_test(&path) && !allowed(&path, f.places)) {
-            for (line, _) in code(before_tests(&text)).filter(|(_, l)| l.contains(fence.word)) {
-                found.push(format!("{path}:{line}: {} ({})", fence.word, fence.why));
-            }
+            let lines = violations(&text, fence.word).into_iter();
+            found.extend(lines.map(|line| format!("{path}:{line}: {} ({})", fence.word, fence.why)));
         }
     }
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
-/// A file's text up to its test module, if it has one.
-fn before_tests(text: &str) -> &str {
-    text.find("#[cfg(test)]").map_or(text, |at| &text[..at])
+/// Lines of `text`, tests aside, whose code holds `word`. A path is also found where a `use` takes it in parts: `std::fs`
+/// in `use std::{fs, io}`.
+fn violations(text: &str, word: &str) -> Vec<usize> {
+    let text = without_tests(text);
+    let mut found: Vec<usize> = code(&text).filter(|(_, line)| holds(line, word)).map(|(number, _)| number).collect();
+    let path = word.trim_end_matches("::");
+    let (parent, name) = path.rsplit_once("::").unwrap_or(("", path));
+    let uncommented: String =
+        text.lines().map(|line| line.split("//").next().unwrap_or_default().to_owned() + "\n").collect();
+    // Behind `std::{` the parts are at depth 1; what is deeper belongs to another path.
+    let group = if parent.is_empty() { "use {".to_owned() } else { format!("{parent}::{{") };
+    for (start, _) in uncommented.match_indices(&group) {
+        let (mut depth, mut part, mut line) = (1, String::new(), uncommented[..start].matches('\n').count() + 1);
+        for letter in uncommented[start + group.len()..].chars() {
+            let ends = matches!(letter, ',' | ':' | '}' | ' ');
+            if ends && depth == 1 && part == name {
+                found.push(line);
+            }
+            match letter {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                '\n' => line += 1,
+                _ => {}
+            }
+            match letter {
+                ',' | '{' | '}' => part.clear(),
+                letter if !letter.is_whitespace() => part.push(letter),
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Whether the line names `word`, and not just a longer name that begins like it. `x::` is also found in `use x;`.
+fn holds(line: &str, word: &str) -> bool {
+    let in_name = |c: char| c.is_alphanumeric() || c == '_';
+    let path = word.trim_end_matches("::");
+    let imported = |rest: &str| rest.starts_with([';', ' ']) && line.trim_start().contains("use ");
+    line.match_indices(path).any(|(at, _)| {
+        let (before, rest) = (&line[..at], &line[at + path.len()..]);
+        let whole = !before.ends_with(in_name) && !rest.starts_with(in_name);
+        whole && (path == word || rest.starts_with("::") || imported(rest))
+    })
+}
+
+/// A file's text with the lines of its inline test module empty. `mod tests;` only names a file.
+fn without_tests(text: &str) -> String {
+    let (mut out, mut inside) = (String::with_capacity(text.len()), false);
+    let mut attributed = false;
+    for line in text.lines() {
+        // rustfmt puts the closing brace of a module at the start of its line.
+        let opens = attributed && line.contains("mod ") && line.ends_with('{') && !line.starts_with(' ');
+        inside |= opens;
+        if !inside {
+            out.push_str(line);
+        }
+        out.push('\n');
+        inside &= line != "}";
+        attributed = line == "#[cfg(test)]" || (attributed && line.starts_with("#["));
+    }
+    out
+}
+
+#[test]
+fn fences_find_every_form_of_a_name() {
+    for (word, text, lines) in [
+        ("std::fs", "use std::fs;", &[1][..]),
+        ("std::fs", "use std::fs::File;", &[1]),
+        ("std::fs", "let x = std::fs::read(p);", &[1]),
+        ("std::fs", "use std::{fs, io};", &[1]),
+        ("std::fs", "use std::{io, fs};", &[1]),
+        ("std::fs", "use std::{\n    fmt::{self, Write},\n    fs::File,\n};", &[3]),
+        ("std::net", "pub(crate) use std::{net::{TcpStream, SocketAddr}, path::Path};", &[1]),
+        ("std::net", "use std::{net as network};", &[1]),
+        ("libc::", "let x = unsafe { libc::mmap() };", &[1]),
+        ("libc::", "use libc;", &[1]),
+        ("libc::", "use libc::c_int;", &[1]),
+        ("libc::", "use {libc, std::io};", &[1]),
+        ("memmap2::", "use memmap2::Mmap;", &[1]),
+        ("tokio", "fn f() -> tokio::Runtime {}", &[1]),
+        // Behind a test module's declaration, or behind the module itself.
+        ("std::fs", "#[cfg(test)]\nmod tests;\nuse std::fs;", &[3]),
+        ("std::fs", "#[cfg(test)]\nfn f() {\n}\nuse std::fs;", &[4]),
+        ("std::fs", "#[cfg(test)]\nmod tests {\n    use std::fs;\n}\nuse std::fs;", &[5]),
+        // Not violations.
+        ("std::fs", "// use std::fs;\nuse std::{io, path::{Path}};", &[]),
+        ("std::fs", "use std::{os::fd, io::{fs}};", &[]),
+        ("std::fs", "use my_std::fs;\nuse std::fsync;", &[]),
+        ("libc::", "use libcall::x;\nlet libc = 1;", &[]),
+        ("std::fs", "#[cfg(test)]\n#[expect(x)]\npub(crate) mod tests {\n    use std::{fs};\n}", &[]),
+    ] {
+        assert_eq!(violations(text, word), lines, "{word} in {text}");
+    }
 }
 
 #[test]
