@@ -13,7 +13,7 @@ use gannet_engine::server::allowed_cpus;
 use gannet_store::directory::DataDirectory;
 
 use crate::{
-    config::Config,
+    config::{Config, SPIN_US_MAX},
     log, output,
     serving::{Process, Settings, Signals, cores},
 };
@@ -43,7 +43,8 @@ pub(crate) struct Serve {
     config: Option<PathBuf>,
 
     /// Look for work this long before sleeping in the kernel: lower latency, for cores that do nothing else
-    #[arg(long, value_name = "MICROSECONDS", num_args = 0..=1, default_missing_value = "1000")]
+    #[arg(long, value_name = "MICROSECONDS", num_args = 0..=1, default_missing_value = "1000",
+        value_parser = clap::value_parser!(u64).range(..=SPIN_US_MAX))]
     spin: Option<u64>,
 }
 
