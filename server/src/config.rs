@@ -170,6 +170,14 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_example_names_every_metadata_option() {
+        let words: Vec<_> = EXAMPLE.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+        for (name, _) in MetadataOptions::ALL {
+            assert!(words.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
     fn unknown_settings_are_refused_with_their_line() {
         let error = Config::parse("listen = \"127.0.0.1:1\"\nlitsen = 1\n").unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains("litsen"), "{error}");
