@@ -53,7 +53,7 @@ type Log = Box<dyn Fn(&str) + Send + Sync>;
 
 /// One per process, in an `Arc`.
 pub struct Shared {
-    pub(crate) settings: Settings,
+    pub(crate) settings: ArcSwap<Settings>,
     pub(crate) shards: Vec<Arc<dyn ShardSamples>>,
     pub(crate) catalog: ArcSwapOption<Catalog>,
     pub(crate) keys: ArcSwap<KeyTable>,
@@ -68,7 +68,7 @@ impl Shared {
     /// Nothing to serve, no keys, starting. `shards` in core order: the index becomes the label `core`.
     pub fn new(settings: Settings, shards: Vec<Arc<dyn ShardSamples>>) -> Self {
         Self {
-            settings,
+            settings: ArcSwap::from_pointee(settings),
             shards,
             catalog: ArcSwapOption::empty(),
             keys: ArcSwap::from_pointee(KeyTable::default()),
@@ -99,6 +99,12 @@ impl Shared {
         self.changed();
     }
 
+    /// What requests that leave something out get from each core's next turn on.
+    pub fn set_settings(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
+        self.changed();
+    }
+
     /// What `/readyz` answers from each core's next turn on.
     pub fn set_state(&self, state: State) {
         self.state.store(Arc::new(state));
@@ -123,6 +129,9 @@ impl Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("settings", &self.settings).field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("settings", &self.settings.load())
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }

@@ -65,7 +65,7 @@ impl Serving {
 
     /// Probes and reads the rows of all that were begun.
     pub fn gather(&mut self) {
-        self.core.gather();
+        self.core.gather(self.now);
     }
 
     /// Renders every answer; bytes rendered.

@@ -10,7 +10,7 @@ use gannet_store::{
     table::{MapOptions, Populate},
 };
 
-/// The views in the order of [`open`].
+/// The views in the order of [`build`].
 pub const VIEWS: [&str; 4] = ["last_transaction_amount", "user_profile", "user_risk", "user_transaction_counts"];
 
 /// The key of user `i`.

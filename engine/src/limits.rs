@@ -59,7 +59,7 @@ impl Default for Limits {
 /// A setting outside its range, or two that contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutOfRange {
-    /// The setting, as named in [`Limits`].
+    /// The setting, as the configuration file names it.
     pub setting: &'static str,
     /// What was asked for; milliseconds if it is a time.
     pub value: u64,
@@ -78,7 +78,7 @@ impl fmt::Display for OutOfRange {
 
 impl std::error::Error for OutOfRange {}
 
-/// A setting's name, value and range. Times are in milliseconds.
+/// A setting's name in the configuration file, its value and its range. Times are in milliseconds, and their names say so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
     pub name: &'static str,
@@ -128,11 +128,11 @@ impl Limits {
             size("unread_body_bytes_max", self.unread_body_bytes_max, 0, MIB),
             size("requests_in_process_max", self.requests_in_process_max, 1, 256),
             size("unsent_bytes_max", self.unsent_bytes_max, 64 * KIB, 8 * MIB),
-            seconds("head_time_max", self.head_time_max, 1, 60),
-            seconds("body_grace", self.body_grace, 1, 60),
-            seconds("request_time_max", self.request_time_max, 1, 300),
-            seconds("idle_time_max", self.idle_time_max, 5, 3600),
-            seconds("write_stall_max", self.write_stall_max, 1, 300),
+            seconds("head_time_ms_max", self.head_time_max, 1, 60),
+            seconds("body_grace_ms", self.body_grace, 1, 60),
+            seconds("request_time_ms_max", self.request_time_max, 1, 300),
+            seconds("idle_time_ms_max", self.idle_time_max, 5, 3600),
+            seconds("write_stall_ms_max", self.write_stall_max, 1, 300),
         ]
     }
 

@@ -13,7 +13,10 @@ pub use crate::shard::ShardMetrics;
 use crate::{
     clock::{Clock, Origin},
     limits::{self, Limits},
-    reactor::system::{self, Waker},
+    reactor::{
+        Reactor,
+        system::{self, Waker},
+    },
     service::Service,
     shard::{Control, Shard, ShardParts},
 };
@@ -166,6 +169,12 @@ where
     Ok(Server { address, clock, shards })
 }
 
+/// Whether a ring of our kind can be made here: what would otherwise be found out only after a long start.
+pub fn probe() -> Result<(), StartError> {
+    let (_, wake_fd) = Waker::new().map_err(|source| StartError::Thread { source })?;
+    Reactor::new(0, limits::RECEIVE_BUFFERS, wake_fd).map(drop).map_err(|source| StartError::Ring { source })
+}
+
 /// One listener per core. The first look is without `SO_REUSEPORT`: with it, another Gannet on the same port would be joined
 /// in silence instead of being reported.
 fn listen(config: &ServerConfig) -> Result<Vec<std::os::fd::OwnedFd>, StartError> {
@@ -194,9 +203,9 @@ impl Server {
         }
     }
 
-    /// Whether every shard has ended.
+    /// Whether any shard has ended: after a drain, or because its ring failed.
     pub fn is_finished(&self) -> bool {
-        self.shards.iter().all(|shard| shard.thread.is_finished())
+        self.shards.iter().any(|shard| shard.thread.is_finished())
     }
 
     /// Waits until every shard has ended; the first failure, if any.

@@ -50,8 +50,8 @@ pub trait Service {
     /// Only for `Expect: 100-continue` before the body came: a ticket if the final status is known from the head alone.
     fn refuse_early(&mut self, now: Now, head: &Head<'_>) -> Option<Ticket>;
 
-    /// All requests of the turn have begun: probe indexes, touch rows.
-    fn gather(&mut self);
+    /// All requests of the turn have begun: probe indexes, touch rows. `now` is read afresh: what follows is the store's time.
+    fn gather(&mut self, now: Now);
 
     /// Appends the answer's body to `body`. `now` is read afresh for each request.
     fn finish(&mut self, now: Now, ticket: Ticket, body: &mut Vec<u8>) -> Answer;

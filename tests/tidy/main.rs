@@ -3,5 +3,6 @@
 #![expect(clippy::tests_outside_test_module, clippy::unwrap_used, reason = "an integration test is all test")]
 
 mod dependencies;
+mod documents;
 mod source;
 mod tree;

@@ -82,23 +82,18 @@ pub(super) struct Batch {
     lookups: Vec<Lookup>,
     keys: Vec<u8>,
     text: Vec<u8>,
-    began_ns: u64,
-    /// From the start of the turn to its first answer: no store read of the turn took longer.
+    /// When the turn's store reads began.
+    gathered_from_ns: u64,
+    /// From then to the turn's first answer: no store read of the turn took longer.
     store_ns: Option<u64>,
 }
 
 impl Batch {
-    /// When the turn began.
-    pub(super) fn began_ns(&self) -> u64 {
-        self.began_ns
-    }
-
-    pub(super) fn clear(&mut self, now_ns: u64) {
+    pub(super) fn clear(&mut self) {
         self.pending.clear();
         self.lookups.clear();
         self.keys.clear();
         self.text.clear();
-        self.began_ns = now_ns;
         self.store_ns = None;
     }
 
@@ -124,7 +119,8 @@ impl Batch {
     }
 
     /// Reads all bucket lines and touches all rows.
-    pub(super) fn gather(&mut self, tables: &[NamedTable], mut corrupt: impl FnMut(&Corrupt)) {
+    pub(super) fn gather(&mut self, now_ns: u64, tables: &[NamedTable], mut corrupt: impl FnMut(&Corrupt)) {
+        self.gathered_from_ns = now_ns;
         for lookup in &mut self.lookups {
             if let Stage::Hashed(hash) = lookup.stage {
                 lookup.stage = match tables[lookup.table].table.probe(hash) {
@@ -152,9 +148,10 @@ impl Batch {
         }
     }
 
-    /// Told once per answer: how long the turn's store reads took at most.
+    /// How long the turn's store reads took: from the first bucket line to the first answer. It is one stage for all
+    /// requests of the turn, so this is also the slowest single read's bound.
     pub(super) fn store_ns(&mut self, now_ns: u64) -> u64 {
-        *self.store_ns.get_or_insert_with(|| now_ns.saturating_sub(self.began_ns))
+        *self.store_ns.get_or_insert_with(|| now_ns.saturating_sub(self.gathered_from_ns))
     }
 
     /// Whether any key of these lookups was really looked up.

@@ -16,7 +16,7 @@ use self::{
     keys::KeyEncoder,
 };
 use crate::{
-    Catalog, Shared, State,
+    Catalog, Settings, Shared, State,
     auth::KeyTable,
     error::{Fault, Quoted, Refusal},
     limits::LOG_EVERY_NS,
@@ -35,11 +35,12 @@ use crate::{
 pub struct Core {
     shared: Arc<Shared>,
     core: usize,
-    /// What [`Shared::version`] was when the three below were taken.
+    /// What [`Shared::version`] was when the four below were taken.
     version: Option<u64>,
     catalog: Option<Arc<Catalog>>,
     keys: Arc<KeyTable>,
     state: Arc<State>,
+    settings: Arc<Settings>,
     /// The plan found last: most callers ask one service many times.
     last_plan: Option<usize>,
     decoder: Decoder,
@@ -63,6 +64,7 @@ impl Core {
             catalog: None,
             keys: Arc::default(),
             state: shared.state.load_full(),
+            settings: shared.settings.load_full(),
             last_plan: None,
             decoder: Decoder::new(),
             encoder: KeyEncoder::default(),
@@ -119,7 +121,7 @@ impl Core {
         let Query { workspace, locator, metadata, context_keys, .. } = decoded.query;
         let workspace = match &workspace {
             Some(named) => named.of(decoded.body),
-            None => self.shared.settings.default_workspace.as_bytes(),
+            None => self.settings.default_workspace.as_bytes(),
         };
         let is_last = |place: &usize| {
             let plan = catalog.plan(*place);
@@ -152,7 +154,7 @@ impl Core {
         for view in &plan.views {
             batch.look_up(catalog.tables(), view.table, self.encoder.key(view.key_set));
         }
-        let options = metadata.unwrap_or(self.shared.settings.default_metadata_options);
+        let options = metadata.unwrap_or(self.settings.default_metadata_options);
         Pending::Features(Features { plan: place, options, lookups, seen_ns })
     }
 
@@ -218,14 +220,15 @@ impl Core {
 }
 
 impl Service for Core {
-    fn turn(&mut self, now: Now) {
-        self.batch.clear(now.monotonic_ns);
+    fn turn(&mut self, _: Now) {
+        self.batch.clear();
         let version = self.shared.version.load(Ordering::Acquire);
         if self.version != Some(version) {
             self.version = Some(version); // before the loads: a change in between is taken up again next turn
             self.catalog = self.shared.catalog.load_full();
             self.keys = self.shared.keys.load_full();
             self.state = self.shared.state.load_full();
+            self.settings = self.shared.settings.load_full();
             self.last_plan = None;
         }
     }
@@ -251,11 +254,11 @@ impl Service for Core {
         Some(self.ticket(pending))
     }
 
-    fn gather(&mut self) {
+    fn gather(&mut self, now: Now) {
         let Self { shared, core, catalog, batch, corrupt_logged_ns, .. } = self;
         let Some(catalog) = catalog else { return };
-        let now_ns = batch.began_ns();
-        batch.gather(catalog.tables(), |damage| report(shared, *core, corrupt_logged_ns, now_ns, damage));
+        let now_ns = now.monotonic_ns;
+        batch.gather(now_ns, catalog.tables(), |damage| report(shared, *core, corrupt_logged_ns, now_ns, damage));
     }
 
     fn finish(&mut self, now: Now, ticket: Ticket, body: &mut Vec<u8>) -> Answer {
@@ -283,7 +286,7 @@ impl Service for Core {
     }
 
     fn turned(&mut self, now: Now) {
-        self.batch.clear(now.monotonic_ns);
+        self.batch.clear();
         self.decoder.release();
         self.publish(now);
     }

@@ -210,19 +210,59 @@ impl Series<'_> {
 
 #[cfg(test)]
 mod tests {
+    use gannet_engine::server::ShardMetrics;
+
     use super::*;
+
+    /// Rows of the documentation's tables: name, type, labels, meaning.
+    fn documented() -> Vec<[&'static str; 4]> {
+        let page = include_str!("../../../docs/metrics.md");
+        let rows = page.lines().filter(|line| line.starts_with("| `gannet_"));
+        rows.map(|line| {
+            let mut cells = line.trim_matches('|').split('|').map(|cell| cell.trim());
+            let mut row = [""; 4];
+            row.fill_with(|| cells.next().unwrap_or_default());
+            row[0] = row[0].trim_matches('`');
+            row
+        })
+        .collect()
+    }
 
     #[test]
     fn the_documented_table_is_the_declared_one() {
-        let page = include_str!("../../../docs/metrics.md");
-        let documented: Vec<Vec<&str>> = page
-            .lines()
-            .filter(|line| line.starts_with("| `gannet_"))
-            .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        let documented: Vec<_> = documented().iter().map(|row| (row[0], row[1], row[3])).collect();
+        assert_eq!(documented.get(..DECLARED.len()), Some(&DECLARED[..]));
+    }
+
+    /// A fault's name is only sampled once there was one, so it is looked for by itself.
+    #[test]
+    fn the_documented_table_of_shards_is_what_they_expose() {
+        const FAULTS: &str = "gannet_http_faults_total";
+        let mut exposed: Vec<(&str, &str, &str, Vec<&str>)> = Vec::new();
+        ShardMetrics::default().samples(&mut |sample| {
+            assert_ne!(sample.name, FAULTS);
+            let kind = if sample.kind == Kind::Counter { "counter" } else { "gauge" };
+            if exposed.last().is_none_or(|(name, ..)| *name != sample.name) {
+                exposed.push((sample.name, kind, sample.help, vec!["core"]));
+            }
+            if let (Some((_, _, _, labels)), Some((label, value))) = (exposed.last_mut(), sample.label) {
+                if labels.len() == 1 {
+                    labels.push(label);
+                }
+                labels.push(value);
+            }
+        });
+        let documented = documented().split_off(DECLARED.len());
+        let (faults, others): (Vec<&[&str; 4]>, Vec<&[&str; 4]>) = documented.iter().partition(|row| row[0] == FAULTS);
+        let others: Vec<_> = others
+            .iter()
+            .map(|row| (row[0], row[1], row[3], row[2].split('`').skip(1).step_by(2).collect::<Vec<_>>()))
             .collect();
-        let declared: Vec<_> = DECLARED.iter().map(|(name, kind, help)| (format!("`{name}`"), *kind, *help)).collect();
-        let documented: Vec<_> = documented.iter().map(|row| (row[0].to_owned(), row[1], row[3])).collect();
-        assert_eq!(documented, declared);
+        assert_eq!(others, exposed);
+        let [fault] = faults[..] else { panic!("one row for {FAULTS}") };
+        assert_eq!(fault[1..3], ["counter", "`core`, `rule`"]);
+        assert!(include_str!("../../../engine/src/shard/metrics.rs").contains(&format!("\"{FAULTS}\"")));
+        assert!(include_str!("../../../engine/src/shard/metrics.rs").contains(&format!("\"{}\"", fault[3])));
     }
 
     #[test]

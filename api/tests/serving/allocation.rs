@@ -65,7 +65,7 @@ fn warm_requests_allocate_nothing() {
             let head = head(Method::Post, GET_FEATURES);
             *ticket = world.core.begin(world.now, Request { head, body, seen_ns: world.now.monotonic_ns });
         }
-        world.core.gather();
+        world.core.gather(world.now);
         let mut statuses = [0; 6];
         for ticket in &tickets {
             statuses[usize::from(world.core.finish(world.now, *ticket, &mut out).status.0 / 100)] += 1;

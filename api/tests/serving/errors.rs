@@ -152,7 +152,7 @@ fn a_refusal_before_the_body_comes_is_that_of_the_whole_request() {
     let post = head(Method::Post, GET_FEATURES);
     assert!(world.core.refuse_early(world.now, &post).is_none());
     let ticket = world.core.refuse_early(world.now, &Head { authorization: None, ..post }).unwrap();
-    world.core.gather();
+    world.core.gather(world.now);
     let mut body = Vec::new();
     assert_eq!(world.core.finish(world.now, ticket, &mut body).status.0, 401);
     assert!(body.starts_with(b"{\"error\":\"invalid 'Tecton-key'"));

@@ -73,7 +73,7 @@ impl World {
         self.core.turn(self.now);
         let request = Request { head, body: &mut body, seen_ns: self.now.monotonic_ns };
         let ticket = self.core.begin(self.now, request);
-        self.core.gather();
+        self.core.gather(Now { monotonic_ns: self.now.monotonic_ns + 20_000, ..self.now });
         let later = Now { monotonic_ns: self.now.monotonic_ns + 50_000, ..self.now };
         let mut out = b"before".to_vec();
         let answer = self.core.finish(later, ticket, &mut out);

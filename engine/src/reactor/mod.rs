@@ -202,8 +202,7 @@ impl Reactor {
         };
         match entered {
             Ok(_) => {}
-            // ETIME: the wait is over; EINTR: a signal; EBUSY and EAGAIN: completions must be taken first. All: go on.
-            Err(e) if matches!(e.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)) => {}
+            Err(e) if passes(&e) => {}
             Err(e) => return Err(e),
         }
         self.take_completions(out);
@@ -237,8 +236,11 @@ impl Reactor {
             drop(submission);
             debug_assert!(pushed.is_ok());
             from = to;
-            if from < self.queued.len() {
-                self.ring.submitter().submit()?;
+            if from < self.queued.len()
+                && let Err(e) = self.ring.submitter().submit()
+                && !passes(&e)
+            {
+                return Err(e);
             }
         }
         self.queued.clear();
@@ -305,6 +307,11 @@ impl Reactor {
         let errno = if result > 0 { 0 } else { result.abs().max(libc::EPIPE) };
         Some(Completion::Sent { token, buffer, errno })
     }
+}
+
+/// ETIME: the wait is over; EINTR: a signal; EBUSY and EAGAIN: completions must be taken first. All: go on.
+fn passes(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN))
 }
 
 fn send_entry(sending: &Sending) -> squeue::Entry {

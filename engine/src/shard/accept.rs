@@ -23,7 +23,7 @@ impl<S: Service> Shard<S> {
 
     pub(super) fn admit(&mut self, now: Now, fd: OwnedFd) {
         self.metrics.accepted.add(1);
-        if self.connections.len() >= self.connections_max && !(self.drop_oldest_idle() && self.connections.has_room()) {
+        if self.connections.len() >= self.connections_max && !(self.connections.has_room() && self.drop_oldest_idle()) {
             self.metrics.refused_full.add(1);
             if self.accepting {
                 self.reactor.cancel_accept(); // armed again when a connection goes; until then the kernel's queue holds them
@@ -42,7 +42,8 @@ impl<S: Service> Shard<S> {
 
     /// Makes room by ending the connection that has been idle longest. Rare, so it may look at all of them.
     pub(super) fn drop_oldest_idle(&mut self) -> bool {
-        let idle = |c: &Connection| c.fate == Fate::Open && c.message_since_ns.is_none() && c.sending.is_none();
+        let quiet = |c: &Connection| c.begun == 0 && c.out.is_empty() && c.unconsumed() == 0 && c.sending.is_none();
+        let idle = |c: &Connection| c.fate == Fate::Open && c.message_since_ns.is_none() && quiet(c);
         let oldest = self.connections.iter().filter(|(_, c)| idle(c)).min_by_key(|(_, c)| c.active_ns);
         let Some(token) = oldest.map(|(token, _)| token) else { return false };
         self.metrics.pushed_out.add(1);

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use super::timers::{NOWHERE, ns};
 use crate::{
     http::{Inbound, Phase},
-    limits::{LINGER_TIME_MAX, Limits},
+    limits::{BODY_RATE_WINDOW, LINGER_TIME_MAX, Limits},
 };
 
 /// Where a connection stands in its life. It only moves down this list.
@@ -49,12 +49,21 @@ pub(super) struct Connection {
     pub(super) message_since_ns: Option<u64>,
     /// When the connection last finished a message, sent something or changed fate.
     pub(super) active_ns: u64,
-    /// A sample of the body's progress, for its minimum rate: when, and how many bytes of the message there were.
-    pub(super) rate_mark: (u64, usize),
+    /// The window over which the body's rate is being judged, once there is one.
+    pub(super) rate_window: Option<RateWindow>,
     /// Bytes thrown away while lingering.
     pub(super) discarded: usize,
     /// The tick of the wheel at which this connection stands.
     pub(super) standing: u64,
+}
+
+/// A stretch of time over which a body must keep its minimum rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RateWindow {
+    pub(super) from_ns: u64,
+    pub(super) until_ns: u64,
+    /// Bytes of the body that had come when it began.
+    pub(super) received: usize,
 }
 
 /// Why a connection is ended from our side without an answer, or with a 408. Labels of a metric.
@@ -86,7 +95,7 @@ impl Connection {
             begun: 0,
             message_since_ns: None,
             active_ns: now_ns,
-            rate_mark: (0, 0),
+            rate_window: None,
             discarded: 0,
             standing: NOWHERE,
         }
@@ -116,14 +125,18 @@ impl Connection {
         match (self.fate, self.message_since_ns) {
             (Fate::Lingering | Fate::Dropped, _) => (self.active_ns + ns(LINGER_TIME_MAX), Expiry::Linger),
             (_, None) => (self.active_ns + ns(limits.idle_time_max), Expiry::Idle),
-            (_, Some(since)) => match self.inbound.phase(self.unconsumed()) {
-                Phase::Idle | Phase::Head | Phase::Closed => (since + ns(limits.head_time_max), Expiry::Head),
-                Phase::Body { .. } => {
-                    let whole = (since + ns(limits.request_time_max), Expiry::Request);
-                    let rate = (self.rate_mark.0.max(since + ns(limits.body_grace)), Expiry::Body);
-                    if rate.0 < whole.0 { rate } else { whole }
-                }
-            },
+            (_, Some(since)) => {
+                let part = match self.inbound.phase(self.unconsumed()) {
+                    Phase::Idle | Phase::Head | Phase::Closed => (since + ns(limits.head_time_max), Expiry::Head),
+                    // The first window ends with the grace, so it begins before.
+                    Phase::Body { .. } => match self.rate_window {
+                        Some(window) => (window.until_ns, Expiry::Body),
+                        None => (since + ns(limits.body_grace.saturating_sub(BODY_RATE_WINDOW)), Expiry::Body),
+                    },
+                };
+                let whole = (since + ns(limits.request_time_max), Expiry::Request);
+                if part.0 < whole.0 { part } else { whole }
+            }
         }
     }
 }

@@ -207,7 +207,7 @@ impl<S: Service> Shard<S> {
         self.completions = completions;
 
         if !self.work.is_empty() {
-            self.service.gather();
+            self.service.gather(self.clock.now());
             self.answer();
         }
         self.flush(now);
@@ -331,7 +331,9 @@ impl<S: Service> Shard<S> {
                 connection.out = pool.pop().unwrap_or_else(|| Vec::with_capacity(limits::POOLED_BUFFER_BYTES));
             }
             let out = &mut connection.out;
-            let closing = self.drain_by_ns.is_some();
+            connection.begun = connection.begun.saturating_sub(1);
+            // While draining, the last answer of the turn closes: nothing may follow an answer that says so.
+            let closing = self.drain_by_ns.is_some() && connection.begun == 0;
             match reply {
                 Reply::Ticket(ticket) => {
                     let mark = responses.begin(out);
@@ -352,7 +354,6 @@ impl<S: Service> Shard<S> {
                 }
                 Reply::Continue => out.extend_from_slice(CONTINUE),
             }
-            connection.begun = 0;
             if !connection.dirty {
                 connection.dirty = true;
                 dirty.push(token);

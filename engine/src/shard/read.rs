@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     clock::Now,
-    http::{Method, Persistence, Request, Step},
+    http::{Method, Persistence, Phase, Request, Step},
     limits::{self, Limits},
     reactor::{Token, buffers::Lease},
     service::Service,
@@ -65,17 +65,17 @@ impl<S: Service> Shard<S> {
                     connection.pausing = true;
                     self.reactor.cancel_receive(token);
                 }
-            } else if connection.message_since_ns.is_none() {
+            } else if connection.message_since_ns.is_none() && connection.inbound.phase(unconsumed) != Phase::Idle {
                 connection.message_since_ns = Some(now.monotonic_ns);
-                connection.rate_mark = (0, 0);
+                connection.rate_window = None;
                 let (deadline_ns, _) = connection.deadline(&self.limits);
                 self.wheel.arm(token, deadline_ns, &mut connection.standing);
             }
-            if connection.peer_done {
-                self.end_of_input(now, token);
-            }
         }
-        if self.connections.of(token).is_some_and(|c| c.fate == Fate::Lingering) {
+        if connection.fate == Fate::Open && connection.peer_done {
+            self.end_of_input(now, token);
+        }
+        if self.connections.of(token).is_some_and(|c| c.fate >= Fate::Lingering) {
             self.settle(now, token);
         }
     }
@@ -83,7 +83,8 @@ impl<S: Service> Shard<S> {
     /// The peer sends no more: whatever is not a whole request never will be.
     pub(super) fn end_of_input(&mut self, now: Now, token: Token) {
         let Some(connection) = self.connections.of(token) else { return };
-        if connection.fate != Fate::Open || connection.ready || !connection.may_begin(&self.limits) {
+        let more_to_frame = connection.unconsumed() > 0 && !connection.may_begin(&self.limits);
+        if connection.fate != Fate::Open || connection.ready || more_to_frame {
             return; // what is left is looked at first; `read_on` comes back here
         }
         if let Some(fault) = connection.inbound.end(connection.unconsumed()) {

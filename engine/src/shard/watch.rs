@@ -2,13 +2,13 @@
 
 use super::{
     Reply, Shard, Work,
-    connection::Expiry,
+    connection::{Connection, Expiry, RateWindow},
     timers::{self, TICK_NS, ns},
 };
 use crate::{
     clock::Now,
     http::{Fault, Persistence, Phase},
-    limits,
+    limits::{self, Limits},
     reactor::{Token, system},
     service::Service,
 };
@@ -43,21 +43,9 @@ impl<S: Service> Shard<S> {
     /// A timer came: act if the deadline of the connection's phase is over, else set it again.
     pub(super) fn look_at_connection(&mut self, now: Now, token: Token) {
         let Some(connection) = self.connections.of(token) else { return };
-        let (mut deadline_ns, expiry) = connection.deadline(&self.limits);
-        if expiry == Expiry::Body && deadline_ns <= now.monotonic_ns {
-            // Past its first deadline a body must keep a minimum rate, judged over a window each time we look.
-            let received = match connection.inbound.phase(connection.unconsumed()) {
-                Phase::Body { received, .. } => received,
-                Phase::Idle | Phase::Head | Phase::Closed => 0,
-            };
-            let (_, before) = connection.rate_mark;
-            let wanted =
-                usize::try_from(limits::BODY_BYTES_PER_SECOND_MIN * limits::BODY_RATE_WINDOW.as_secs()).unwrap_or(0);
-            let first = connection.rate_mark == (0, 0);
-            if first || received.saturating_sub(before) >= wanted {
-                connection.rate_mark = (now.monotonic_ns + ns(limits::BODY_RATE_WINDOW), received);
-                deadline_ns = connection.rate_mark.0;
-            }
+        let (mut deadline_ns, mut expiry) = connection.deadline(&self.limits);
+        if expiry == Expiry::Body && deadline_ns <= now.monotonic_ns && keeps_its_rate(connection, &self.limits, now) {
+            (deadline_ns, expiry) = connection.deadline(&self.limits); // of the next window, or of the whole request
         }
         if deadline_ns > now.monotonic_ns {
             self.wheel.arm(token, deadline_ns, &mut connection.standing);
@@ -92,4 +80,26 @@ impl<S: Service> Shard<S> {
             }
         }
     }
+}
+
+/// Whether the window that just ended brought enough of the body; if so, the next one begins.
+fn keeps_its_rate(connection: &mut Connection, limits: &Limits, now: Now) -> bool {
+    let received = match connection.inbound.phase(connection.unconsumed()) {
+        Phase::Body { received, .. } => received,
+        Phase::Idle | Phase::Head | Phase::Closed => 0,
+    };
+    let until_ns = match connection.rate_window {
+        // The first window ends with the grace.
+        None => connection.message_since_ns.unwrap_or(now.monotonic_ns) + ns(limits.body_grace),
+        Some(window) => {
+            let wanted = limits::BODY_BYTES_PER_SECOND_MIN * (window.until_ns - window.from_ns) / 1_000_000_000;
+            if ((received - window.received.min(received)) as u64) < wanted {
+                return false;
+            }
+            now.monotonic_ns + ns(limits::BODY_RATE_WINDOW)
+        }
+    };
+    let from_ns = now.monotonic_ns;
+    connection.rate_window = Some(RateWindow { from_ns, until_ns: until_ns.max(from_ns), received });
+    true
 }

@@ -64,7 +64,7 @@ impl Service for Teller {
         None
     }
 
-    fn gather(&mut self) {}
+    fn gather(&mut self, _: Now) {}
 
     fn finish(&mut self, _: Now, _: Ticket, body: &mut Vec<u8>) -> Answer {
         write!(body, "{:020}", ALLOCATIONS.get()).unwrap();

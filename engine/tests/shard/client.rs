@@ -174,6 +174,20 @@ impl Client {
         response
     }
 
+    /// Whether a request is still answered on this connection.
+    pub(crate) fn answers(&mut self, body: &str) -> bool {
+        if self.stream.write_all(&post(body)).is_err() {
+            return false;
+        }
+        while !self.unread.ends_with(body.as_bytes()) {
+            if self.read() == 0 {
+                return false;
+            }
+        }
+        self.unread.clear();
+        true
+    }
+
     /// Everything until the server closes.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         while self.read() > 0 {}

@@ -32,7 +32,7 @@ impl Service for Echo {
         })
     }
 
-    fn gather(&mut self) {}
+    fn gather(&mut self, _: Now) {}
 
     fn finish(&mut self, _: Now, ticket: Ticket, body: &mut Vec<u8>) -> Answer {
         let (status, bytes) = &self.bodies[ticket.0 as usize];

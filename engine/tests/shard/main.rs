@@ -244,6 +244,89 @@ fn a_drain_answers_what_came_and_closes() {
 }
 
 #[test]
+fn a_drain_says_close_once_and_answers_nothing_after_it() {
+    let mut server = Started::new();
+    let mut client = server.connect();
+    client.send(&client::post("before"));
+    assert_eq!(client.response().status, 200);
+    server.drain(Duration::from_secs(5));
+    client.send(&client::post("x").repeat(3));
+    let mut closes = 0;
+    while closes == 0 {
+        closes += usize::from(client.response().header("connection") == Some("close"));
+    }
+    assert!(client.is_closed());
+    server.join();
+}
+
+#[test]
+fn a_half_closed_connection_ends_however_many_requests_it_sent() {
+    let server = Started::new();
+    for requests in [15, 16, 17, 32, 33, 48] {
+        let mut client = server.connect();
+        client.send(&client::post("one").repeat(requests));
+        client.stream().shutdown(Shutdown::Write).unwrap();
+        for _ in 0..requests {
+            assert_eq!(client.response().body, "one");
+        }
+        assert!(client.is_closed(), "{requests} requests");
+    }
+}
+
+#[test]
+fn the_whole_request_has_an_end_whatever_its_rate() {
+    let server = Started::with(|limits| {
+        limits.body_grace = Duration::from_millis(200);
+        limits.request_time_max = Duration::from_millis(600);
+    });
+    let mut client = server.connect();
+    client.send(b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n");
+    let mut stream = client.stream().try_clone().unwrap();
+    let sender = std::thread::spawn(move || {
+        for _ in 0..300 {
+            if stream.write_all(&[b'x'; 100]).is_err() {
+                return; // the server has closed
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("3 s later it still reads");
+    });
+    assert_eq!(client.response().status, 408);
+    drop(client);
+    sender.join().unwrap();
+}
+
+#[test]
+fn a_burst_of_connections_costs_only_as_many_idle_ones_as_it_gets_places() {
+    let server = Started::with_connections(16);
+    let mut old: Vec<Client> = (0..16).map(|_| server.connect()).collect();
+    for client in &mut old {
+        client.send(&client::post("hi"));
+        assert_eq!(client.response().status, 200);
+    }
+    let mut burst: Vec<Client> = (0..200).map(|_| server.connect()).collect();
+    server.wait_for("gannet_connections_open", 16.0);
+    let mut alive = 0;
+    for client in &mut burst {
+        alive += usize::from(client.answers("still there"));
+    }
+    assert!(alive >= 8, "{alive} of 16 places are in use after the burst");
+}
+
+#[test]
+fn a_line_end_behind_a_request_is_no_slow_head() {
+    let server = Started::with(|limits| limits.head_time_max = Duration::from_millis(300));
+    let mut client = server.connect();
+    let mut bytes = client::post("x");
+    bytes.extend_from_slice(b"\r\n");
+    client.send(&bytes);
+    assert_eq!(client.response().body, "x");
+    std::thread::sleep(Duration::from_millis(900));
+    client.send(&client::post("y"));
+    assert_eq!(client.response().body, "y");
+}
+
+#[test]
 fn a_port_in_use_is_reported_and_not_shared() {
     let server = Started::new();
     let error = Started::try_at(server.address()).unwrap_err().to_string();

@@ -3,8 +3,11 @@
 //! ```text
 //!  0        20                            60    64
 //!  | 10 u16 | 10 u32                      | u32  |
-//!  | tags   | row starts, 0: empty        | zero |
+//!  | tags   | row starts, 0: empty        | mark |
 //! ```
+//!
+//! The mark is never zero. When a file is cut under its mapping, the rest of its last page reads as zeros without any fault,
+//! and zeros would read as an empty bucket; a line without its mark is no line.
 
 use super::bytes::u32_at;
 
@@ -14,20 +17,23 @@ pub(crate) const BUCKET_BYTES: usize = 64;
 /// Rows in one bucket, at most.
 pub(crate) const SLOTS: usize = 10;
 
-/// Where the row with this tag starts, in units of [`crate::limits::ROW_ALIGNMENT`]; 0 if there is none.
+/// Where the row with this tag starts, in units of [`crate::limits::ROW_ALIGNMENT`]; 0 if there is none. `None`: this is no
+/// bucket any more.
 ///
 /// Tags of one bucket differ and filled slots come first, so the first match is the only one that can count.
 #[inline]
-pub(crate) fn find(line: &[u8; BUCKET_BYTES], tag: u16) -> u32 {
+pub(crate) fn find(line: &[u8; BUCKET_BYTES], tag: u16) -> Option<u32> {
     let mut matches = 0_u32;
     // No early exit: ten comparisons side by side are cheaper than one branch that cannot be predicted.
     for (slot, bytes) in line.as_chunks::<2>().0.iter().take(SLOTS).enumerate() {
         matches |= u32::from(u16::from_le_bytes(*bytes) == tag) << slot;
     }
-    if matches == 0 {
-        return 0;
-    }
-    u32_at(line, STARTS_AT + 4 * matches.trailing_zeros() as usize).unwrap_or(0)
+    let start = match matches {
+        0 => 0,
+        _ => u32_at(line, STARTS_AT + 4 * matches.trailing_zeros() as usize)?,
+    };
+    // Last, since a cut takes the end of the line first: what was read before it was still there.
+    (u32_at(line, MARK_AT)? == MARK).then_some(start)
 }
 
 /// Builds one bucket.
@@ -60,7 +66,7 @@ impl BucketLine {
         for start in self.starts {
             out.extend_from_slice(&start.to_le_bytes());
         }
-        out.extend_from_slice(&[0; BUCKET_BYTES - STARTS_AT - 4 * SLOTS]);
+        out.extend_from_slice(&MARK.to_le_bytes());
     }
 }
 
@@ -72,4 +78,9 @@ pub(crate) fn line_at(bytes: &[u8], at: usize) -> Option<&[u8; BUCKET_BYTES]> {
 
 const STARTS_AT: usize = 2 * SLOTS;
 
-const _: () = assert!(STARTS_AT + 4 * SLOTS <= BUCKET_BYTES);
+const MARK_AT: usize = STARTS_AT + 4 * SLOTS;
+
+/// "line".
+const MARK: u32 = u32::from_le_bytes(*b"line");
+
+const _: () = assert!(MARK_AT + 4 == BUCKET_BYTES);

@@ -151,7 +151,9 @@ impl Segment {
         let Some(line) = bucket::line_at(self.map.bytes(), offset) else {
             return Err(damaged(&self.layout, offset as u64, "a bucket within the file"));
         };
-        let start = bucket::find(line, placement::tag(hash.0));
+        let Some(start) = bucket::find(line, placement::tag(hash.0)) else {
+            return Err(damaged(&self.layout, offset as u64, "a bucket"));
+        };
         if start != 0 {
             let row_offset = row_offset(start);
             self.map.prefetch(row_offset);

@@ -1,5 +1,7 @@
 //! Each limit one below, exactly, and one above; with the defaults, the smallest and the largest settings.
 
+use std::time::Duration;
+
 use super::harness::{Event, GOOD, is_good, play, play_whole};
 use crate::{
     http::Fault,
@@ -232,4 +234,7 @@ fn ranges_are_enforced_at_both_ends() {
     assert_eq!(refused(Limits { field_line_bytes_max: 40 * KIB, ..Limits::default() }), "field_line_bytes_max");
     let shown = Limits { fields_max: 15, ..Limits::default() }.validate().unwrap_err().to_string();
     assert_eq!(shown, "fields_max is 15, but must be from 16 to 1000");
+    // Times go by the names and the unit of the configuration file.
+    let shown = Limits { head_time_max: Duration::from_millis(999), ..Limits::default() }.validate().unwrap_err();
+    assert_eq!(shown.to_string(), "head_time_ms_max is 999, but must be from 1000 to 60000");
 }

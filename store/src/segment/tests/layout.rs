@@ -58,7 +58,7 @@ fn rows_with_the_same_tag_never_share_a_bucket() {
     let block = search.lines(&group, seed).to_vec();
     for entry in &group {
         let line = bucket::line_at(&block, placement::bucket(entry.hash, seed) * bucket::BUCKET_BYTES).unwrap();
-        assert_eq!(bucket::find(line, placement::tag(entry.hash)), entry.start);
+        assert_eq!(bucket::find(line, placement::tag(entry.hash)), Some(entry.start));
     }
 }
 
