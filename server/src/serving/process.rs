@@ -44,6 +44,33 @@ pub(crate) struct Settings {
     pub(crate) api: gannet_api::Settings,
 }
 
+impl Settings {
+    /// Names of settings that differ in `new` and that a running process keeps until it is started again.
+    pub(crate) fn need_restart(&self, new: &Self) -> Vec<&'static str> {
+        let (a, b) = (&self.limits, &new.limits);
+        let changed = [
+            ("listen", self.listen != new.listen),
+            ("cores", self.cores != new.cores),
+            ("spin_us", self.spin != new.spin),
+            ("connections_per_core", self.connections_per_core != new.connections_per_core),
+            ("request_line_bytes_max", a.request_line_bytes_max != b.request_line_bytes_max),
+            ("field_line_bytes_max", a.field_line_bytes_max != b.field_line_bytes_max),
+            ("head_bytes_max", a.head_bytes_max != b.head_bytes_max),
+            ("fields_max", a.fields_max != b.fields_max),
+            ("body_bytes_max", a.body_bytes_max != b.body_bytes_max),
+            ("unread_body_bytes_max", a.unread_body_bytes_max != b.unread_body_bytes_max),
+            ("requests_in_process_max", a.requests_in_process_max != b.requests_in_process_max),
+            ("unsent_bytes_max", a.unsent_bytes_max != b.unsent_bytes_max),
+            ("head_time_ms_max", a.head_time_max != b.head_time_max),
+            ("body_grace_ms", a.body_grace != b.body_grace),
+            ("request_time_ms_max", a.request_time_max != b.request_time_max),
+            ("idle_time_ms_max", a.idle_time_max != b.idle_time_max),
+            ("write_stall_ms_max", a.write_stall_max != b.write_stall_max),
+        ];
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
+    }
+}
+
 /// A process that answers requests.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -129,13 +156,16 @@ impl Process {
         self.server.address()
     }
 
-    /// Watches until a signal asks to stop, or a serving thread ends. `reload` is called when SIGHUP asks for it.
-    pub(crate) fn watch(&mut self, signals: &Signals, reload: impl Fn()) {
+    /// Watches until a signal asks to stop, or a serving thread ends. `reload` is called when SIGHUP
+    /// asks for it; of the settings that it finds, what needs no restart is taken up.
+    pub(crate) fn watch(&mut self, signals: &Signals, reload: impl Fn() -> Option<Settings>) {
         let mut ticks: u32 = 0;
         while !signals.stop() && !self.server.is_finished() {
             if signals.take_reload() {
                 log::info("reloading", &[]);
-                reload();
+                if let Some(settings) = reload() {
+                    self.adopt(settings);
+                }
                 (self.seen, self.seen_keys) = (None, None);
                 self.look();
             } else if ticks.is_multiple_of(TICKS_PER_LOOK) {
@@ -144,6 +174,13 @@ impl Process {
             ticks = ticks.wrapping_add(1);
             thread::sleep(TICK);
         }
+    }
+
+    /// Memory options hold for tables opened from now on.
+    fn adopt(&mut self, settings: Settings) {
+        self.drain_max = settings.drain_max;
+        self.memory = settings.memory;
+        self.shared.set_settings(settings.api);
     }
 
     /// Lets requests under way finish, at the latest after the drain time, and ends.

@@ -191,7 +191,7 @@ fn a_damaged_table_makes_it_unready_until_it_is_written_anew() {
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0));
     log.push_str(&server.rest_of_log());
-    assert_eq!(log.matches("message=verified").count(), 2, "{log}");
+    assert_eq!(log.matches("message=verified generation=3").count(), 1, "{log}");
 }
 
 #[test]
@@ -210,6 +210,23 @@ fn what_could_not_be_read_is_tried_again_and_told_once() {
     assert_eq!(server.wait().code(), Some(0));
     let log = server.rest_of_log();
     assert!(log.matches("is refused").count() <= 1, "{log}");
+}
+
+#[test]
+fn a_reload_takes_up_what_it_can_and_names_what_needs_a_restart() {
+    let world = world();
+    world.write("gannet.toml", "drain_seconds_max = 10\nspin_us = 0\n");
+    let mut server = start(&world, &["--config", "gannet.toml"]);
+    world.write("gannet.toml", "drain_seconds_max = 9\nlitsen = 1\n");
+    server.signal("HUP");
+    let log = server.log_until("the configuration is refused");
+    assert!(log.contains("line 2") && log.contains("litsen") && !log.contains("\\n"), "{log}");
+    world.write("gannet.toml", "drain_seconds_max = 7\nspin_us = 5\n[limits]\nfields_max = 90\n");
+    server.signal("HUP");
+    server.log_until("need a restart have changed\" settings=spin_us,fields_max");
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(server.rest_of_log().contains("message=draining seconds_max=7"));
 }
 
 #[test]
