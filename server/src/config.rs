@@ -3,9 +3,9 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use gannet_api::MetadataOptions;
-use gannet_engine::limits::Limits;
+use gannet_engine::limits::{CONNECTIONS_PER_CORE_MAX, Limits};
 use gannet_store::table::{MapOptions, Populate};
 use serde::Deserialize;
 
@@ -65,12 +65,27 @@ impl Config {
     pub(crate) fn read(file: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let parsed = Self::parse(&text).with_context(|| format!("{} is not a configuration", file.display()))?;
+        parsed.validate().with_context(|| file.display().to_string())?;
         parsed.limits.apply().with_context(|| format!("{}: [limits]", file.display()))?;
         Ok(parsed)
     }
 
     fn parse(text: &str) -> Result<Self> {
         toml::from_str(text).map_err(|e| anyhow!("{}", e.to_string().trim_end()))
+    }
+
+    fn validate(&self) -> Result<()> {
+        let widened = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        for (key, value, min, max) in [
+            ("spin_us", self.spin_us, 0, SPIN_US_MAX),
+            ("connections_per_core", self.connections_per_core.map(widened), 1, widened(CONNECTIONS_PER_CORE_MAX)),
+            ("drain_seconds_max", self.drain_seconds_max, 0, DRAIN_SECONDS_HIGHEST),
+        ] {
+            if let Some(value) = value.filter(|value| !(min..=max).contains(value)) {
+                bail!("{key} = {value} is out of range: {min} to {max}");
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn metadata_options(&self) -> Result<MetadataOptions> {
@@ -124,6 +139,12 @@ impl MemoryConfig {
     }
 }
 
+/// A core that looks for work longer than a second does nothing else.
+pub(crate) const SPIN_US_MAX: u64 = 1_000_000;
+
+/// An hour: whoever orchestrates has killed the process long before.
+const DRAIN_SECONDS_HIGHEST: u64 = 3600;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +170,14 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_example_names_every_metadata_option() {
+        let words: Vec<_> = EXAMPLE.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+        for (name, _) in MetadataOptions::ALL {
+            assert!(words.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
     fn unknown_settings_are_refused_with_their_line() {
         let error = Config::parse("listen = \"127.0.0.1:1\"\nlitsen = 1\n").unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains("litsen"), "{error}");
@@ -158,6 +187,20 @@ mod tests {
     fn limits_beyond_their_range_are_refused() {
         let config = Config::parse("[limits]\nbody_bytes_max = 1\n").unwrap();
         assert!(config.limits.apply().unwrap_err().to_string().contains("body_bytes_max"));
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_with_key_value_and_range() {
+        let refused = |text: &str, expected: &str| {
+            let error = Config::parse(text).unwrap().validate().unwrap_err().to_string();
+            assert_eq!(error, expected);
+        };
+        refused("connections_per_core = 0", "connections_per_core = 0 is out of range: 1 to 65536");
+        refused("connections_per_core = 65537", "connections_per_core = 65537 is out of range: 1 to 65536");
+        refused("spin_us = 1000001", "spin_us = 1000001 is out of range: 0 to 1000000");
+        refused("drain_seconds_max = 3601", "drain_seconds_max = 3601 is out of range: 0 to 3600");
+        let bounds = "connections_per_core = 65536\nspin_us = 1000000\ndrain_seconds_max = 0";
+        Config::parse(bounds).unwrap().validate().unwrap();
     }
 
     #[test]

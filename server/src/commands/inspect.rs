@@ -28,7 +28,7 @@ Examples:
   gannet inspect key prod/route_stats carrier=UA origin=EWR
   gannet inspect definitions                         # every version that was applied
   gannet inspect definitions 3                       # the text of one
-  gannet inspect segment data/segments/prod/user_profile/0000.segment")]
+  gannet inspect segment data/segments/prod/user_profile/…-00000.seg")]
 pub(crate) struct Inspect {
     #[command(subcommand)]
     command: Option<Command>,
@@ -83,8 +83,9 @@ fn overview(data: &DataDirectory) -> Result<()> {
             output::say(format_args!("definitions     version {version} of {applied} from {folder}"))?;
         }
     }
+    let width = manifest.tables.keys().map(|name| name.chars().count()).max().unwrap_or(0).max("TABLE".len());
     output::say(format_args!(
-        "\n{:<40} {:>14} {:>10} {:>9}  {:<27} BUILT",
+        "\n{:<width$} {:>14} {:>10} {:>9}  {:<27} BUILT",
         "TABLE", "ROWS", "ON DISK", "SEGMENTS", "NEWEST EVENT"
     ))?;
     for (name, entry) in &manifest.tables {
@@ -92,7 +93,7 @@ fn overview(data: &DataDirectory) -> Result<()> {
         let newest = entry.event_time_max_us.map_or_else(|| "-".to_owned(), text::time);
         let (rows, built) = (text::count(entry.rows), text::time(entry.built_at_us));
         let (bytes, segments) = (text::bytes(bytes), entry.segments.len());
-        output::say(format_args!("{name:<40} {rows:>14} {bytes:>10} {segments:>9}  {newest:<27} {built}"))?;
+        output::say(format_args!("{name:<width$} {rows:>14} {bytes:>10} {segments:>9}  {newest:<27} {built}"))?;
     }
     Ok(())
 }

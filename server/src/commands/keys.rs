@@ -44,7 +44,7 @@ struct Create {
     environment: String,
 
     /// Refuse the key after so many days [default: never]
-    #[arg(long, value_name = "DAYS")]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
     expires_in_days: Option<u16>,
 }
 
@@ -109,7 +109,7 @@ fn list(data: &DataDirectory) -> Result<()> {
         return output::say("No keys. Make one with `gannet keys create`.");
     }
     let now_us = clock::unix_us();
-    output::say(format_args!("{:<12} {:<8} {:<28} DESCRIPTION", "ID", "STATE", "CREATED"))?;
+    output::say(format_args!("{:<12} {:<8} {:<28} {:<28} DESCRIPTION", "ID", "STATE", "CREATED", "EXPIRES"))?;
     for record in table.records() {
         let state = match record.expires_at_us {
             _ if record.revoked => "revoked",
@@ -117,7 +117,8 @@ fn list(data: &DataDirectory) -> Result<()> {
             _ => "active",
         };
         let created = text::time(record.created_at_us);
-        let line = format!("{:<12} {state:<8} {created:<28} {}", record.id, record.description);
+        let expires = record.expires_at_us.map_or_else(|| "never".to_owned(), text::time);
+        let line = format!("{:<12} {state:<8} {created:<28} {expires:<28} {}", record.id, record.description);
         output::say(line.trim_end())?;
     }
     Ok(())

@@ -40,6 +40,13 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
 
 /// Opens a data directory that must be there.
 fn open(root: &Path) -> Result<DataDirectory> {
+    if !root.exists() && Path::new(quickstart::DATA).exists() {
+        anyhow::bail!(
+            "there is no data directory at {}; name one with --data, such as that of the quickstart: --data {}",
+            root.display(),
+            quickstart::DATA
+        );
+    }
     if !root.exists() {
         anyhow::bail!(
             "there is no data directory at {}; make one with `gannet apply`, or name another with --data",

@@ -64,6 +64,7 @@ impl Quickstart {
             std::net::TcpListener::bind(self.listen)
                 .map(drop)
                 .with_context(|| format!("cannot listen on {}; choose another address with --listen", self.listen))?;
+            gannet_engine::server::probe().context("cannot serve")?;
         }
         output::say(format_args!("Example data in {}:", root.display()))?;
         let sources = sources(root);
@@ -82,7 +83,7 @@ impl Quickstart {
                 sample.send(address, KEY).with_context(|| format!("the request `{}` failed", sample.title))?;
             }
             tell(address, root, &sources)?;
-            process.watch(signals, || {});
+            process.watch(signals, || None);
             Ok(())
         })
     }

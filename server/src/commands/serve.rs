@@ -13,7 +13,7 @@ use gannet_engine::server::allowed_cpus;
 use gannet_store::directory::DataDirectory;
 
 use crate::{
-    config::Config,
+    config::{Config, SPIN_US_MAX},
     log, output,
     serving::{Process, Settings, Signals, cores},
 };
@@ -27,7 +27,7 @@ Examples:
   gannet serve --config /etc/gannet/gannet.toml --data /var/lib/gannet
 
 New generations and keys are taken up while it runs. SIGTERM and SIGINT drain and exit with 0, a second one exits at once;
-SIGHUP reads keys and data again and checks the configuration file. Flags override the configuration file, which
+SIGHUP reads keys, data and the configuration file again. Flags override the configuration file, which
 docs/operating/gannet.toml shows with all defaults.")]
 pub(crate) struct Serve {
     /// Address and port [default: 127.0.0.1:8080]
@@ -43,7 +43,8 @@ pub(crate) struct Serve {
     config: Option<PathBuf>,
 
     /// Look for work this long before sleeping in the kernel: lower latency, for cores that do nothing else
-    #[arg(long, value_name = "MICROSECONDS", num_args = 0..=1, default_missing_value = "1000")]
+    #[arg(long, value_name = "MICROSECONDS", num_args = 0..=1, default_missing_value = "1000",
+        value_parser = clap::value_parser!(u64).range(..=SPIN_US_MAX))]
     spin: Option<u64>,
 }
 
@@ -60,7 +61,7 @@ impl Serve {
         let settings = self.settings()?;
         let data = super::open(root)?;
         serve(data, &settings, |signals, process| {
-            process.watch(signals, || self.check_reload(&settings));
+            process.watch(signals, || self.reload(&settings));
             Ok(())
         })
     }
@@ -89,14 +90,26 @@ impl Serve {
         })
     }
 
-    /// After SIGHUP. Shards are built around their settings, so a change needs a restart; saying so is better than silence.
-    fn check_reload(&self, running: &Settings) {
+    /// After SIGHUP. Shards are built around most settings, so a change of those needs a restart; saying so is better than
+    /// silence.
+    fn reload(&self, running: &Settings) -> Option<Settings> {
         match self.settings() {
-            Err(e) => log::error("the configuration is refused", &[("cause", &output::chain(&e))]),
-            Ok(settings) if format!("{settings:?}") != format!("{running:?}") => {
-                log::warn("the configuration changed; restart to take it up", &[]);
+            Err(e) => {
+                // Without the picture of the place that the parser draws below what it says: a log has one line.
+                let cause = output::chain(&e);
+                let pictured =
+                    |line: &&str| line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ').starts_with('|');
+                let cause = cause.lines().filter(|line| !pictured(line)).collect::<Vec<_>>().join(": ");
+                log::error("the configuration is refused", &[("cause", &cause)]);
+                None
             }
-            Ok(_) => {}
+            Ok(settings) => {
+                let changed = running.need_restart(&settings);
+                if !changed.is_empty() {
+                    log::warn("settings that need a restart have changed", &[("settings", &changed.join(","))]);
+                }
+                Some(settings)
+            }
         }
     }
 }

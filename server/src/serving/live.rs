@@ -65,6 +65,11 @@ impl Live {
         new.map(|(name, open)| (name.clone(), Arc::clone(&open.table))).collect()
     }
 
+    /// Whether this table is one of these, and not only one of the same name.
+    pub(super) fn holds(&self, name: &str, table: &Arc<Table>) -> bool {
+        self.tables.get(name).is_some_and(|open| Arc::ptr_eq(&open.table, table))
+    }
+
     pub(super) fn rows(&self) -> u64 {
         self.tables.values().map(|open| open.entry.rows).sum()
     }

@@ -19,11 +19,16 @@ use gannet_engine::{
     server::{self, Server, ServerConfig, ShardMetrics},
 };
 use gannet_store::{
+    Error,
     directory::{DataDirectory, Stamp},
     table::MapOptions,
 };
 
-use super::{Signals, cores, live::Live, verifier::Verifier};
+use super::{
+    Signals, cores,
+    live::Live,
+    verifier::{Batch, Damaged, Verifier},
+};
 use crate::{clock, keys, log};
 
 /// What an operator sets, resolved.
@@ -39,18 +44,52 @@ pub(crate) struct Settings {
     pub(crate) api: gannet_api::Settings,
 }
 
+impl Settings {
+    /// Names of settings that differ in `new` and that a running process keeps until it is started again.
+    pub(crate) fn need_restart(&self, new: &Self) -> Vec<&'static str> {
+        let (a, b) = (&self.limits, &new.limits);
+        let changed = [
+            ("listen", self.listen != new.listen),
+            ("cores", self.cores != new.cores),
+            ("spin_us", self.spin != new.spin),
+            ("connections_per_core", self.connections_per_core != new.connections_per_core),
+            ("request_line_bytes_max", a.request_line_bytes_max != b.request_line_bytes_max),
+            ("field_line_bytes_max", a.field_line_bytes_max != b.field_line_bytes_max),
+            ("head_bytes_max", a.head_bytes_max != b.head_bytes_max),
+            ("fields_max", a.fields_max != b.fields_max),
+            ("body_bytes_max", a.body_bytes_max != b.body_bytes_max),
+            ("unread_body_bytes_max", a.unread_body_bytes_max != b.unread_body_bytes_max),
+            ("requests_in_process_max", a.requests_in_process_max != b.requests_in_process_max),
+            ("unsent_bytes_max", a.unsent_bytes_max != b.unsent_bytes_max),
+            ("head_time_ms_max", a.head_time_max != b.head_time_max),
+            ("body_grace_ms", a.body_grace != b.body_grace),
+            ("request_time_ms_max", a.request_time_max != b.request_time_max),
+            ("idle_time_ms_max", a.idle_time_max != b.idle_time_max),
+            ("write_stall_ms_max", a.write_stall_max != b.write_stall_max),
+        ];
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
+    }
+}
+
 /// A process that answers requests.
 #[derive(Debug)]
 pub(crate) struct Process {
     data: DataDirectory,
     drain_max: Duration,
+    memory: MapOptions,
     shared: Arc<Shared>,
     server: Server,
     verifier: Verifier,
     live: Option<Live>,
     /// Replaced, and perhaps still in use by a core.
     replaced: Vec<Live>,
+    /// Tables of what is live that the verifier found damaged.
+    damaged: Vec<Damaged>,
+    /// Why the last look refused what was published; told once per cause.
+    refused: Option<String>,
     seen: Option<Stamp>,
+    /// What is live could not be read, for a reason that may pass: it is tried again at the next look.
+    retry: bool,
     seen_keys: Option<FileStamp>,
 }
 
@@ -81,15 +120,27 @@ impl Process {
             metrics,
             origin: Origin::now(),
         };
-        let verifier = Verifier::start(settings.memory)?;
+        let verifier = Verifier::start()?;
         // The stamp first: what is published between the two is seen at the next look.
         let seen = data.stamp().ok();
         // Before the port opens: the first answer should not be a 503 when there is something to serve.
         let live = Live::open(&data, None, &shared);
         let server = server::start(&config, |core| Core::new(Arc::clone(&shared), core))?;
-        let drain_max = settings.drain_max;
-        let mut process =
-            Self { data, drain_max, shared, server, verifier, live: None, replaced: Vec::new(), seen, seen_keys: None };
+        let mut process = Self {
+            data,
+            drain_max: settings.drain_max,
+            memory: settings.memory,
+            shared,
+            server,
+            verifier,
+            live: None,
+            replaced: Vec::new(),
+            damaged: Vec::new(),
+            refused: None,
+            seen,
+            retry: false,
+            seen_keys: None,
+        };
         process.take_up(live);
         process.look_at_keys();
         let serving = cores::text(&settings.cores);
@@ -105,13 +156,16 @@ impl Process {
         self.server.address()
     }
 
-    /// Watches until a signal asks to stop, or a serving thread ends. `reload` is called when SIGHUP asks for it.
-    pub(crate) fn watch(&mut self, signals: &Signals, reload: impl Fn()) {
+    /// Watches until a signal asks to stop, or a serving thread ends. `reload` is called when SIGHUP
+    /// asks for it; of the settings that it finds, what needs no restart is taken up.
+    pub(crate) fn watch(&mut self, signals: &Signals, reload: impl Fn() -> Option<Settings>) {
         let mut ticks: u32 = 0;
         while !signals.stop() && !self.server.is_finished() {
             if signals.take_reload() {
                 log::info("reloading", &[]);
-                reload();
+                if let Some(settings) = reload() {
+                    self.adopt(settings);
+                }
                 (self.seen, self.seen_keys) = (None, None);
                 self.look();
             } else if ticks.is_multiple_of(TICKS_PER_LOOK) {
@@ -120,6 +174,13 @@ impl Process {
             ticks = ticks.wrapping_add(1);
             thread::sleep(TICK);
         }
+    }
+
+    /// Memory options hold for tables opened from now on.
+    fn adopt(&mut self, settings: Settings) {
+        self.drain_max = settings.drain_max;
+        self.memory = settings.memory;
+        self.shared.set_settings(settings.api);
     }
 
     /// Lets requests under way finish, at the latest after the drain time, and ends.
@@ -135,8 +196,8 @@ impl Process {
     /// Takes up what was published or changed since the last look.
     fn look(&mut self) {
         let stamp = self.data.stamp().ok();
-        if stamp != self.seen {
-            self.seen = stamp; // also when what was published is refused: it is told once
+        if stamp != self.seen || self.retry {
+            self.seen = stamp; // also when what was published is refused: damage does not pass
             let live = Live::open(&self.data, self.live.as_ref(), &self.shared);
             self.take_up(live);
         }
@@ -144,25 +205,30 @@ impl Process {
         if keys != self.seen_keys {
             self.look_at_keys();
         }
+        self.look_for_damage();
         // What cores have let go of is unmapped here.
         self.replaced.retain(|replaced| !replaced.is_unused());
     }
 
     fn take_up(&mut self, opened: Result<Option<Live>>) {
+        self.retry = opened.as_ref().is_err_and(may_pass);
+        if opened.is_ok() {
+            self.refused = None;
+        }
         match opened {
             Ok(Some(live)) => {
-                for (name, table) in live.new_tables(self.live.as_ref()) {
-                    self.verifier.add(name, table);
-                }
+                let tables = live.new_tables(self.live.as_ref());
+                self.verifier.add(Batch { generation: live.generation, tables, memory: self.memory });
                 for name in &live.outdated {
                     let message = "not served: its definition changed since it was materialized";
                     log::warn(message, &[("table", name)]);
                 }
                 self.shared.publish(Some(Arc::clone(&live.catalog)));
-                self.shared.set_state(State::Ready);
                 let (tables, rows) = (live.table_count(), live.rows());
                 log::info("serving", &[("generation", &live.generation), ("tables", &tables), ("rows", &rows)]);
                 self.replaced.extend(self.live.replace(live));
+                self.damaged.extend(self.verifier.damaged());
+                self.set_readiness();
             }
             Ok(None) => {
                 let reason = "nothing was published yet; see gannet apply and gannet materialize";
@@ -171,6 +237,9 @@ impl Process {
             }
             Err(e) => {
                 let cause = crate::output::chain(&e);
+                if self.refused.as_ref() == Some(&cause) {
+                    return;
+                }
                 match &self.live {
                     Some(live) => {
                         let message = "a new generation is refused; the one before is still served";
@@ -181,8 +250,28 @@ impl Process {
                         log::error("the live generation is refused; nothing is served", &[("cause", &cause)]);
                     }
                 }
+                self.refused = Some(cause);
             }
         }
+    }
+
+    /// A table found damaged makes the process unready: those who balance requests should prefer one with sound data.
+    fn look_for_damage(&mut self) {
+        let before = self.damaged.len();
+        self.damaged.extend(self.verifier.damaged());
+        if self.damaged.len() != before {
+            self.set_readiness();
+        }
+    }
+
+    /// Ready if no table of what is live is damaged. Forgets damage of tables that are no longer served.
+    fn set_readiness(&mut self) {
+        let Some(live) = &self.live else { return };
+        self.damaged.retain(|damaged| live.holds(&damaged.name, &damaged.table));
+        self.shared.set_state(match self.damaged.first() {
+            None => State::Ready,
+            Some(Damaged { name, cause, .. }) => State::Starting(format!("table {name} is damaged: {cause}")),
+        });
     }
 
     fn look_at_keys(&mut self) {
@@ -205,6 +294,11 @@ impl Process {
             }
         }
     }
+}
+
+/// Whether trying again may help without anything being published: too many open files, a disk that is away for a moment.
+fn may_pass(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(Error::Io { .. })))
 }
 
 /// Differs when a file was replaced.

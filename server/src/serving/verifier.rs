@@ -4,53 +4,87 @@
 use std::{
     sync::{
         Arc,
-        mpsc::{self, Sender},
+        mpsc::{self, Receiver, Sender},
     },
     thread,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result};
-use gannet_store::{Table, table::MapOptions};
+use gannet_store::{Corrupt, Table, table::MapOptions};
 
 use crate::{clock, log};
 
-/// The queue of what is to be read. The thread is not waited for: it changes nothing, so the process may end under it.
+/// What one generation brought: it is verified, and told of, as a whole.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) generation: u64,
+    pub(super) tables: Vec<(String, Arc<Table>)>,
+    pub(super) memory: MapOptions,
+}
+
+/// A table that does not hold what was written.
+#[derive(Debug)]
+pub(super) struct Damaged {
+    pub(super) name: String,
+    pub(super) table: Arc<Table>,
+    pub(super) cause: String,
+}
+
+/// The queue of what is to be read, and what was found. The thread is not waited for: it changes nothing, so the process may
+/// end under it.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    queue: Sender<(String, Arc<Table>)>,
+    queue: Sender<Batch>,
+    found: Receiver<Damaged>,
 }
 
 impl Verifier {
-    pub(super) fn start(memory: MapOptions) -> Result<Self> {
-        let (queue, tables) = mpsc::channel::<(String, Arc<Table>)>();
+    pub(super) fn start() -> Result<Self> {
+        let (queue, batches) = mpsc::channel::<Batch>();
+        let (report, found) = mpsc::channel();
         let work = move || {
-            let mut sound: u64 = 0;
-            let mut next = tables.recv().ok();
-            while let Some((name, table)) = next {
-                if let Err(e) = table.bring_in(memory) {
-                    log::error("cannot be brought into memory", &[("table", &name), ("cause", &e)]);
-                }
-                sound += u64::from(verify(&name, &table));
-                drop(table);
-                next = tables.try_recv().ok().or_else(|| {
-                    log::info("verified", &[("tables", &sound)]); // one line when all that waited is done
-                    sound = 0;
-                    tables.recv().ok()
-                });
+            for batch in batches {
+                work_off(batch, &report);
             }
         };
         thread::Builder::new().name("verifier".to_owned()).spawn(work).context("cannot start a thread")?;
-        Ok(Self { queue })
+        Ok(Self { queue, found })
     }
 
-    pub(super) fn add(&self, name: String, table: Arc<Table>) {
-        let _ = self.queue.send((name, table)); // fails only if the thread has panicked, which ends the process
+    pub(super) fn add(&self, batch: Batch) {
+        if !batch.tables.is_empty() {
+            let _ = self.queue.send(batch); // fails only if the thread has panicked, which ends the process
+        }
+    }
+
+    /// What was found since the last time this was asked. Does not wait.
+    pub(super) fn damaged(&self) -> impl Iterator<Item = Damaged> {
+        self.found.try_iter()
     }
 }
 
-/// Whether every block is sound.
-fn verify(name: &str, table: &Table) -> bool {
+fn work_off(batch: Batch, report: &Sender<Damaged>) {
+    let (mut sound, mut damaged): (u64, u64) = (0, 0);
+    for (name, table) in batch.tables {
+        if let Err(e) = table.bring_in(batch.memory) {
+            log::error("cannot be brought into memory", &[("table", &name), ("cause", &e)]);
+        }
+        match verify(&table) {
+            Ok(()) => sound += 1,
+            // The blocks that are sound go on being served; requests that need a damaged one are told so.
+            Err(cause) => {
+                damaged += 1;
+                log::error("damaged", &[("table", &name), ("cause", &cause)]);
+                let _ = report.send(Damaged { name, table, cause: cause.to_string() }); // else the process is ending
+            }
+        }
+    }
+    log::info("verified", &[("generation", &batch.generation), ("tables", &sound), ("damaged", &damaged)]);
+}
+
+/// Reads every block.
+fn verify(table: &Table) -> Result<(), Corrupt> {
     let mut worked_since = clock::seconds();
     let mut rest = |_done: u64| {
         let worked = clock::seconds() - worked_since;
@@ -59,14 +93,7 @@ fn verify(name: &str, table: &Table) -> bool {
             worked_since = clock::seconds();
         }
     };
-    match table.verify(&mut rest) {
-        Ok(()) => true,
-        // The blocks that are sound go on being served; requests that need a damaged one are told so.
-        Err(corrupt) => {
-            log::error("damaged", &[("table", &name), ("cause", &corrupt)]);
-            false
-        }
-    }
+    table.verify(&mut rest)
 }
 
 const SLICE_SECONDS: f64 = 0.005;

@@ -13,6 +13,7 @@ fn a_key_is_shown_once_listed_by_id_and_revoked() {
 
     let list = world.succeed(&["keys", "list"]);
     assert!(list.contains(id) && list.contains("ci job") && list.contains("active"), "{list}");
+    assert!(list.contains("EXPIRES") && list.contains("never"), "{list}");
     let file = fs::read_to_string(world.path("store/keys")).unwrap();
     assert!(!list.contains(secret) && !file.contains(secret));
     assert_eq!(fs::metadata(world.path("store/keys")).unwrap().permissions().mode() & 0o777, 0o600);

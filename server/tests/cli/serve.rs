@@ -169,6 +169,67 @@ fn a_damaged_generation_is_refused_and_the_one_before_stays() {
 }
 
 #[test]
+fn a_damaged_table_makes_it_unready_until_it_is_written_anew() {
+    let world = world();
+    let key = create_key(&world);
+    let segments = crate::gannet::files(&world.path("store/segments"));
+    let mut bytes = fs::read(&segments[0]).unwrap();
+    let row = bytes.windows(8).position(|window| window == 1.5_f64.to_le_bytes()).unwrap();
+    bytes[row] ^= 1;
+    fs::write(&segments[0], bytes).unwrap();
+
+    let mut server = start(&world, &[]);
+    within(Duration::from_secs(5), &503, || server.ask("GET", "/readyz", "", "").0);
+    let (_, reason) = server.ask("GET", "/readyz", "", "");
+    assert!(reason.contains("prod/profile") && reason.contains("damaged"), "{reason}");
+    assert_eq!(server.ask("GET", "/healthz", "", "").0, 200);
+
+    world.succeed(&["materialize"]);
+    within(Duration::from_secs(5), &200, || server.ask("GET", "/readyz", "", "").0);
+    assert!(server.features(&key, "a").1.contains(r#"["2",1.5]"#));
+    let mut log = server.log_until("message=verified generation=3 tables=1 damaged=0");
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    log.push_str(&server.rest_of_log());
+    assert_eq!(log.matches("message=verified generation=3").count(), 1, "{log}");
+}
+
+#[test]
+fn what_could_not_be_read_is_tried_again_and_told_once() {
+    let world = world();
+    let key = create_key(&world);
+    let segment = &crate::gannet::files(&world.path("store/segments"))[0];
+    fs::rename(segment, world.path("away")).unwrap();
+    let mut server = start(&world, &[]);
+    assert_eq!(server.ask("GET", "/readyz", "", "").0, 503);
+    thread::sleep(Duration::from_millis(700)); // three looks
+    fs::rename(world.path("away"), segment).unwrap();
+    within(Duration::from_secs(2), &200, || server.ask("GET", "/readyz", "", "").0);
+    assert_eq!(server.features(&key, "a").0, 200);
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    let log = server.rest_of_log();
+    assert!(log.matches("is refused").count() <= 1, "{log}");
+}
+
+#[test]
+fn a_reload_takes_up_what_it_can_and_names_what_needs_a_restart() {
+    let world = world();
+    world.write("gannet.toml", "drain_seconds_max = 10\nspin_us = 0\n");
+    let mut server = start(&world, &["--config", "gannet.toml"]);
+    world.write("gannet.toml", "drain_seconds_max = 9\nlitsen = 1\n");
+    server.signal("HUP");
+    let log = server.log_until("the configuration is refused");
+    assert!(log.contains("line 2") && log.contains("litsen") && !log.contains("\\n"), "{log}");
+    world.write("gannet.toml", "drain_seconds_max = 7\nspin_us = 5\n[limits]\nfields_max = 90\n");
+    server.signal("HUP");
+    server.log_until("need a restart have changed\" settings=spin_us,fields_max");
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(server.rest_of_log().contains("message=draining seconds_max=7"));
+}
+
+#[test]
 fn without_data_it_starts_and_is_not_ready() {
     let world = World::new();
     create_key(&world);

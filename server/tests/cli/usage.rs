@@ -12,6 +12,7 @@ fn wrong_usage_exits_with_2() {
         &["quickstart", "--users", "0"],
         &["keys"],
         &["keys", "create", "--environment", "Not Good"],
+        &["keys", "create", "--expires-in-days", "0"],
         &["completions", "tcsh"],
     ] {
         let run = world.run(arguments);
