@@ -230,6 +230,9 @@ fn tell(mut report: Report, options: &Options) -> Result<()> {
         output::say(&report)?;
     }
     let bad = report.bad.total();
+    if bad > 0 && report.built.rows_kept == 0 {
+        bail!("none of its rows can be taken; nothing was published");
+    }
     if options.strict && bad > 0 {
         bail!(
             "{} bad (--strict); nothing was published",

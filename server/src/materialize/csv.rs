@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use csv::{ByteRecord, ErrorKind, ReaderBuilder};
+use csv::{ByteRecord, ErrorKind, ReaderBuilder, Terminator};
 use gannet_store::{ColumnType, Value};
 
 use super::{
@@ -27,7 +27,10 @@ pub(super) fn read(path: &Path, file: usize, rows: &mut Rows<'_>, shape: &Shape,
     // Flexible, so that a line with too few or too many cells is a bad row and not the end of the file.
     let taken = Cell::new(0);
     let bounded = Bounded { file: open, taken: &taken };
-    let mut reader = ReaderBuilder::new().flexible(true).buffer_capacity(BUFFER_BYTES).from_reader(bounded);
+    let mut builder = ReaderBuilder::new();
+    // Lines end in LF as far as the reader knows, and a CR before it is cut off here: it would count CR LF a line late.
+    builder.flexible(true).terminator(Terminator::Any(b'\n')).buffer_capacity(BUFFER_BYTES);
+    let mut reader = builder.from_reader(bounded);
     let header = reader.byte_headers().with_context(|| format!("cannot read {}", path.display()))?.clone();
     let columns = columns(&header, shape).with_context(|| format!("{}", path.display()))?;
     let mut record = ByteRecord::new();
@@ -44,6 +47,9 @@ pub(super) fn read(path: &Path, file: usize, rows: &mut Rows<'_>, shape: &Shape,
         }
         taken.set(0);
         let position = Position::Line(record.position().map_or(0, csv::Position::line));
+        if record.len() == 1 && &record[0] == b"\r" {
+            continue; // an empty line
+        }
         if record.len() == header.len() {
             rows.take(&Line { record: &record, columns: &columns }, file, row, position)?;
         } else {
@@ -82,7 +88,13 @@ impl Read for Bounded<'_> {
 
 /// Which cell each slot is in; a byte order mark before the first name is no part of it.
 fn columns(header: &ByteRecord, shape: &Shape) -> Result<Vec<usize>> {
-    let names: Vec<&[u8]> = header.iter().map(|name| name.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(name)).collect();
+    let mut names: Vec<&[u8]> = header.iter().collect();
+    if let Some(first) = names.first_mut() {
+        *first = first.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(first);
+    }
+    if let Some(last) = names.last_mut() {
+        *last = without_cr(last);
+    }
     let mut columns = Vec::new();
     let mut missing = Vec::new();
     for slot in &shape.slots {
@@ -96,6 +108,11 @@ fn columns(header: &ByteRecord, shape: &Shape) -> Result<Vec<usize>> {
     if missing.is_empty() { Ok(columns) } else { bail!("{}", missing.join("; ")) }
 }
 
+/// The last cell of a line that ends in CR LF has the CR.
+fn without_cr(cell: &[u8]) -> &[u8] {
+    cell.strip_suffix(b"\r").unwrap_or(cell)
+}
+
 /// One line.
 struct Line<'l> {
     record: &'l ByteRecord,
@@ -104,7 +121,11 @@ struct Line<'l> {
 
 impl<'l> Line<'l> {
     fn cell<T>(&self, slot: usize, parse: impl FnOnce(&'l str) -> Result<T, Fault>) -> Result<Option<T>, Fault> {
-        let bytes = self.record.get(self.columns[slot]).unwrap_or_default();
+        let column = self.columns[slot];
+        let mut bytes = self.record.get(column).unwrap_or_default();
+        if column + 1 == self.record.len() {
+            bytes = without_cr(bytes);
+        }
         if bytes.is_empty() { Ok(None) } else { parse(text::utf8(bytes)?).map(Some) }
     }
 }

@@ -72,3 +72,23 @@ fn a_long_key_and_lines_that_are_no_objects_are_bad_rows() {
         "{out}"
     );
 }
+
+#[test]
+fn lines_that_end_in_cr_lf_are_counted_and_read_like_any_others() {
+    let world = World::new();
+    world.write("definitions/users.toml", USERS).write("data/users.csv", BAD.replace('\n', "\r\n"));
+    world.succeed(&["apply", "definitions"]);
+    let run = world.run(&["materialize"]);
+    assert!(run.out.contains("6 read, 1 kept"), "{run:?}");
+    assert!(run.err.contains("users.csv, line 5: wrong value: column `age`"), "{run:?}");
+    assert_eq!(world.row("profile", "good")["features"]["score"].to_string(), "1.0");
+}
+
+#[test]
+fn a_source_without_one_usable_row_replaces_nothing() {
+    let world = world();
+    let live = world.current();
+    world.write("data/users.csv", "user_id,at,age,score\n,,,\n");
+    world.fail(&["materialize"], "none of its rows can be taken; nothing was published");
+    assert_eq!(world.current(), live);
+}

@@ -155,6 +155,9 @@ impl TableBuilder {
             built_at_us: build.options.now_us,
             segments: segments.into_iter().map(|segment| segment.entry).collect(),
         };
+        // Before anybody may name them: what was written is opened and read as a server would. From memory, mostly.
+        let table = Table::open(&build.options.root, &entry)?;
+        table.verify(&mut |_| {})?;
         Ok((entry, summary))
     }
 }
