@@ -33,7 +33,10 @@ pub(crate) const SAMPLES: [Sample; 3] = [
 impl Sample {
     /// As a command line.
     pub(crate) fn curl(&self, address: SocketAddr, key: &str) -> String {
-        format!("curl -s -w '\\n' http://{address}{PATH} \\\n  -H 'Authorization: Tecton-key {key}' \\\n  -d '{}'", self.body)
+        format!(
+            "curl -s -w '\\n' http://{address}{PATH} \\\n  -H 'Authorization: Tecton-key {key}' \\\n  -d '{}'",
+            self.body
+        )
     }
 
     /// Sends it; anything but an answer of 200 is an error with what came instead.
