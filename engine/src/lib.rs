@@ -8,6 +8,7 @@
 //! 5. `unsafe` lives in `reactor/` only.
 
 pub mod clock;
+pub mod deadlines;
 pub mod http;
 pub mod limits;
 pub mod metrics;
