@@ -14,7 +14,7 @@
 use std::{hint::black_box, sync::Arc, time::Instant};
 
 use gannet_benches::{Random, tables};
-use gannet_store::{KeyHash, Probe, Table, ValueRef};
+use gannet_store::{KeyHash, Probed, Table, ValueRef};
 
 /// Requests of a turn: 64 connections with one request in flight each.
 const BATCH: usize = 64;
@@ -70,7 +70,7 @@ fn measure(tables: &[Arc<Table>], users: u64, from: u64, run: fn(&[Arc<Table>], 
 /// As the server: hash and prefetch all, probe all, then read all.
 fn staged(tables: &[Arc<Table>], keys: &Keys) -> u64 {
     let mut hashes = [[KeyHash(0); BATCH]; 4];
-    let mut probes: [[Option<Probe>; BATCH]; 4] = [[None; BATCH]; 4];
+    let mut probes = [[Probed::Absent; BATCH]; 4];
     for (key, i) in keys.iter().zip(0..) {
         for (table, v) in tables.iter().zip(0..) {
             let hash: KeyHash = table.hash(key);
@@ -86,7 +86,12 @@ fn staged(tables: &[Arc<Table>], keys: &Keys) -> u64 {
     let mut sum = 0u64;
     for (key, i) in keys.iter().zip(0..) {
         for (table, v) in tables.iter().zip(0..) {
-            if let Some(row) = probes[v][i].and_then(|probe| table.row(probe, key).unwrap()) {
+            let row = match probes[v][i] {
+                Probed::At(probe) if table.is_resident(probe) => table.row(probe, key).unwrap(),
+                Probed::Absent => None,
+                cold => panic!("the tables were brought into memory, and then {cold:?}"),
+            };
+            if let Some(row) = row {
                 sum = sum.wrapping_add(first(row.value(0).unwrap()));
             }
         }

@@ -4,7 +4,7 @@
 //! 2. Bytes from disk are unchecked until their checksum matched; a value whose block was never verified is not returned.
 //! 3. A lookup touches at most one bucket line and one row, whatever the size. Opening never scans.
 //! 4. Nothing here knows HTTP, JSON requests or what a feature is. Columns have types and positions.
-//! 5. `unsafe` lives in `segment/map.rs` and `format/archive.rs` only.
+//! 5. `unsafe` lives in `segment/map.rs`, `segment/map/` and `format/archive.rs` only.
 
 pub mod build;
 pub mod directory;
@@ -21,5 +21,5 @@ pub mod value;
 pub use error::{Corrupt, Error};
 pub use row::Row;
 pub use schema::{ColumnType, Field, KeyType, Schema};
-pub use table::{KeyHash, Probe, Table};
+pub use table::{ColdRead, ColdStep, KeyHash, Probe, Probed, Resumed, RowId, Table};
 pub use value::{Value, ValueRef};

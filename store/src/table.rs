@@ -2,6 +2,12 @@
 //!
 //! The stages exist so that a caller can run each over all keys of all its requests before the next: `hash`, then
 //! `prefetch_bucket`, then `probe` (reads the bucket line, touches the row), then `row` (compares the key).
+//!
+//! A caller that must not wait for a disk asks `is_resident` before `row`, and reads what is not in memory itself: `cold`
+//! says what to read, and goes on from what was read. What is in memory is said, and changed, in `memory`.
+
+mod cold;
+mod memory;
 
 use std::{path::Path, sync::Arc};
 
@@ -16,6 +22,12 @@ use crate::{
     segment::{Expected, Scan, Segment, SegmentInfo, map, partition_of},
 };
 
+pub use self::{
+    cold::{ColdRead, ColdStep, Resumed, RowId},
+    memory::{Brought, Lock, MapOptions, Populate, Residency},
+};
+pub use crate::segment::SegmentResidency;
+
 /// A key's hash under a table's seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyHash(pub u64);
@@ -28,22 +40,13 @@ pub struct Probe {
     start: u32,
 }
 
-/// How segments are brought into memory.
+/// What is known of a key after its bucket line was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MapOptions {
-    pub populate: Populate,
-    /// Lock what was populated (mlock2); refused limits are an error that names RLIMIT_MEMLOCK.
-    pub lock: bool,
-    /// Advise huge pages where the kernel can back the file with them.
-    pub huge_pages: bool,
-}
-
-/// What [`Table::bring_in`] reads into memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Populate {
-    None,
-    Index,
-    All,
+pub enum Probed {
+    Absent,
+    At(Probe),
+    /// The line is not in memory: whether there is a row takes a read.
+    Cold(ColdStep),
 }
 
 /// An open table. Shared by all cores; reading it takes no lock and makes no system call.
@@ -68,11 +71,6 @@ impl Table {
         });
         let segments = segments.collect::<Result<_, _>>()?;
         Ok(Self { schema: Arc::new(entry.schema.clone()), seed: entry.seed, partitions, segments })
-    }
-
-    /// Brings into memory what `options` ask for. Takes as long as the disk needs: not for a serving core.
-    pub fn bring_in(&self, options: MapOptions) -> Result<(), Error> {
-        self.segments.iter().try_for_each(|segment| segment.bring_in(options))
     }
 
     pub fn schema(&self) -> &Arc<Schema> {
@@ -107,16 +105,25 @@ impl Table {
         }
     }
 
-    /// Reads the key's bucket line and touches the row it names. `None`: the key is absent.
+    /// Reads the key's bucket line, if it is in memory, and starts to load the row it names. Never waits for a disk.
     #[inline]
-    pub fn probe(&self, hash: KeyHash) -> Result<Option<Probe>, Corrupt> {
+    pub fn probe(&self, hash: KeyHash) -> Result<Probed, Corrupt> {
         let partition = partition_of(hash, self.partitions);
-        let Some(segment) = self.segments.get(partition as usize) else { return Ok(None) };
+        let Some(segment) = self.segments.get(partition as usize) else { return Ok(Probed::Absent) };
+        if !segment.index_is_resident() {
+            return Ok(self.cold_probe(partition, hash));
+        }
         let start = segment.probe(hash)?;
-        Ok((start != 0).then_some(Probe { partition, start }))
+        Ok(if start == 0 { Probed::Absent } else { Probed::At(Probe { partition, start }) })
     }
 
-    /// The row that `probe` named, if its key is `key`.
+    /// Whether the row that `probe` named is in memory to its last byte, so that [`Self::row`] waits for no disk.
+    #[inline]
+    pub fn is_resident(&self, probe: Probe) -> bool {
+        self.segments.get(probe.partition as usize).is_some_and(|segment| segment.row_is_resident(probe.start))
+    }
+
+    /// The row that `probe` named, if its key is `key`. Reads it in place, wherever that is.
     #[inline]
     pub fn row(&self, probe: Probe, key: &[u8]) -> Result<Option<Row<'_>>, Corrupt> {
         let Some(segment) = self.segments.get(probe.partition as usize) else { return Ok(None) };
@@ -124,11 +131,14 @@ impl Table {
         Ok((row.key() == key).then_some(row))
     }
 
-    /// All stages for one key.
+    /// All stages for one key, in place. Waits for the disk where something is not in memory.
     pub fn lookup(&self, key: &[u8]) -> Result<Option<Row<'_>>, Corrupt> {
-        match self.probe(self.hash(key))? {
-            Some(probe) => self.row(probe, key),
-            None => Ok(None),
+        let hash = self.hash(key);
+        let partition = partition_of(hash, self.partitions);
+        let Some(segment) = self.segments.get(partition as usize) else { return Ok(None) };
+        match segment.probe(hash)? {
+            0 => Ok(None),
+            start => self.row(Probe { partition, start }, key),
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::io::Write as _;
 
-use gannet_store::{Corrupt, KeyHash, Probe, Row};
+use gannet_store::{Corrupt, KeyHash, Probe, Probed, Row};
 
 use crate::{
     catalog::NamedTable,
@@ -60,6 +60,8 @@ struct Lookup {
 enum Stage {
     Hashed(KeyHash),
     Probed(Probe),
+    /// The index line is not in memory: the whole lookup is made when the row is asked for.
+    Cold,
     /// The key is not there, or a part of it is null.
     Absent,
     /// The index line is damaged; reported when it was met.
@@ -124,8 +126,9 @@ impl Batch {
         for lookup in &mut self.lookups {
             if let Stage::Hashed(hash) = lookup.stage {
                 lookup.stage = match tables[lookup.table].table.probe(hash) {
-                    Ok(Some(probe)) => Stage::Probed(probe),
-                    Ok(None) => Stage::Absent,
+                    Ok(Probed::At(probe)) => Stage::Probed(probe),
+                    Ok(Probed::Cold(_)) => Stage::Cold,
+                    Ok(Probed::Absent) => Stage::Absent,
                     Err(damage) => {
                         corrupt(&damage);
                         Stage::Corrupt
@@ -142,6 +145,7 @@ impl Batch {
             Stage::Probed(probe) => {
                 tables[lookup.table].table.row(probe, lookup.key.of(&self.keys)).map_err(Unreadable::Now)
             }
+            Stage::Cold => tables[lookup.table].table.lookup(lookup.key.of(&self.keys)).map_err(Unreadable::Now),
             Stage::Absent => Ok(None),
             Stage::Corrupt => Err(Unreadable::Before),
             Stage::Hashed(_) => unreachable!("answers are finished after the batch was gathered"),

@@ -1,19 +1,21 @@
-//! Which blocks of a mapped segment are verified.
+//! The checksums of a segment's blocks, and which blocks of the mapping are known to match.
 //!
-//! The second level of checksums is checked against the root when a segment is opened, and kept. A block is checked
-//! against the first level when it is touched first, after the block of the first level that holds its checksum was
-//! checked against the second. A bit per block remembers it; once all were checked, one flag stands for all bits.
+//! Both levels of checksums are checked against the root when a segment is opened, and kept on the heap: so a block can be
+//! checked wherever its bytes came from, and nothing of the mapping is read for it. A block of the mapping is checked when
+//! it is touched first, and a bit per block remembers it; once all were checked, one flag stands for all bits. A copy read
+//! from the file is checked each time and says nothing about the mapping.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt as _,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
-use super::map::Map;
+use super::map::{AlignedBuffer, Direct, Map};
 use crate::{
     error::Corrupt,
-    format::{
-        bytes::u64_at,
-        checksum::block_checksum,
-        header::{Header, Region},
-    },
+    format::{checksum::block_checksum, header::Header},
     limits::BLOCK_BYTES,
 };
 
@@ -25,26 +27,40 @@ pub(super) struct Blocks {
     verified: Box<[AtomicU64]>,
     id: u64,
     file: Box<str>,
-    level1: Region,
-    /// Checksums of the blocks of `level1`.
+    /// Checksums of the blocks between the header and the first level.
+    level1: Box<[u64]>,
+    /// Checksums of the blocks of the first level.
     level2: Box<[u64]>,
 }
 
 impl Blocks {
-    /// With the bytes of the second level, which the caller has checked against the root.
-    pub(super) fn new(header: &Header, level2: &[u8], file: &str) -> Self {
-        let blocks = usize::try_from(header.file_bytes).unwrap_or(usize::MAX) / BLOCK_BYTES;
-        Self {
+    /// With the bytes of the second level, which the caller has checked against the root. Reads the first level.
+    pub(super) fn read(map: &Map, header: &Header, level2: &[u8], file: &str) -> Result<Self, Corrupt> {
+        let level1 = header.regions.level1.range();
+        let first = level1.start / BLOCK_BYTES;
+        let mut blocks = Self {
             all_verified: AtomicBool::new(false),
-            verified: (0..blocks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
+            verified: (0..first.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
             id: header.id,
             file: file.into(),
-            level1: header.regions.level1,
-            level2: level2.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect(),
+            level1: Box::default(),
+            level2: sums(level2).collect(),
+        };
+        let mut sums_read = Vec::with_capacity(level1.len() / 8);
+        let mut bytes = vec![0; blocks.level2.len().min(BLOCKS_AT_A_TIME) * BLOCK_BYTES];
+        for (expected, block) in blocks.level2.chunks(BLOCKS_AT_A_TIME).zip((first..).step_by(BLOCKS_AT_A_TIME)) {
+            let bytes = bytes.get_mut(..expected.len() * BLOCK_BYTES).unwrap_or_default();
+            let read = map.read_exact_at(block * BLOCK_BYTES, bytes);
+            read.map_err(|error| blocks.unreadable(block, bytes.len(), &error))?;
+            blocks.check_run(block, expected, bytes)?;
+            sums_read.extend(sums(bytes));
         }
+        sums_read.truncate(level1.len() / 8); // what follows is padding
+        blocks.level1 = sums_read.into();
+        Ok(blocks)
     }
 
-    /// Makes sure that the block which holds `offset` matches its checksum.
+    /// Makes sure that the block of the mapping which holds `offset` matches its checksum.
     #[inline]
     pub(super) fn ensure(&self, map: &Map, offset: usize) -> Result<(), Corrupt> {
         // Relaxed throughout: a bit says something about bytes that never change, it does not publish them.
@@ -64,22 +80,38 @@ impl Blocks {
         Ok(())
     }
 
-    /// Reads and checks every block, also those that were checked before. Reads the file rather than the mapping, so that
-    /// nothing becomes resident in this process that no lookup asked for.
-    pub(super) fn verify_all(&self, map: &Map, progress: &mut dyn FnMut(u64)) -> Result<(), Corrupt> {
-        let mut sums = vec![0; BLOCK_BYTES];
-        let mut blocks = vec![0; SUMS_PER_BLOCK * BLOCK_BYTES];
-        let starts = (1..self.level1_first()).step_by(SUMS_PER_BLOCK);
-        for ((first, level1_block), expected) in starts.zip(self.level1_first()..).zip(&self.level2) {
-            self.read(map, level1_block, &mut sums)?;
-            self.check(level1_block, Some(*expected), &sums)?;
-            let count = SUMS_PER_BLOCK.min(self.level1_first() - first);
-            let blocks = blocks.get_mut(..count * BLOCK_BYTES).unwrap_or_default();
-            self.read(map, first, blocks)?;
-            for ((bytes, block), index) in blocks.chunks_exact(BLOCK_BYTES).zip(first..).zip(0..) {
-                self.check(block, u64_at(&sums, 8 * index), bytes)?;
+    /// Holds copies of blocks, from `block` on, against their checksums.
+    pub(super) fn check_copy(&self, block: usize, bytes: &[u8]) -> Result<(), Corrupt> {
+        for (bytes, block) in bytes.chunks(BLOCK_BYTES).zip(block..) {
+            self.check(block, self.expected(block), bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Reads and checks every block, also those that were checked before. What `is_resident` says is in memory is read there,
+    /// so that the bytes checked are the ones that are served; the rest is read past the page cache, so that nothing becomes
+    /// resident that no lookup asked for.
+    pub(super) fn verify_all(
+        &self,
+        map: &Map,
+        direct: &Direct,
+        is_resident: impl Fn(usize) -> bool,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), Corrupt> {
+        let direct = direct.to_file().map_err(|error| self.unreadable(0, 0, &error))?;
+        let mut buffer = AlignedBuffer::new(VERIFY_BLOCKS * BLOCK_BYTES);
+        for (start, expected) in [(1, &self.level1), (1 + self.level1.len(), &self.level2)] {
+            for (expected, first) in expected.chunks(VERIFY_BLOCKS).zip((start..).step_by(VERIFY_BLOCKS)) {
+                let bytes = buffer.bytes_mut().get_mut(..expected.len() * BLOCK_BYTES).unwrap_or_default();
+                let read = match is_resident(first * BLOCK_BYTES) {
+                    true => map.read_exact_at(first * BLOCK_BYTES, bytes),
+                    false => read_direct(&direct, map, first * BLOCK_BYTES, bytes),
+                };
+                read.map_err(|error| self.unreadable(first, bytes.len(), &error))?;
+                self.check_run(first, expected, bytes)?;
+                self.remember(first, expected.len());
+                progress(((first + expected.len()) * BLOCK_BYTES) as u64);
             }
-            progress(((first + count) * BLOCK_BYTES) as u64);
         }
         if !map.poisoned() {
             self.all_verified.store(true, Ordering::Relaxed);
@@ -94,7 +126,9 @@ impl Blocks {
             return 1.0;
         }
         let verified: u32 = self.verified.iter().map(|word| word.load(Ordering::Relaxed).count_ones()).sum();
-        f64::from(verified) / (self.level2_first() - 1).max(1) as f64
+        // Those of the checksums themselves matched when the segment was opened.
+        let matched = f64::from(verified) + self.level2.len() as f64;
+        matched / (self.level1.len() + self.level2.len()).max(1) as f64
     }
 
     #[inline]
@@ -105,23 +139,24 @@ impl Blocks {
     #[cold]
     fn verify_block(&self, map: &Map, block: usize) -> Result<(), Corrupt> {
         let start = block * BLOCK_BYTES;
-        let expected = match block.checked_sub(self.level1_first()) {
-            Some(index) => self.level2.get(index).copied(),
-            None => self.level1_checksum(map, block)?,
-        };
-        self.check(block, expected, map.bytes().get(start..start + BLOCK_BYTES).unwrap_or_default())
+        let bytes = map.bytes().get(start..start + BLOCK_BYTES).unwrap_or_default();
+        self.check(block, self.expected(block), bytes)?;
+        self.remember(block, 1);
+        Ok(())
     }
 
-    /// Holds a block's bytes against its checksum, and remembers the outcome.
+    fn check_run(&self, first: usize, expected: &[u64], bytes: &[u8]) -> Result<(), Corrupt> {
+        for ((expected, bytes), block) in expected.iter().zip(bytes.chunks(BLOCK_BYTES)).zip(first..) {
+            self.check(block, Some(*expected), bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Holds a block's bytes against its checksum.
     fn check(&self, block: usize, expected: Option<u64>, bytes: &[u8]) -> Result<(), Corrupt> {
         let found = (bytes.len() == BLOCK_BYTES).then(|| block_checksum(self.id, block as u64, bytes));
         match (expected, found) {
-            (Some(expected), Some(found)) if expected == found => {
-                if let Some(word) = self.verified.get(block / 64) {
-                    word.fetch_or(1 << (block % 64), Ordering::Relaxed);
-                }
-                Ok(())
-            }
+            (Some(expected), Some(found)) if expected == found => Ok(()),
             (expected, found) => {
                 self.distrust(block);
                 Err(Corrupt {
@@ -129,22 +164,30 @@ impl Blocks {
                     offset: (block * BLOCK_BYTES) as u64,
                     expected: expected
                         .map_or_else(|| "no block here".into(), |sum| format!("block checksum {sum:016x}")),
-                    found: found.map_or_else(|| "no bytes".into(), |sum| format!("{sum:016x}")),
+                    found: found.map_or_else(|| format!("{} bytes", bytes.len()), |sum| format!("{sum:016x}")),
                 })
             }
         }
     }
 
-    fn read(&self, map: &Map, block: usize, out: &mut [u8]) -> Result<(), Corrupt> {
-        map.read_exact_at(block * BLOCK_BYTES, out).map_err(|error| {
-            self.distrust(block);
-            Corrupt {
-                file: self.file.to_string(),
-                offset: (block * BLOCK_BYTES) as u64,
-                expected: format!("{} readable bytes", out.len()),
-                found: error.to_string(),
+    #[cold]
+    fn unreadable(&self, block: usize, bytes: usize, error: &io::Error) -> Corrupt {
+        self.distrust(block);
+        Corrupt {
+            file: self.file.to_string(),
+            offset: (block * BLOCK_BYTES) as u64,
+            expected: format!("{bytes} readable bytes"),
+            found: error.to_string(),
+        }
+    }
+
+    /// Those of the checksums need no bit: nobody reads them through the mapping.
+    fn remember(&self, first: usize, count: usize) {
+        for block in first..(first + count).min(1 + self.level1.len()) {
+            if let Some(word) = self.verified.get(block / 64) {
+                word.fetch_or(1 << (block % 64), Ordering::Relaxed);
             }
-        })
+        }
     }
 
     /// Forgets that a block ever matched, so that later readers meet the damage, too.
@@ -156,22 +199,25 @@ impl Blocks {
         self.all_verified.store(false, Ordering::Release);
     }
 
-    /// What the first level says of a block that it covers.
-    fn level1_checksum(&self, map: &Map, block: usize) -> Result<Option<u64>, Corrupt> {
-        let Some(index) = block.checked_sub(1) else { return Ok(None) };
-        let at = self.level1.range().start + 8 * index;
-        self.ensure(map, at)?;
-        Ok(u64_at(map.bytes(), at))
-    }
-
-    fn level1_first(&self) -> usize {
-        self.level1.range().start / BLOCK_BYTES
-    }
-
-    fn level2_first(&self) -> usize {
-        self.level1_first() + self.level2.len()
+    fn expected(&self, block: usize) -> Option<u64> {
+        self.level1.get(block.checked_sub(1)?).copied()
     }
 }
 
-/// Blocks whose checksums fill one block of the first level: 2 MiB, as much as a disk likes to read at a time.
-const SUMS_PER_BLOCK: usize = BLOCK_BYTES / 8;
+/// A file system that opens a file for direct reads may still refuse one.
+fn read_direct(direct: &File, map: &Map, offset: usize, bytes: &mut [u8]) -> io::Result<()> {
+    match direct.read_exact_at(bytes, offset as u64) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => map.read_exact_at(offset, bytes),
+        read => read,
+    }
+}
+
+fn sums(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+/// How much of the first level is read at a time: 256 KiB, which are the checksums of 128 MiB.
+const BLOCKS_AT_A_TIME: usize = 64;
+
+/// How much is verified at a time: 2 MiB, as much as a disk likes to read.
+const VERIFY_BLOCKS: usize = 512;

@@ -2,7 +2,11 @@
 
 use std::{ops::Range, path::Path};
 
-use super::{blocks::Blocks, map::Map};
+use super::{
+    blocks::Blocks,
+    map::{Direct, Map},
+    residency::Residence,
+};
 use crate::{
     directory::SegmentEntry,
     error::{Corrupt, Error},
@@ -17,7 +21,7 @@ use crate::{
     limits::{BLOCK_BYTES, ROW_ALIGNMENT, ROW_BYTES_MAX},
     row::{Row, RowLayout, damaged},
     schema::Schema,
-    table::{KeyHash, MapOptions, Populate},
+    table::KeyHash,
 };
 
 /// What the manifest says about a segment. The file must agree in everything.
@@ -33,16 +37,18 @@ pub(crate) struct Expected<'m> {
 /// A mapped segment whose first block, root, seeds and schema were checked. Other blocks are checked when touched.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    map: Map,
-    blocks: Blocks,
-    header: Header,
-    rows: Range<usize>,
+    pub(super) map: Map,
+    pub(super) direct: Direct,
+    pub(super) blocks: Blocks,
+    pub(super) residence: Residence,
+    pub(super) header: Header,
+    pub(super) rows: Range<usize>,
     /// Where a row of average length ends, from its start; at most a line further, which is where larger rows go on.
     row_tail: usize,
     index_start: usize,
     /// One per group; on the heap, where no page fault can hit it.
     seeds: Box<[u16]>,
-    layout: RowLayout,
+    pub(super) layout: RowLayout,
 }
 
 /// What a segment is made of, for inspection.
@@ -67,6 +73,8 @@ pub struct SegmentInfo {
     pub checksum_bytes: u64,
     /// Blocks verified since opening, of all: 0 to 1.
     pub verified: f64,
+    /// Whether what is not in memory can be read past the page cache; the file system decides.
+    pub direct_io: bool,
 }
 
 impl Segment {
@@ -81,7 +89,8 @@ impl Segment {
         agree(&file, "root", &expected.entry.root, &format!("{root:016x}"))?;
         agree(&file, "root in the header", &format!("{root:016x}"), &format!("{:016x}", header.root))?;
 
-        let blocks = Blocks::new(&header, map.bytes().get(level2_range).unwrap_or_default(), &file);
+        let level2 = map.bytes().get(level2_range).unwrap_or_default();
+        let blocks = Blocks::read(&map, &header, level2, &file)?;
         let verified = |range: Range<usize>| {
             if !range.is_empty() {
                 blocks.ensure(&map, range.start)?;
@@ -104,34 +113,16 @@ impl Segment {
             row_tail: row_tail(&header),
             index_start: header.regions.index.range().start,
             layout: RowLayout::new(expected.schema, &file),
+            residence: Residence::new(&header),
+            direct: map.open_direct()?,
             map,
             blocks,
             header,
             seeds,
         };
-        segment.map.advise_random()?;
+        segment.map.advise_random(&(0..segment.map.bytes().len()))?;
         segment.check_mapping()?;
         Ok(segment)
-    }
-
-    /// Residency, as asked for. Reading ahead is on meanwhile and off afterwards.
-    pub(crate) fn bring_in(&self, options: MapOptions) -> Result<(), Error> {
-        if options.huge_pages {
-            self.map.advise_huge_pages();
-        }
-        let wanted = match options.populate {
-            Populate::None => 0..0,
-            // With all that follows it: seeds, schema and checksums are small.
-            Populate::Index => self.index_start..self.map.bytes().len(),
-            Populate::All => 0..self.map.bytes().len(),
-        };
-        if !wanted.is_empty() {
-            self.map.populate(wanted.clone())?;
-            if options.lock {
-                self.map.lock(&wanted)?;
-            }
-        }
-        self.map.advise_random()
     }
 
     /// Starts to load the bucket line of this hash.
@@ -148,12 +139,7 @@ impl Segment {
     pub(crate) fn probe(&self, hash: KeyHash) -> Result<u32, Corrupt> {
         let Some(offset) = self.bucket_offset(hash) else { return Ok(0) };
         self.blocks.ensure(&self.map, offset)?;
-        let Some(line) = bucket::line_at(self.map.bytes(), offset) else {
-            return Err(damaged(&self.layout, offset as u64, "a bucket within the file"));
-        };
-        let Some(start) = bucket::find(line, placement::tag(hash.0)) else {
-            return Err(damaged(&self.layout, offset as u64, "a bucket"));
-        };
+        let start = self.find(hash, self.map.bytes(), offset, offset)?;
         if start != 0 {
             let row_offset = row_offset(start);
             self.map.prefetch(row_offset);
@@ -205,7 +191,8 @@ impl Segment {
     }
 
     pub(crate) fn verify(&self, progress: &mut dyn FnMut(u64)) -> Result<(), Corrupt> {
-        self.blocks.verify_all(&self.map, progress)?;
+        let is_resident = |offset| self.residence.holds(offset);
+        self.blocks.verify_all(&self.map, &self.direct, is_resident, progress)?;
         self.check_mapping()
     }
 
@@ -242,11 +229,23 @@ impl Segment {
             meta_bytes: regions.meta.bytes,
             checksum_bytes: regions.level1.bytes + regions.level2.bytes,
             verified: self.blocks.verified_share(),
+            direct_io: self.direct.is_direct,
         }
     }
 
+    /// What the bucket line at `at` of `bytes`, which stands at `offset` of the file, says of this hash.
     #[inline]
-    fn bucket_offset(&self, hash: KeyHash) -> Option<usize> {
+    pub(super) fn find(&self, hash: KeyHash, bytes: &[u8], at: usize, offset: usize) -> Result<u32, Corrupt> {
+        let Some(line) = bucket::line_at(bytes, at) else {
+            return Err(damaged(&self.layout, offset as u64, "a bucket within the file"));
+        };
+        let start = bucket::find(line, placement::tag(hash.0));
+        start.ok_or_else(|| damaged(&self.layout, offset as u64, "a bucket"))
+    }
+
+    /// `None`: there are no rows.
+    #[inline]
+    pub(super) fn bucket_offset(&self, hash: KeyHash) -> Option<usize> {
         let group = placement::group(hash.0, self.header.partitions, self.header.groups);
         let bucket = placement::bucket(hash.0, *self.seeds.get(group)?);
         Some(self.index_start + group * BLOCK_BYTES + bucket * BUCKET_BYTES)
@@ -254,7 +253,7 @@ impl Segment {
 }
 
 #[inline]
-fn row_offset(start: u32) -> usize {
+pub(super) fn row_offset(start: u32) -> usize {
     start as usize * ROW_ALIGNMENT
 }
 

@@ -4,9 +4,14 @@ use std::{
     hint::black_box,
     os::unix::process::ExitStatusExt,
     process::{Command, ExitStatus},
+    sync::atomic::Ordering,
 };
 
-use super::*;
+use super::{
+    fault::{FREE, install_handler},
+    *,
+};
+use crate::limits::BLOCK_BYTES;
 
 fn map_of(blocks: usize, file: &Path) -> Map {
     std::fs::write(file, vec![7; blocks * BLOCK_BYTES]).unwrap();
@@ -36,14 +41,14 @@ fn a_page_that_is_gone_reads_as_zeros_and_poisons_its_mapping_alone() {
 fn populating_and_advising_accept_any_part() {
     let folder = tempfile::tempdir().unwrap();
     let map = map_of(5, &folder.path().join("file"));
-    map.populate(0..5 * BLOCK_BYTES).unwrap();
-    map.populate(BLOCK_BYTES..2 * BLOCK_BYTES).unwrap();
+    map.populate(&(0..5 * BLOCK_BYTES)).unwrap();
+    map.populate(&(BLOCK_BYTES..2 * BLOCK_BYTES)).unwrap();
     map.lock(&(BLOCK_BYTES..3 * BLOCK_BYTES)).unwrap();
-    map.advise_huge_pages();
-    map.advise_random().unwrap();
+    map.advise_huge_pages(&(0..5 * BLOCK_BYTES));
+    map.advise_random(&(0..5 * BLOCK_BYTES)).unwrap();
     map.prefetch(usize::MAX);
     cut(&folder.path().join("file"), 0);
-    assert!(matches!(map.populate(0..5 * BLOCK_BYTES), Err(Error::Io { op: "populate", .. })));
+    assert!(matches!(map.populate(&(0..5 * BLOCK_BYTES)), Err(Error::Io { op: "populate", .. })));
 }
 
 /// Runs `test` of this module again in a process of its own, with `CHILD` set.

@@ -1,0 +1,261 @@
+//! What of a segment is in memory, as serving cores are told: a flag for the index and a watermark for the rows.
+//!
+//! Raised after pages were brought in, lowered before they may go; so a core that asks first never waits for a disk. Cores
+//! read two numbers; everything else here is for one background thread at a time, which a lock makes sure of.
+
+use std::{
+    ops::Range,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use super::reader::{Segment, row_offset};
+use crate::{
+    error::Error,
+    format::header::{Header, Region},
+    limits::{BLOCK_BYTES, ROW_BYTES_MAX},
+    table::{Brought, Lock},
+};
+
+/// What cores are told of one segment, and what the background remembers.
+#[derive(Debug)]
+pub(crate) struct Residence {
+    index: AtomicBool,
+    /// Rows that start below this offset are in memory to their last byte.
+    rows_start_below: AtomicUsize,
+    /// What is in memory of the rows ends here.
+    rows_until: AtomicUsize,
+    /// What is locked of the rows ends here; never above `rows_until` but while rows are being released.
+    rows_locked_until: AtomicUsize,
+    index_locked: AtomicBool,
+    evicted_total: AtomicU64,
+    index_blocks: Range<usize>,
+    rows_blocks: Range<usize>,
+    /// Held by whoever changes the above.
+    changing: Mutex<()>,
+}
+
+/// What of one segment is in memory. Bytes are those of whole blocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentResidency {
+    pub file: String,
+    pub index_bytes: u64,
+    pub index_resident_bytes: u64,
+    pub rows_bytes: u64,
+    pub rows_resident_bytes: u64,
+    /// Whether all that is resident is locked, and something is.
+    pub locked: bool,
+    /// Bytes that the kernel took away while they counted as resident, since the segment was opened.
+    pub evicted_total: u64,
+    /// Whether what is not resident can be read past the page cache.
+    pub direct_io: bool,
+}
+
+impl Residence {
+    pub(super) fn new(header: &Header) -> Self {
+        let rows_blocks = whole_blocks(header.regions.rows);
+        Self {
+            index: AtomicBool::new(false),
+            rows_start_below: AtomicUsize::new(0),
+            rows_until: AtomicUsize::new(rows_blocks.start),
+            rows_locked_until: AtomicUsize::new(rows_blocks.start),
+            index_locked: AtomicBool::new(false),
+            evicted_total: AtomicU64::new(0),
+            index_blocks: whole_blocks(header.regions.index),
+            rows_blocks,
+            changing: Mutex::new(()),
+        }
+    }
+
+    /// Whether this offset is in memory and may be read in place, as far as is known.
+    pub(super) fn holds(&self, offset: usize) -> bool {
+        match self.rows_blocks.contains(&offset) {
+            true => offset < self.rows_until.load(Ordering::Relaxed),
+            false => self.index_blocks.contains(&offset) && self.index.load(Ordering::Relaxed),
+        }
+    }
+
+    fn rows_until(&self) -> usize {
+        self.rows_until.load(Ordering::Relaxed)
+    }
+
+    /// A row that starts right below the watermark may end a row's length above it, unless that is where all rows end.
+    fn set_rows_until(&self, until: usize) {
+        let start_below = if until == self.rows_blocks.end { until } else { until.saturating_sub(ROW_BYTES_MAX) };
+        self.rows_until.store(until, Ordering::Relaxed);
+        self.rows_start_below.store(start_below, Ordering::Release);
+    }
+
+    fn change(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Segment {
+    /// Whether index lines may be read in place.
+    #[inline]
+    pub(crate) fn index_is_resident(&self) -> bool {
+        self.residence.index.load(Ordering::Acquire)
+    }
+
+    /// Whether the row that starts there may be read in place, all of it.
+    #[inline]
+    pub(crate) fn row_is_resident(&self, start: u32) -> bool {
+        row_offset(start) < self.residence.rows_start_below.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn index_bytes(&self) -> usize {
+        self.residence.index_blocks.len()
+    }
+
+    pub(crate) fn rows_bytes(&self) -> usize {
+        self.residence.rows_blocks.len()
+    }
+
+    pub(crate) fn rows_resident_bytes(&self) -> usize {
+        self.residence.rows_until() - self.residence.rows_blocks.start
+    }
+
+    /// Brings the index in, unless it is.
+    pub(crate) fn bring_in_index(&self, lock: Lock, huge_pages: bool, brought: &mut Brought) -> Result<(), Error> {
+        let Residence { index, index_locked, index_blocks, .. } = &self.residence;
+        let _changing = self.residence.change();
+        if index.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if huge_pages {
+            self.map.advise_huge_pages(index_blocks);
+        }
+        let mut locked = true;
+        for slice in slices(index_blocks.clone()) {
+            locked &= self.bring_in_slice(&slice, lock, brought)?;
+        }
+        index_locked.store(locked, Ordering::Relaxed);
+        index.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Brings in rows from the watermark on, at most so many bytes, and raises it slice by slice. Returns how many.
+    pub(crate) fn bring_in_rows(
+        &self,
+        bytes_max: usize,
+        lock: Lock,
+        huge_pages: bool,
+        brought: &mut Brought,
+    ) -> Result<usize, Error> {
+        let residence = &self.residence;
+        let _changing = residence.change();
+        let start = residence.rows_until();
+        let end = residence.rows_blocks.end.min(start.saturating_add(bytes_max / BLOCK_BYTES * BLOCK_BYTES));
+        if huge_pages {
+            self.map.advise_huge_pages(&(start..end));
+        }
+        for slice in slices(start..end) {
+            if self.bring_in_slice(&slice, lock, brought)?
+                && residence.rows_locked_until.load(Ordering::Relaxed) >= slice.start
+            {
+                residence.rows_locked_until.fetch_max(slice.end, Ordering::Relaxed);
+            }
+            residence.set_rows_until(slice.end);
+        }
+        Ok(end - start)
+    }
+
+    /// Looks whether what counts as resident still is in memory, and stops counting what is not. Returns the bytes that are
+    /// gone.
+    pub(crate) fn watch(&self) -> Result<usize, Error> {
+        let residence = &self.residence;
+        let _changing = residence.change();
+        let mut evicted = 0;
+        if residence.index.load(Ordering::Relaxed) {
+            let present = self.map.resident_bytes(&residence.index_blocks)?;
+            if present < residence.index_blocks.len() {
+                residence.index.store(false, Ordering::Release);
+                evicted += residence.index_blocks.len() - present;
+            }
+        }
+        let rows = residence.rows_blocks.start..residence.rows_until();
+        let prefix = self.map.resident_prefix(&rows)?;
+        if prefix < rows.len() {
+            residence.set_rows_until(rows.start + prefix);
+            let rest = rows.start + prefix..rows.end;
+            evicted += rest.len().saturating_sub(self.map.resident_bytes(&rest)?).max(BLOCK_BYTES);
+        }
+        residence.evicted_total.fetch_add(evicted as u64, Ordering::Relaxed);
+        Ok(evicted)
+    }
+
+    /// Lowers the watermark, so that at most so many bytes of rows count as resident. Cores may still be reading above it.
+    pub(crate) fn release_rows(&self, keep_bytes: usize) {
+        let residence = &self.residence;
+        let _changing = residence.change();
+        let kept = keep_bytes / BLOCK_BYTES * BLOCK_BYTES;
+        if kept < self.rows_resident_bytes() {
+            residence.set_rows_until(residence.rows_blocks.start + kept);
+        }
+    }
+
+    /// Lets go of all rows above the watermark, when no core can be reading them any more.
+    pub(crate) fn finish_release(&self) -> Result<(), Error> {
+        let residence = &self.residence;
+        let _changing = residence.change();
+        let until = residence.rows_until();
+        self.map.forget(&(until..residence.rows_blocks.end))?;
+        residence.rows_locked_until.fetch_min(until, Ordering::Relaxed);
+        Ok(())
+    }
+
+    pub(crate) fn residency(&self) -> SegmentResidency {
+        let residence = &self.residence;
+        let index_is_resident = self.index_is_resident();
+        let until = residence.rows_until();
+        let anything = index_is_resident || until > residence.rows_blocks.start;
+        let index_is_locked = !index_is_resident || residence.index_locked.load(Ordering::Relaxed);
+        SegmentResidency {
+            file: self.layout.file.to_string(),
+            index_bytes: self.index_bytes() as u64,
+            index_resident_bytes: if index_is_resident { self.index_bytes() as u64 } else { 0 },
+            rows_bytes: self.rows_bytes() as u64,
+            rows_resident_bytes: (until - residence.rows_blocks.start) as u64,
+            locked: anything && index_is_locked && residence.rows_locked_until.load(Ordering::Relaxed) >= until,
+            evicted_total: residence.evicted_total.load(Ordering::Relaxed),
+            direct_io: self.direct.is_direct,
+        }
+    }
+
+    /// Returns whether the slice is locked. Populated first: locking alone would read page by page.
+    fn bring_in_slice(&self, slice: &Range<usize>, lock: Lock, brought: &mut Brought) -> Result<bool, Error> {
+        self.map.populate(slice)?;
+        brought.bytes += slice.len() as u64;
+        let refused_before = brought.lock_refused.is_some();
+        if lock == Lock::Never || refused_before {
+            return Ok(false);
+        }
+        match (self.map.lock(slice), lock) {
+            (Ok(()), _) => {
+                brought.locked_bytes += slice.len() as u64;
+                Ok(true)
+            }
+            (Err(refused), Lock::Required) => Err(refused),
+            (Err(refused), _) => {
+                brought.lock_refused = Some(refused);
+                Ok(false)
+            }
+        }
+    }
+}
+
+fn whole_blocks(region: Region) -> Range<usize> {
+    let Range { start, end } = region.range();
+    start..end.next_multiple_of(BLOCK_BYTES)
+}
+
+fn slices(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    range.clone().step_by(SLICE_BYTES).map(move |start| start..range.end.min(start + SLICE_BYTES))
+}
+
+/// What one step brings in: 5 ms of a fast disk, so that the watermark rises steadily and other users of the address space
+/// are not locked out for long.
+const SLICE_BYTES: usize = 16 << 20;

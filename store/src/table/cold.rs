@@ -1,0 +1,139 @@
+//! Lookups of what is not in memory: what to read from the file, and how to go on from what was read.
+//!
+//! Reading is the caller's part. Each step names one stretch of one file; `resume` takes its bytes and gives the row, or
+//! the next step. There are three at most but for rows of many columns: bucket line, row, the same row at its full length.
+
+use std::{os::fd::OwnedFd, sync::Arc};
+
+use super::{KeyHash, Probe, Probed, Table};
+use crate::{
+    error::Corrupt,
+    row::Row,
+    segment::{FoundIn, RowIn, Segment},
+};
+
+/// A stretch of a file that a lookup needs and that is not in memory. Offset and length are multiples of
+/// [`crate::limits::BLOCK_BYTES`], so that direct reads take them.
+#[derive(Debug, Clone)]
+pub struct ColdRead {
+    pub file: Arc<OwnedFd>,
+    pub offset: u64,
+    pub length: u32,
+}
+
+/// Where a lookup stands that has to read from the file. For the table that gave it, and no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ColdStep(Step);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Bucket {
+        partition: u32,
+        hash: KeyHash,
+    },
+    Row {
+        probe: Probe,
+        /// How many of its blocks are read, from its first on.
+        blocks: u32,
+    },
+}
+
+/// What a step's bytes led to.
+#[derive(Debug)]
+pub enum Resumed<'b> {
+    Absent,
+    Row(Row<'b>),
+    /// The bucket line named a row that is in memory.
+    At(Probe),
+    /// This has to be read next.
+    Again(ColdStep),
+}
+
+/// Names a row for ever, whatever generation serves it: segments never change, and each has an id of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RowId {
+    pub segment: u64,
+    pub start: u32,
+}
+
+impl Table {
+    /// The name of the row that `probe` named.
+    #[inline]
+    pub fn row_id(&self, probe: Probe) -> RowId {
+        RowId { segment: self.segment(probe.partition).header().id, start: probe.start }
+    }
+
+    /// The row that `probe` named, from bytes that [`Row::encoded`] gave for its [`RowId`] before, if its key is `key`.
+    #[inline]
+    pub fn cached_row<'b>(&'b self, probe: Probe, key: &[u8], encoded: &'b [u8]) -> Result<Option<Row<'b>>, Corrupt> {
+        let row = self.segment(probe.partition).row_of(probe.start, encoded)?;
+        Ok((row.key() == key).then_some(row))
+    }
+
+    /// Reads the row that `probe` named from the file, whether it is in memory or not.
+    pub fn cold_row(&self, probe: Probe) -> ColdStep {
+        let blocks = self.segment(probe.partition).usual_blocks(probe.start);
+        ColdStep(Step::Row { probe, blocks })
+    }
+
+    /// What this step needs to read.
+    pub fn cold_read(&self, step: ColdStep) -> ColdRead {
+        let (segment, range) = match step.0 {
+            Step::Bucket { partition, hash } => {
+                let segment = self.segment(partition);
+                // Steps are only made for segments that have buckets.
+                (segment, segment.bucket_block(hash).unwrap_or_default())
+            }
+            Step::Row { probe, blocks } => {
+                let segment = self.segment(probe.partition);
+                (segment, segment.row_blocks(probe.start, blocks))
+            }
+        };
+        // At most a row and a block.
+        let length = u32::try_from(range.len()).unwrap_or(u32::MAX);
+        ColdRead { file: segment.direct_file(), offset: range.start as u64, length }
+    }
+
+    /// Goes on with a step for `key`, from exactly the bytes that `cold_read` asked for. Fewer are damage: the file is as long
+    /// as its segment says.
+    pub fn resume<'b>(&'b self, step: ColdStep, key: &[u8], bytes: &'b [u8]) -> Result<Resumed<'b>, Corrupt> {
+        match step.0 {
+            Step::Bucket { partition, hash } => {
+                let segment = self.segment(partition);
+                let FoundIn::RowAt(start) = segment.find_in(hash, bytes)? else { return Ok(Resumed::Absent) };
+                let probe = Probe { partition, start };
+                Ok(if self.is_resident(probe) { Resumed::At(probe) } else { Resumed::Again(self.cold_row(probe)) })
+            }
+            Step::Row { probe, blocks } => match self.segment(probe.partition).row_in(probe.start, blocks, bytes)? {
+                RowIn::Whole(row) if row.key() == key => Ok(Resumed::Row(row)),
+                RowIn::Whole(_) => Ok(Resumed::Absent),
+                RowIn::Longer(blocks) => Ok(Resumed::Again(ColdStep(Step::Row { probe, blocks }))),
+            },
+        }
+    }
+
+    /// Which row a step reads, if it reads one: so that it can be looked for in a cache, or put there.
+    #[inline]
+    pub fn probe_of(&self, step: ColdStep) -> Option<Probe> {
+        match step.0 {
+            Step::Bucket { .. } => None,
+            Step::Row { probe, .. } => Some(probe),
+        }
+    }
+
+    #[cold]
+    pub(super) fn cold_probe(&self, partition: u32, hash: KeyHash) -> Probed {
+        match self.segment(partition).bucket_block(hash) {
+            Some(_) => Probed::Cold(ColdStep(Step::Bucket { partition, hash })),
+            None => Probed::Absent,
+        }
+    }
+
+    /// Probes and steps name partitions of the table that made them.
+    #[inline]
+    fn segment(&self, partition: u32) -> &Segment {
+        &self.segments[partition as usize]
+    }
+}
+
+const _: () = assert!(size_of::<ColdStep>() == 16, "requests that wait hold many");
