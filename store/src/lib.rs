@@ -7,6 +7,7 @@
 //! 5. `unsafe` lives in `segment/map.rs`, `segment/map/` and `format/archive.rs` only.
 
 pub mod build;
+pub mod cache;
 pub mod directory;
 pub mod error;
 pub mod format;

@@ -50,6 +50,12 @@ pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 /// needing a fourth seed means that something else is wrong.
 pub const RESEEDS_MAX: usize = 3;
 
+/// Longest row that a core's cache takes: one costs as much as a hundred ordinary ones, and displaces them.
+pub const CACHED_ROW_BYTES_MAX: usize = 16 << 10;
+
+/// Most memory of one core's cache: its index has 32 bits for a place, in units of 8 bytes.
+pub const CACHE_BYTES_MAX: usize = 32 << 30;
+
 const _: () = assert!(ROW_BYTES_IN_BLOCK * 2 <= BLOCK_BYTES);
 const _: () = assert!(KEY_BYTES_MAX << 2 < 1 << 14, "a row's header is one or two bytes");
 const _: () = assert!(BLOCK_BYTES.is_multiple_of(ROW_ALIGNMENT));

@@ -1,0 +1,171 @@
+//! From the hash of an id to the entries that may have it.
+//!
+//! A line of 64 bytes has 12 slots: a tag of one byte, and where the entry lies. What finds its line full goes on to the next,
+//! and each line counts who passed it. So a lookup reads on only where somebody did, removing leaves no tombstone, and
+//! lookups after a million replacements cost what they cost at first.
+
+use super::arena::ALIGNMENT;
+
+/// One line of the index.
+pub(super) const LINE_BYTES: usize = size_of::<Line>();
+
+/// Slots in lines; knows no ids, so whoever looks for one compares it at the places offered.
+pub(super) struct Index {
+    lines: Box<[Line]>,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line {
+    /// Never 0 in a filled slot.
+    tags: [u8; SLOTS],
+    /// In units of [`ALIGNMENT`], plus one; 0 is empty.
+    places: [u32; SLOTS],
+    /// Entries that would be in this line or an earlier one and are in a later one.
+    passed: u32,
+}
+
+impl Index {
+    pub(super) fn new(lines: usize) -> Self {
+        assert!(u32::try_from(lines).is_ok(), "32 bits of the hash choose the line");
+        let empty = Line { tags: [0; SLOTS], places: [0; SLOTS], passed: 0 };
+        Self { lines: vec![empty; lines].into_boxed_slice() }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.lines.len() * LINE_BYTES
+    }
+
+    /// How many entries there may be before lookups become long: 7 of 8 slots.
+    pub(super) fn entries_max(&self) -> usize {
+        self.lines.len() * SLOTS / 8 * 7
+    }
+
+    /// The first place of an entry with this hash that `is_it` confirms.
+    #[inline]
+    pub(super) fn find(&self, hash: u64, is_it: impl Fn(usize) -> bool) -> Option<usize> {
+        for at in self.path(hash) {
+            let line = &self.lines[at];
+            let mut matches = line.matches(tag(hash));
+            while matches != 0 {
+                let place = unpack(line.places[matches.trailing_zeros() as usize]);
+                if is_it(place) {
+                    return Some(place);
+                }
+                matches &= matches - 1;
+            }
+            if line.passed == 0 {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Whether [`Index::add`] would find a slot.
+    pub(super) fn has_room(&self, hash: u64) -> bool {
+        self.path(hash).any(|at| self.lines[at].free().is_some())
+    }
+
+    /// Adds an entry. There must be room for it.
+    pub(super) fn add(&mut self, hash: u64, place: usize) {
+        for at in self.path(hash) {
+            let line = &mut self.lines[at];
+            if let Some(slot) = line.free() {
+                line.tags[slot] = tag(hash);
+                line.places[slot] = pack(place);
+                return;
+            }
+            line.passed += 1;
+        }
+        unreachable!("whoever adds an entry asks for room first");
+    }
+
+    /// Removes the entry at `place`, which must be there.
+    pub(super) fn remove(&mut self, hash: u64, place: usize) {
+        for at in self.path(hash) {
+            let line = &mut self.lines[at];
+            if let Some(slot) = line.slot_of(place) {
+                line.tags[slot] = 0;
+                line.places[slot] = 0;
+                return;
+            }
+            line.passed -= 1;
+        }
+        unreachable!("whatever lies in a ring is in the index");
+    }
+
+    /// Tells that the entry at `from` lies at `to` now.
+    pub(super) fn move_to(&mut self, hash: u64, from: usize, to: usize) {
+        for at in self.path(hash) {
+            let line = &mut self.lines[at];
+            if let Some(slot) = line.slot_of(from) {
+                line.places[slot] = pack(to);
+                return;
+            }
+        }
+        unreachable!("whatever lies in a ring is in the index");
+    }
+
+    /// Whether no trace is left of any entry.
+    #[cfg(test)]
+    pub(super) fn is_as_new(&self) -> bool {
+        let is_new = |line: &Line| line.tags == [0; SLOTS] && line.places == [0; SLOTS] && line.passed == 0;
+        self.lines.iter().all(is_new)
+    }
+
+    /// The lines in which an entry with this hash may be, in the order in which they are tried.
+    #[inline]
+    fn path(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
+        let lines = self.lines.len();
+        // The upper half of the hash as a fraction of all lines; the tag is of the lower half.
+        let home = (((hash >> 32) * lines as u64) >> 32) as usize;
+        (0..LINES_TRIED_MAX.min(lines)).map(move |step| {
+            let at = home + step;
+            if at < lines { at } else { at - lines }
+        })
+    }
+}
+
+impl Line {
+    /// The slots with this tag, one bit each.
+    #[inline]
+    fn matches(&self, tag: u8) -> u32 {
+        let mut matches = 0;
+        // No early exit: see `format::bucket::find`.
+        for (slot, &of_slot) in self.tags.iter().enumerate() {
+            matches |= u32::from(of_slot == tag) << slot;
+        }
+        matches
+    }
+
+    fn free(&self) -> Option<usize> {
+        self.places.iter().position(|&place| place == 0)
+    }
+
+    fn slot_of(&self, place: usize) -> Option<usize> {
+        let packed = pack(place);
+        self.places.iter().position(|&place| place == packed)
+    }
+}
+
+#[inline]
+fn tag(hash: u64) -> u8 {
+    hash.to_le_bytes()[0].max(1)
+}
+
+#[inline]
+fn pack(place: usize) -> u32 {
+    u32::try_from(place / ALIGNMENT + 1).expect("CACHE_BYTES_MAX bounds the arena")
+}
+
+#[inline]
+fn unpack(place: u32) -> usize {
+    (place as usize - 1) * ALIGNMENT
+}
+
+const SLOTS: usize = 12;
+
+/// How far from its own line an entry may lie. With 7 of 8 slots filled, fewer than one in a million finds all of them full.
+const LINES_TRIED_MAX: usize = 8;
+
+const _: () = assert!(LINE_BYTES == 64);
