@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use gannet_store::Table;
@@ -36,6 +37,8 @@ pub(crate) struct NamedTable {
     pub(crate) workspace: Box<str>,
     pub(crate) view: Box<str>,
     pub(crate) table: Arc<Table>,
+    /// How long every read of a row is held back: slow storage, simulated. Zero in earnest.
+    pub(crate) delay_ns: u64,
 }
 
 /// Positions in [`Catalog::plans`].
@@ -67,6 +70,7 @@ impl Catalog {
                         workspace: workspace.name.as_str().into(),
                         view: view.as_str().into(),
                         table: Arc::clone(table),
+                        delay_ns: 0,
                     });
                 }
             }
@@ -86,6 +90,17 @@ impl Catalog {
             catalog.workspaces.insert(workspace.name.as_bytes().into(), names);
         }
         catalog
+    }
+
+    /// Simulates slow storage: rows of these tables ([`FeatureView::table_name`]) are always read from their files, and each
+    /// read is held back this long. For tests and demonstrations; a name that is not there is ignored.
+    #[must_use]
+    pub fn with_slow_tables(mut self, slow: &BTreeMap<String, Duration>) -> Self {
+        for named in &mut self.tables {
+            let delay = slow.get(&FeatureView::table_name(&named.workspace, &named.view));
+            named.delay_ns = delay.map_or(0, |delay| u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX));
+        }
+        self
     }
 
     /// The number of the generation that is served.

@@ -58,6 +58,10 @@ pub(crate) enum Fault<'q> {
          AGGREGATION_MODE_WALL_CLOCK_TIME, AGGREGATION_MODE_LATEST_EVENT_TIME."
     )]
     LeadingEdge,
+    #[error("GetFeatures exceeded the concurrent request limit, please retry later")]
+    Overloaded,
+    #[error("Timed out")]
+    TimedOut,
     #[error("Internal server error")]
     Internal,
 }
@@ -96,7 +100,9 @@ impl Fault<'_> {
             Self::NotFound | Self::UnknownService { .. } | Self::NotMaterialized { .. } => plain(404, 5),
             Self::MethodNotAllowed { allow } => Refusal { allow: Some(allow), ..plain(405, 12) },
             Self::ContentEncoding => Refusal { accept_encoding: Some("identity"), ..plain(415, 3) },
+            Self::Overloaded => Refusal { retry_after_s: Some(RETRY_AFTER_S), ..plain(429, 8) },
             Self::Internal => plain(500, 13),
+            Self::TimedOut => plain(504, 4),
             Self::Unavailable | Self::NotReady { .. } => {
                 Refusal { retry_after_s: Some(RETRY_AFTER_S), ..plain(503, 14) }
             }

@@ -25,7 +25,7 @@ pub(crate) struct Query {
     pub(crate) locator: Locator,
     /// `None`: the request set none of them.
     pub(crate) metadata: Option<MetadataOptions>,
-    /// Carried for the release that waits; today every answer is immediate.
+    /// Microseconds from when the request was seen.
     pub(crate) latency_budget_us: Option<u32>,
     /// Top-level keys of the request context; none is expected yet, so all are counted and ignored.
     pub(crate) context_keys: u32,

@@ -18,4 +18,4 @@ pub mod service;
 mod shard;
 
 pub use clock::Now;
-pub use service::{Answer, Content, Service, Ticket};
+pub use service::{Answer, Content, Finished, Read, Service, Ticket, Waiting};

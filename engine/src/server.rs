@@ -143,6 +143,7 @@ where
         let thread = std::thread::Builder::new()
             .name(format!("shard-{number}"))
             .spawn(move || {
+                system::fire_timers_on_time();
                 let shard = system::pin_to(core)
                     .map_err(|source| StartError::Core { core, source })
                     .and_then(|()| Shard::new(parts).map_err(|source| StartError::Ring { source }));

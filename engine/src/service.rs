@@ -1,5 +1,9 @@
 //! What a shard needs of the thing it serves: plain functions, called on one core, in stages over a whole turn.
+//!
+//! Waiting is a value. A request that cannot be answered in its turn says what it reads and until when it waits; the shard
+//! makes the reads, and calls again when they are over or the time is.
 
+pub use crate::reactor::reads::Read;
 use crate::{
     clock::Now,
     http::{Head, Request, Status},
@@ -8,6 +12,21 @@ use crate::{
 /// A request's place in the turn's batch, given by [`Service::begin`] and handed back to [`Service::finish`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket(pub u32);
+
+/// A request that waits: its place among the service's waiting requests, below [`crate::limits::WAITING_MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting(pub u32);
+
+/// What became of a request that was to be finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    Answer(Answer),
+    /// Not everything is there. [`Service::conclude`] is called once: when [`Service::read_over`] says so, or at `until_ns`.
+    Waits {
+        waiting: Waiting,
+        until_ns: u64,
+    },
+}
 
 /// What the body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +56,9 @@ pub struct Answer {
 
 /// The meaning behind a shard. One instance per core; nothing in it is shared on the hot path.
 ///
-/// In a turn the shard calls `turn`, then `begin` for each whole request in arrival order, then `gather` once, then
-/// `finish` for each ticket in order, then `turned`. Requests borrow receive buffers only during `begin`.
+/// In a turn the shard calls `turn`, then `begin` for each whole request in arrival order and `read_over` for each read that
+/// is over, then `conclude` for each waiting request that is due, then `gather` once, then `finish` for each ticket in order,
+/// then `turned`. Requests borrow receive buffers only during `begin`.
 pub trait Service {
     /// A turn starts. Snapshots and definitions are taken up here and nowhere else, so that one answer never mixes two.
     fn turn(&mut self, now: Now);
@@ -53,8 +73,24 @@ pub trait Service {
     /// All requests of the turn have begun: probe indexes, touch rows. `now` is read afresh: what follows is the store's time.
     fn gather(&mut self, now: Now);
 
-    /// Appends the answer's body to `body`. `now` is read afresh for each request.
-    fn finish(&mut self, now: Now, ticket: Ticket, body: &mut Vec<u8>) -> Answer;
+    /// Appends the answer's body to `body`, unless the request has to wait. `now` is read afresh for each request.
+    fn finish(&mut self, now: Now, ticket: Ticket, body: &mut Vec<u8>) -> Finished;
+
+    /// Moves the reads that became necessary since the last call to `reads`.
+    fn take_reads(&mut self, reads: &mut Vec<Read>);
+
+    /// Whether anybody still waits for the read with this tag; asked before one that had to queue is made.
+    fn wants(&self, tag: u64) -> bool;
+
+    /// A read is over: its bytes, fewer than asked for where the file ends, or the error number. Some: that request has all it
+    /// waits for. Nobody may be waiting for it any more; then it is dropped.
+    fn read_over(&mut self, now: Now, tag: u64, outcome: Result<&[u8], i32>) -> Option<Waiting>;
+
+    /// Appends the body of a request that waited: with what has come, and no later than now.
+    fn conclude(&mut self, now: Now, waiting: Waiting, body: &mut Vec<u8>) -> Answer;
+
+    /// Nobody is left to answer to.
+    fn abandon(&mut self, waiting: Waiting);
 
     /// The turn's answers are rendered; the batch is forgotten. `now` is the end of the work.
     fn turned(&mut self, now: Now);

@@ -19,8 +19,9 @@ pub mod segment;
 pub mod table;
 pub mod value;
 
+pub use cache::RowId;
 pub use error::{Corrupt, Error};
 pub use row::Row;
 pub use schema::{ColumnType, Field, KeyType, Schema};
-pub use table::{ColdRead, ColdStep, KeyHash, Probe, Probed, Resumed, RowId, Table};
+pub use table::{ColdRead, ColdStep, KeyHash, Probe, Probed, Resumed, Table};
 pub use value::{Value, ValueRef};

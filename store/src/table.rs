@@ -23,7 +23,7 @@ use crate::{
 };
 
 pub use self::{
-    cold::{ColdRead, ColdStep, Resumed, RowId},
+    cold::{ColdRead, ColdStep, Resumed},
     memory::{Brought, Lock, MapOptions, Populate, Residency},
 };
 pub use crate::segment::SegmentResidency;

@@ -1,11 +1,15 @@
 //! The requests of one turn and the rows they need, in stages over all of them.
 //!
 //! Nothing here borrows a table or a request: keys are stretches of one arena, rows are named by table and probe, and
-//! are found again when the answer is rendered. By then they are in the cache.
+//! are found again when the answer is rendered. By then they are in the processor's cache. A row that is not in memory is not
+//! touched: the request it belongs to is set aside (`waiting.rs`).
 
-use std::io::Write as _;
+use std::{io::Write as _, ops::Range};
 
-use gannet_store::{Corrupt, KeyHash, Probe, Probed, Row};
+use gannet_store::{
+    ColdStep, Corrupt, KeyHash, Probe, Probed, Row,
+    cache::{Place, RowCache},
+};
 
 use crate::{
     catalog::NamedTable,
@@ -44,6 +48,16 @@ pub(super) struct Features {
     /// Position in [`Batch::lookups`] of the first view's; the others follow.
     pub(super) lookups: usize,
     pub(super) seen_ns: u64,
+    pub(super) deadline: Deadline,
+}
+
+/// Until when an answer is worth something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Deadline {
+    /// On the monotonic clock.
+    pub(super) at_ns: u64,
+    /// A budget was set: then the answer has what is there. Otherwise there is none but `Timed out`.
+    pub(super) partial: bool,
 }
 
 /// One view's key.
@@ -59,13 +73,34 @@ struct Lookup {
 #[derive(Debug, Clone, Copy)]
 enum Stage {
     Hashed(KeyHash),
-    Probed(Probe),
-    /// The index line is not in memory: the whole lookup is made when the row is asked for.
-    Cold,
+    /// In memory, in its segment.
+    Resident(Probe),
+    /// In memory, in this core's cache.
+    Cached(Probe, Place),
+    /// Has to be read.
+    Cold(ColdStep),
     /// The key is not there, or a part of it is null.
     Absent,
     /// The index line is damaged; reported when it was met.
     Corrupt,
+}
+
+/// A row as an answer finds it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Found<'t> {
+    Row(Row<'t>),
+    /// The key has none.
+    Absent,
+    /// It did not come in time.
+    Late,
+}
+
+/// A row as the turn's lookups left it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fetched<'t> {
+    Row(Probe, Row<'t>),
+    Absent,
+    Cold(ColdStep),
 }
 
 /// Why a row could not be had.
@@ -88,6 +123,8 @@ pub(super) struct Batch {
     gathered_from_ns: u64,
     /// From then to the turn's first answer: no store read of the turn took longer.
     store_ns: Option<u64>,
+    /// Lookups of the turn that have to be read.
+    cold: usize,
 }
 
 impl Batch {
@@ -97,6 +134,7 @@ impl Batch {
         self.keys.clear();
         self.text.clear();
         self.store_ns = None;
+        self.cold = 0;
     }
 
     /// The arena that keys are encoded into.
@@ -120,36 +158,70 @@ impl Batch {
         self.lookups.push(Lookup { table, key, stage: Stage::Hashed(hash) });
     }
 
-    /// Reads all bucket lines and touches all rows.
-    pub(super) fn gather(&mut self, now_ns: u64, tables: &[NamedTable], mut corrupt: impl FnMut(&Corrupt)) {
+    /// Reads all bucket lines and touches all rows, as far as they are in memory.
+    pub(super) fn gather(
+        &mut self,
+        now_ns: u64,
+        tables: &[NamedTable],
+        cache: &mut RowCache,
+        mut corrupt: impl FnMut(&Corrupt),
+    ) {
         self.gathered_from_ns = now_ns;
         for lookup in &mut self.lookups {
-            if let Stage::Hashed(hash) = lookup.stage {
-                lookup.stage = match tables[lookup.table].table.probe(hash) {
-                    Ok(Probed::At(probe)) => Stage::Probed(probe),
-                    Ok(Probed::Cold(_)) => Stage::Cold,
-                    Ok(Probed::Absent) => Stage::Absent,
-                    Err(damage) => {
-                        corrupt(&damage);
-                        Stage::Corrupt
-                    }
-                };
-            }
+            let Stage::Hashed(hash) = lookup.stage else { continue };
+            let NamedTable { table, delay_ns, .. } = &tables[lookup.table];
+            lookup.stage = match table.probe(hash) {
+                Ok(Probed::At(probe)) if *delay_ns == 0 && table.is_resident(probe) => Stage::Resident(probe),
+                Ok(Probed::At(probe)) => match cache.find(table.row_id(probe)) {
+                    Some(place) if *delay_ns == 0 => Stage::Cached(probe, place),
+                    _ => Stage::Cold(table.cold_row(probe)),
+                },
+                Ok(Probed::Absent) => Stage::Absent,
+                Ok(Probed::Cold(step)) => Stage::Cold(step),
+                Err(damage) => {
+                    corrupt(&damage);
+                    Stage::Corrupt
+                }
+            };
+            self.cold += usize::from(matches!(lookup.stage, Stage::Cold(_)));
         }
     }
 
-    /// The row of a lookup, if its key has one.
-    pub(super) fn row<'t>(&self, tables: &'t [NamedTable], lookup: usize) -> Result<Option<Row<'t>>, Unreadable> {
+    /// Whether any of these lookups has to be read.
+    pub(super) fn is_cold(&self, lookups: Range<usize>) -> bool {
+        self.cold > 0 && self.lookups[lookups].iter().any(|lookup| matches!(lookup.stage, Stage::Cold(_)))
+    }
+
+    /// The table and the key of a lookup; the key is empty if nothing is to be read.
+    pub(super) fn key(&self, lookup: usize) -> (usize, &[u8]) {
         let lookup = &self.lookups[lookup];
-        match lookup.stage {
-            Stage::Probed(probe) => {
-                tables[lookup.table].table.row(probe, lookup.key.of(&self.keys)).map_err(Unreadable::Now)
-            }
-            Stage::Cold => tables[lookup.table].table.lookup(lookup.key.of(&self.keys)).map_err(Unreadable::Now),
-            Stage::Absent => Ok(None),
-            Stage::Corrupt => Err(Unreadable::Before),
+        (lookup.table, lookup.key.of(&self.keys))
+    }
+
+    /// The row of a lookup, if its key has one and it is in memory.
+    pub(super) fn fetched<'t>(
+        &self,
+        tables: &'t [NamedTable],
+        cache: &'t RowCache,
+        lookup: usize,
+    ) -> Result<Fetched<'t>, Unreadable> {
+        let lookup = &self.lookups[lookup];
+        let table = &tables[lookup.table].table;
+        let key = lookup.key.of(&self.keys);
+        let (probe, row) = match lookup.stage {
+            Stage::Resident(probe) => (probe, table.row(probe, key)),
+            Stage::Cached(probe, place) => (probe, table.cached_row(probe, key, cache.bytes(place))),
+            Stage::Cold(step) => return Ok(Fetched::Cold(step)),
+            Stage::Absent => return Ok(Fetched::Absent),
+            Stage::Corrupt => return Err(Unreadable::Before),
             Stage::Hashed(_) => unreachable!("answers are finished after the batch was gathered"),
-        }
+        };
+        Ok(row.map_err(Unreadable::Now)?.map_or(Fetched::Absent, |row| Fetched::Row(probe, row)))
+    }
+
+    /// When the turn's store reads began.
+    pub(super) fn gathered_from_ns(&self) -> u64 {
+        self.gathered_from_ns
     }
 
     /// How long the turn's store reads took: from the first bucket line to the first answer. It is one stage for all
@@ -159,7 +231,7 @@ impl Batch {
     }
 
     /// Whether any key of these lookups was really looked up.
-    pub(super) fn reads_anything(&self, lookups: std::ops::Range<usize>) -> bool {
+    pub(super) fn reads_anything(&self, lookups: Range<usize>) -> bool {
         self.lookups[lookups].iter().any(|lookup| lookup.key.len > 0)
     }
 

@@ -1,26 +1,30 @@
-//! One core's service: requests of a turn are decoded, looked up together and answered one by one.
+//! One core's service: requests of a turn are decoded, looked up together and answered one by one, or set aside until what
+//! they need was read.
 
 mod batch;
 mod keys;
+mod waiting;
 
 use std::sync::{Arc, atomic::Ordering};
 
 use gannet_engine::{
-    Answer, Content, Now, Service, Ticket,
+    Answer, Content, Finished, Now, Read, Service, Ticket, Waiting,
     http::{Head, Request, Status},
 };
-use gannet_store::Corrupt;
+use gannet_store::{Corrupt, cache::RowCache};
 
 use self::{
-    batch::{Batch, Features, Pending, Unreadable},
+    batch::{Batch, Deadline, Features, Fetched, Found, Pending, Unreadable},
     keys::KeyEncoder,
+    waiting::WaitingRequests,
 };
 use crate::{
     Catalog, Settings, Shared, State,
     auth::KeyTable,
     error::{Fault, Quoted, Refusal},
-    limits::LOG_EVERY_NS,
+    limits::{ANSWER_RESERVE_NS, LOG_EVERY_NS, TIMED_OUT_AFTER_NS},
     metrics::{self, CoreMetrics, Recorder, Standing},
+    plan::Budget,
     query::{Locator, Query},
     render::Stamp,
     routes::{Route, route},
@@ -46,11 +50,15 @@ pub struct Core {
     decoder: Decoder,
     encoder: KeyEncoder,
     batch: Batch,
+    waiting: WaitingRequests,
+    /// Rows that had to be read, so that those asked for often are read once.
+    cache: RowCache,
     outcomes: Vec<Outcome>,
     stamp: Stamp,
     metrics: Arc<CoreMetrics>,
-    /// Absent only if its constant bounds were wrong, which a test rules out.
+    /// Of requests, and of reads. Absent only if their constant bounds were wrong, which a test rules out.
     recorder: Option<Recorder>,
+    read_recorder: Option<Recorder>,
     corrupt_logged_ns: Option<u64>,
 }
 
@@ -69,13 +77,23 @@ impl Core {
             decoder: Decoder::new(),
             encoder: KeyEncoder::default(),
             batch: Batch::default(),
+            waiting: WaitingRequests::default(),
+            cache: RowCache::new(0),
             outcomes: Vec::new(),
             stamp: Stamp::new(),
             metrics,
             recorder: Recorder::new(),
+            read_recorder: Recorder::new(),
             corrupt_logged_ns: None,
             shared,
         }
+    }
+
+    /// The same with a cache of this many bytes for rows that are not in memory otherwise.
+    #[must_use]
+    pub fn with_row_cache(mut self, bytes: usize) -> Self {
+        self.cache = RowCache::new(bytes);
+        self
     }
 
     fn ticket(&mut self, pending: Pending) -> Ticket {
@@ -118,7 +136,7 @@ impl Core {
                 return refused(fault, slot, batch);
             }
         };
-        let Query { workspace, locator, metadata, context_keys, .. } = decoded.query;
+        let Query { workspace, locator, metadata, context_keys, latency_budget_us } = decoded.query;
         let workspace = match &workspace {
             Some(named) => named.of(decoded.body),
             None => self.settings.default_workspace.as_bytes(),
@@ -155,21 +173,98 @@ impl Core {
             batch.look_up(catalog.tables(), view.table, self.encoder.key(view.key_set));
         }
         let options = metadata.unwrap_or(self.settings.default_metadata_options);
-        Pending::Features(Features { plan: place, options, lookups, seen_ns })
+        let deadline = Deadline::of(latency_budget_us, plan.budget, seen_ns);
+        Pending::Features(Features { plan: place, options, lookups, seen_ns, deadline })
     }
 
-    /// Renders an answer; if a row cannot be trusted, nothing of it is left but the fault.
-    fn features(&mut self, now: Now, features: Features, body: &mut Vec<u8>) -> Answer {
-        let Self { shared, core, catalog, batch, outcomes, stamp, metrics, recorder, corrupt_logged_ns, .. } = self;
-        let Some(catalog) = catalog else { return refuse(&Fault::Unavailable, body) };
+    /// Renders an answer, or sets the request aside.
+    fn features(&mut self, now: Now, features: Features, body: &mut Vec<u8>) -> Finished {
+        // Taken out while the rest of `self` is at work, and put back: cloning would touch a counter that all cores share.
+        let Some(catalog) = self.catalog.take() else {
+            return Finished::Answer(refuse(&Fault::Unavailable, body));
+        };
+        let finished = self.features_of(now, &catalog, features, body);
+        self.catalog = Some(catalog);
+        finished
+    }
+
+    fn features_of(&mut self, now: Now, catalog: &Arc<Catalog>, features: Features, body: &mut Vec<u8>) -> Finished {
         let plan = catalog.plan(features.plan);
+        let lookups = features.lookups..features.lookups + plan.views.len();
+        if self.batch.is_cold(lookups.clone()) && now.monotonic_ns < features.deadline.at_ns {
+            let Self { waiting, batch, cache, .. } = self;
+            match waiting.hold(features, catalog, batch, cache) {
+                Ok(Some(waiting)) => return Finished::Waits { waiting, until_ns: features.deadline.at_ns },
+                Ok(None) => {
+                    let answer = refuse(&Fault::Overloaded, body);
+                    answered(
+                        &self.metrics,
+                        &mut self.recorder,
+                        now,
+                        plan.service_slot,
+                        answer.status,
+                        features.seen_ns,
+                    );
+                    return Finished::Answer(answer);
+                }
+                Err(unreadable) => {
+                    return Finished::Answer(self.told(now, catalog, features, Err(unreadable), body.len(), body));
+                }
+            }
+        }
+        let Self { batch, outcomes, stamp, cache, .. } = self;
         let start = body.len();
-        let answer = match render(now, catalog, features, batch, outcomes, stamp, body) {
+        let store_ns = if batch.reads_anything(lookups) { batch.store_ns(now.monotonic_ns) } else { 0 };
+        let tables = catalog.tables();
+        let row = |view: usize| {
+            Ok(match batch.fetched(tables, cache, features.lookups + view)? {
+                Fetched::Row(_, row) => Found::Row(row),
+                Fetched::Absent => Found::Absent,
+                Fetched::Cold(_) => Found::Late,
+            })
+        };
+        let rendered = render(now, catalog, &features, row, store_ns, outcomes, stamp, body);
+        Finished::Answer(self.told(now, catalog, features, rendered, start, body))
+    }
+
+    /// Renders the answer of a request that waited.
+    fn waited(&mut self, now: Now, held: Waiting, body: &mut Vec<u8>) -> Answer {
+        let Some((features, catalog)) = self.waiting.request(held) else { return refuse(&Fault::Internal, body) };
+        let catalog = Arc::clone(catalog);
+        let Self { waiting, outcomes, stamp, .. } = self;
+        let start = body.len();
+        let store_ns = waiting.store_ns(held, now.monotonic_ns);
+        let row = |view: usize| waiting.found(held, &catalog, view);
+        let rendered = render(now, &catalog, &features, row, store_ns, outcomes, stamp, body);
+        let answer = self.told(now, &catalog, features, rendered, start, body);
+        self.waiting.release(held);
+        answer
+    }
+
+    /// Counts what was rendered; if a row cannot be trusted or the time is over, nothing of it is left but the fault.
+    fn told(
+        &mut self,
+        now: Now,
+        catalog: &Catalog,
+        features: Features,
+        rendered: Result<(), Unreadable>,
+        start: usize,
+        body: &mut Vec<u8>,
+    ) -> Answer {
+        let Self { shared, core, outcomes, metrics, recorder, corrupt_logged_ns, .. } = self;
+        let plan = catalog.plan(features.plan);
+        let late = outcomes.contains(&Outcome::TimedOut);
+        let answer = match rendered {
             Ok(()) => {
                 for (view, outcome) in plan.views.iter().zip(outcomes) {
                     metrics.looked_up(view.view_slot, *outcome);
                 }
-                answer(200, Content::Json)
+                if late && !features.deadline.partial {
+                    body.truncate(start);
+                    refuse(&Fault::TimedOut, body)
+                } else {
+                    answer(200, Content::Json)
+                }
             }
             Err(unreadable) => {
                 if let Unreadable::Now(damage) = &unreadable {
@@ -214,7 +309,10 @@ impl Core {
 
     fn publish(&mut self, now: Now) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.publish(now.monotonic_ns, &self.metrics);
+            recorder.publish(now.monotonic_ns, &self.metrics.latency);
+        }
+        if let Some(recorder) = &mut self.read_recorder {
+            recorder.publish(now.monotonic_ns, &self.metrics.read_latency);
         }
     }
 }
@@ -255,18 +353,19 @@ impl Service for Core {
     }
 
     fn gather(&mut self, now: Now) {
-        let Self { shared, core, catalog, batch, corrupt_logged_ns, .. } = self;
+        let Self { shared, core, catalog, batch, cache, corrupt_logged_ns, .. } = self;
         let Some(catalog) = catalog else { return };
         let now_ns = now.monotonic_ns;
-        batch.gather(now_ns, catalog.tables(), |damage| report(shared, *core, corrupt_logged_ns, now_ns, damage));
+        batch
+            .gather(now_ns, catalog.tables(), cache, |damage| report(shared, *core, corrupt_logged_ns, now_ns, damage));
     }
 
-    fn finish(&mut self, now: Now, ticket: Ticket, body: &mut Vec<u8>) -> Answer {
+    fn finish(&mut self, now: Now, ticket: Ticket, body: &mut Vec<u8>) -> Finished {
         let Some(pending) = self.batch.pending.get(ticket.0 as usize).copied() else {
-            return refuse(&Fault::Internal, body);
+            return Finished::Answer(refuse(&Fault::Internal, body));
         };
-        match pending {
-            Pending::Features(features) => self.features(now, features, body),
+        Finished::Answer(match pending {
+            Pending::Features(features) => return self.features(now, features, body),
             Pending::Refused { refusal, message, service_slot, seen_ns } => {
                 response::error(self.batch.message(message), refusal.code, body);
                 if let Some(service_slot) = service_slot {
@@ -282,7 +381,35 @@ impl Service for Core {
             Pending::Readyz => self.readyz(body),
             Pending::Metrics => self.expose(now, body),
             Pending::Options { allow } => Answer { allow: Some(allow), ..answer(204, Content::None) },
+        })
+    }
+
+    fn take_reads(&mut self, reads: &mut Vec<Read>) {
+        self.waiting.take_reads(reads);
+    }
+
+    fn wants(&self, tag: u64) -> bool {
+        self.waiting.wants(tag)
+    }
+
+    fn read_over(&mut self, now: Now, tag: u64, outcome: Result<&[u8], i32>) -> Option<Waiting> {
+        let Self { shared, core, waiting, cache, read_recorder, corrupt_logged_ns, .. } = self;
+        let over = waiting.read_over(now.monotonic_ns, tag, outcome, cache);
+        if let Some(damage) = &over.damage {
+            report(shared, *core, corrupt_logged_ns, now.monotonic_ns, damage);
         }
+        if let (Some(recorder), Some(took_ns)) = (read_recorder, over.took_ns) {
+            recorder.record(took_ns);
+        }
+        over.ready
+    }
+
+    fn conclude(&mut self, now: Now, waiting: Waiting, body: &mut Vec<u8>) -> Answer {
+        self.waited(now, waiting, body)
+    }
+
+    fn abandon(&mut self, waiting: Waiting) {
+        self.waiting.release(waiting);
     }
 
     fn turned(&mut self, now: Now) {
@@ -293,43 +420,63 @@ impl Service for Core {
 
     fn tick(&mut self, now: Now) {
         self.publish(now);
+        self.metrics.cache(&self.cache.stats());
     }
 }
 
-fn render(
+/// Appends an answer. `row` gives what is there of the view at a position of the plan.
+#[expect(clippy::too_many_arguments, reason = "the parts of a core, borrowed apart")]
+fn render<'t>(
     now: Now,
     catalog: &Catalog,
-    features: Features,
-    batch: &mut Batch,
+    features: &Features,
+    row: impl Fn(usize) -> Result<Found<'t>, Unreadable>,
+    store_ns: u64,
     outcomes: &mut Vec<Outcome>,
     stamp: &mut Stamp,
     body: &mut Vec<u8>,
 ) -> Result<(), Unreadable> {
     let plan = catalog.plan(features.plan);
-    let tables = catalog.tables();
     outcomes.clear();
     let mut store_bytes = 0;
     response::open(body);
-    for (view, lookup) in plan.views.iter().zip(features.lookups..) {
-        let found = batch.row(tables, lookup)?;
-        store_bytes += found.map_or(0, |row| row.bytes() as u64);
-        let live = found.filter(|row| is_live(row.event_time_us(), view.ttl_us, now.unix_us));
-        outcomes.push(match (live, found) {
-            (Some(row), _) => Outcome::Present { event_time_us: row.event_time_us() },
-            (None, Some(_)) => Outcome::Expired,
-            (None, None) => Outcome::Missing,
-        });
+    for (place, view) in plan.views.iter().enumerate() {
+        let (outcome, live) = match row(place)? {
+            Found::Row(row) => {
+                store_bytes += row.bytes() as u64;
+                let event_time_us = row.event_time_us();
+                let live = is_live(event_time_us, view.ttl_us, now.unix_us);
+                if live { (Outcome::Present { event_time_us }, Some(row)) } else { (Outcome::Expired, None) }
+            }
+            Found::Absent => (Outcome::Missing, None),
+            Found::Late => (Outcome::TimedOut, None),
+        };
+        outcomes.push(outcome);
         response::values(plan, view, live, body).map_err(Unreadable::Now)?;
     }
-    let read = batch.reads_anything(features.lookups..features.lookups + plan.views.len());
-    let slo = SloInfo {
-        server_ns: now.monotonic_ns.saturating_sub(features.seen_ns),
-        store_ns: if read { batch.store_ns(now.monotonic_ns) } else { 0 },
-        store_bytes,
-    };
+    let slo = SloInfo { server_ns: now.monotonic_ns.saturating_sub(features.seen_ns), store_ns, store_bytes };
     response::close(plan, features.options, outcomes, slo, stamp, body);
     // After the last byte was read: a file that shrank under its mapping reads as zeros, which must not get out.
+    let tables = catalog.tables();
     plan.views.iter().try_for_each(|view| tables[view.table].table.check_mapping()).map_err(Unreadable::Now)
+}
+
+impl Deadline {
+    /// The earlier of what the caller and the definitions set, as far as the caller's may not be longer.
+    fn of(asked_us: Option<u32>, default: Budget, seen_ns: u64) -> Self {
+        let budget_us = match (asked_us, default.latency_us) {
+            (Some(asked), Some(most)) if default.is_cap => Some(asked.min(most)),
+            (asked, most) => asked.or(most),
+        };
+        match budget_us.map(|us| u64::from(us) * 1000) {
+            Some(budget_ns) => {
+                // What rendering, sending and the way back take, so that the answer is there when the budget ends.
+                let reserve_ns = ANSWER_RESERVE_NS.min(budget_ns / 4);
+                Self { at_ns: seen_ns + budget_ns - reserve_ns, partial: true }
+            }
+            None => Self { at_ns: seen_ns + TIMED_OUT_AFTER_NS, partial: false },
+        }
+    }
 }
 
 /// Whether a value of this age is still served.

@@ -4,11 +4,15 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use gannet_engine::metrics::{Counter, Kind, Sample};
 
-use super::{CODES, CoreMetrics, DENIALS, Metrics, OUTCOMES, latency::BOUNDS, locked};
+use super::{
+    CACHE_FIGURES, CODES, CoreMetrics, DENIALS, Metrics, OUTCOMES,
+    latency::{BOUNDS, Buckets},
+    locked,
+};
 use crate::{Catalog, State};
 
 /// Every metric of this crate: name, type, help. The documentation's table is tied to this one by a test.
-pub(super) const DECLARED: [(&str, &str, &str); 16] = [
+pub(super) const DECLARED: [(&str, &str, &str); 26] = [
     ("gannet_build_info", "gauge", "Always 1; the label says which version runs."),
     ("gannet_ready", "gauge", "1 if /readyz answers 200."),
     ("gannet_generation", "gauge", "Number of the generation that is served; 0 if there is none."),
@@ -29,6 +33,16 @@ pub(super) const DECLARED: [(&str, &str, &str); 16] = [
         "Newest event time in the table, in Unix time; age is time() minus it.",
     ),
     ("gannet_keys", "gauge", "API keys that are neither revoked nor expired."),
+    ("gannet_cold_read_duration_seconds", "histogram", "From when a row had to be read to when it was there."),
+    ("gannet_segment_bytes", "gauge", "Bytes of a segment's index and of its rows."),
+    ("gannet_segment_resident_bytes", "gauge", "How much of them is kept in memory; the rest is read when asked for."),
+    ("gannet_segment_evicted_total", "counter", "Times the kernel took back what was to be kept of a segment."),
+    CACHE_FIGURES[0],
+    CACHE_FIGURES[1],
+    CACHE_FIGURES[2],
+    CACHE_FIGURES[3],
+    CACHE_FIGURES[4],
+    CACHE_FIGURES[5],
 ];
 
 /// What the gauges show.
@@ -58,7 +72,8 @@ pub(crate) fn expose(
             "gannet_feature_services" => series.add(&[], standing.catalog.map_or(0, Catalog::services)),
             "gannet_keys" => series.add(&[], standing.keys),
             "gannet_requests_total" => requests(metrics, &cores, &mut series),
-            "gannet_request_duration_seconds" => durations(&cores, &mut series),
+            "gannet_request_duration_seconds" => durations(&cores, |core| &core.latency, &mut series),
+            "gannet_cold_read_duration_seconds" => durations(&cores, |core| &core.read_latency, &mut series),
             "gannet_feature_view_lookups_total" => lookups(metrics, &cores, &mut series),
             "gannet_authentication_failures_total" => {
                 for (place, reason) in DENIALS.iter().enumerate() {
@@ -68,7 +83,13 @@ pub(crate) fn expose(
             "gannet_request_decode_errors_total" => series.add(&[], sum(&cores, |core| &core.decode_errors)),
             "gannet_request_context_keys_ignored_total" => series.add(&[], sum(&cores, |core| &core.context_keys)),
             "gannet_corrupt_reads_total" => series.add(&[], sum(&cores, |core| &core.corrupt)),
-            _ => tables(standing.catalog, &mut series),
+            "gannet_segment_bytes" | "gannet_segment_resident_bytes" | "gannet_segment_evicted_total" => {
+                segments(standing.catalog, &mut series);
+            }
+            _ => match CACHE_FIGURES.iter().position(|(cache, _, _)| *cache == name) {
+                Some(place) => series.add(&[], sum(&cores, |core| &core.cache[place])),
+                None => tables(standing.catalog, &mut series),
+            },
         }
     }
     drop(cores);
@@ -108,14 +129,14 @@ fn lookups(metrics: &Metrics, cores: &[std::sync::Arc<CoreMetrics>], series: &mu
     }
 }
 
-fn durations(cores: &[std::sync::Arc<CoreMetrics>], series: &mut Series<'_>) {
+fn durations(cores: &[std::sync::Arc<CoreMetrics>], of: impl Fn(&CoreMetrics) -> &Buckets, series: &mut Series<'_>) {
     let mut below = 0;
     let bounds = BOUNDS.iter().map(|(text, _)| *text).chain(["+Inf"]);
     for (place, bound) in bounds.enumerate() {
-        below += sum(cores, |core| &core.latency.counts[place]);
+        below += sum(cores, |core| &of(core).counts[place]);
         series.add_suffixed("_bucket", &[("le", bound)], below);
     }
-    let nanoseconds = sum(cores, |core| &core.latency.sum_ns);
+    let nanoseconds = sum(cores, |core| &of(core).sum_ns);
     let seconds = format!("{}.{:09}", nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
     series.add_suffixed("_sum", &[], seconds);
     series.add_suffixed("_count", &[], below);
@@ -137,6 +158,27 @@ fn tables(catalog: Option<&Catalog>, series: &mut Series<'_>) {
                     series.add(&labels, shown);
                 }
             }
+        }
+    }
+}
+
+fn segments(catalog: Option<&Catalog>, series: &mut Series<'_>) {
+    for named in catalog.into_iter().flat_map(Catalog::tables) {
+        for (number, segment) in named.table.residency().enumerate() {
+            let number = number.to_string();
+            let labels =
+                [("workspace", &*named.workspace), ("feature_view", &*named.view), ("segment", number.as_str())];
+            let (index, rows) = match series.name {
+                "gannet_segment_bytes" => (segment.index_bytes, segment.rows_bytes),
+                "gannet_segment_resident_bytes" => (segment.index_resident_bytes, segment.rows_resident_bytes),
+                _ => {
+                    series.add(&labels, segment.evicted_total);
+                    continue;
+                }
+            };
+            let [workspace, view, segment] = labels;
+            series.add(&[workspace, view, segment, ("part", "index")], index);
+            series.add(&[workspace, view, segment, ("part", "rows")], rows);
         }
     }
 }

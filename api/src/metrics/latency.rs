@@ -3,7 +3,6 @@
 use gannet_engine::metrics::Counter;
 use hdrhistogram::Histogram;
 
-use super::CoreMetrics;
 use crate::limits::{DURATION_NS_MAX, PUBLISH_EVERY_NS};
 
 /// Upper bounds as they are shown, in seconds, and the same in nanoseconds. Below 5 ms they are ours, above the usual ones.
@@ -32,7 +31,7 @@ pub(super) const BOUNDS: [(&str, u64); 20] = [
 
 /// Requests by duration: each counter holds those above the bound before its own; the last has no bound.
 #[derive(Debug, Default)]
-pub(super) struct Buckets {
+pub(crate) struct Buckets {
     pub(super) counts: [Counter; BOUNDS.len() + 1],
     pub(super) sum_ns: Counter,
 }
@@ -58,7 +57,7 @@ impl Recorder {
     }
 
     /// Adds what was recorded to the published buckets, if it is time.
-    pub(crate) fn publish(&mut self, now_ns: u64, metrics: &CoreMetrics) {
+    pub(crate) fn publish(&mut self, now_ns: u64, buckets: &Buckets) {
         if self.recent.is_empty() || now_ns.saturating_sub(self.published_ns) < PUBLISH_EVERY_NS {
             return;
         }
@@ -70,10 +69,10 @@ impl Recorder {
             let bucket = BOUNDS.partition_point(|(_, bound)| *bound < lowest);
             counts[bucket] += value.count_since_last_iteration();
         }
-        for (counter, count) in metrics.latency.counts.iter().zip(counts) {
+        for (counter, count) in buckets.counts.iter().zip(counts) {
             counter.add(count);
         }
-        metrics.latency.sum_ns.add(self.recent_sum_ns);
+        buckets.sum_ns.add(self.recent_sum_ns);
         self.recent_sum_ns = 0;
         self.recent.reset();
     }
@@ -93,9 +92,9 @@ mod tests {
         }
         recorder.record(0);
         recorder.record(u64::MAX / 2);
-        recorder.publish(PUBLISH_EVERY_NS - 1, &core);
+        recorder.publish(PUBLISH_EVERY_NS - 1, &core.latency);
         assert!(core.latency.counts.iter().all(|count| count.value() == 0), "too early");
-        recorder.publish(PUBLISH_EVERY_NS, &core);
+        recorder.publish(PUBLISH_EVERY_NS, &core.latency);
         let counts: Vec<u64> = core.latency.counts.iter().map(Counter::value).collect();
         assert_eq!(counts[0], 2);
         assert!(counts[1..].iter().all(|count| *count == 1), "{counts:?}");

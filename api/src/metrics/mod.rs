@@ -11,6 +11,7 @@ mod names;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gannet_engine::metrics::Counter;
+use gannet_store::cache::CacheStats;
 
 pub(crate) use exposition::{Standing, expose};
 pub(crate) use latency::Recorder;
@@ -70,11 +71,30 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[repr(align(64))]
 struct Line([Counter; 8]);
 
-/// The status codes that this crate answers; one place each in a service's line.
-const CODES: [u16; 8] = [200, 400, 401, 404, 405, 415, 500, 503];
+/// A service's counters: two cache lines, of which an ordinary answer touches the first.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct ServiceLines([Counter; 16]);
+
+/// The status codes that this crate answers; one place each in a service's lines.
+const CODES: [u16; 10] = [200, 400, 401, 404, 405, 415, 429, 500, 503, 504];
 
 /// What became of a view's key; one place each in a view's line.
-const OUTCOMES: [&str; 3] = ["present", "missing", "expired"];
+const OUTCOMES: [&str; 4] = ["present", "missing", "expired", "timed_out"];
+
+/// What is told of the row cache: metric, kind and help.
+const CACHE_FIGURES: [(&str, &str, &str); 6] = [
+    (
+        "gannet_row_cache_hits_total",
+        "counter",
+        "Rows that are not in memory otherwise and were found in the row cache.",
+    ),
+    ("gannet_row_cache_misses_total", "counter", "Rows that were looked for in the row cache and had to be read."),
+    ("gannet_row_cache_evicted_total", "counter", "Rows that left the row cache for others."),
+    ("gannet_row_cache_rows", "gauge", "Rows in the row caches."),
+    ("gannet_row_cache_used_bytes", "gauge", "Bytes of the row caches in use."),
+    ("gannet_row_cache_bytes", "gauge", "Bytes of the row caches."),
+];
 
 /// Why a request was not let in.
 const DENIALS: [&str; 5] = ["missing", "undecodable", "unknown", "expired", "revoked"];
@@ -83,26 +103,30 @@ const DENIALS: [&str; 5] = ["missing", "undecodable", "unknown", "expired", "rev
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct CoreMetrics {
-    services: Box<[Line]>,
+    services: Box<[ServiceLines]>,
     views: Box<[Line]>,
     denied: [Counter; DENIALS.len()],
     context_keys: Counter,
     decode_errors: Counter,
     corrupt: Counter,
-    latency: Buckets,
+    pub(crate) latency: Buckets,
+    pub(crate) read_latency: Buckets,
+    /// As [`CACHE_FIGURES`] names them.
+    cache: [Counter; CACHE_FIGURES.len()],
 }
 
 impl CoreMetrics {
     fn new() -> Self {
-        let lines = |count| (0..count).map(|_| Line::default()).collect();
         Self {
-            services: lines(SERVICE_SLOTS_MAX),
-            views: lines(VIEW_SLOTS_MAX),
+            services: (0..SERVICE_SLOTS_MAX).map(|_| ServiceLines::default()).collect(),
+            views: (0..VIEW_SLOTS_MAX).map(|_| Line::default()).collect(),
             denied: Default::default(),
             context_keys: Counter::default(),
             decode_errors: Counter::default(),
             corrupt: Counter::default(),
             latency: Buckets::default(),
+            read_latency: Buckets::default(),
+            cache: Default::default(),
         }
     }
 
@@ -122,8 +146,17 @@ impl CoreMetrics {
             Outcome::Present { .. } => 0,
             Outcome::Missing => 1,
             Outcome::Expired => 2,
+            Outcome::TimedOut => 3,
         };
         line.0[place].add(1);
+    }
+
+    /// How the row cache stands.
+    pub(crate) fn cache(&self, stats: &CacheStats) {
+        let figures = [stats.hits, stats.misses, stats.evicted, stats.rows, stats.bytes_used, stats.bytes_total];
+        for (counter, figure) in self.cache.iter().zip(figures) {
+            counter.set(figure);
+        }
     }
 
     pub(crate) fn denied(&self, why: Denied) {

@@ -19,6 +19,8 @@ pub(crate) enum Outcome {
     Missing,
     /// A row whose time to live is over. Told as missing, counted on its own.
     Expired,
+    /// The row did not come within the budget.
+    TimedOut,
 }
 
 /// What an answer says about itself.
@@ -63,11 +65,11 @@ pub(crate) fn close(
     out.extend_from_slice(b"]},\"metadata\":{\"features\":[");
     let template = plan.template(options);
     for (view, outcome) in outcomes.iter().enumerate() {
-        let time = match outcome {
-            Outcome::Present { event_time_us } => Some(stamp.text(*event_time_us)),
-            Outcome::Missing | Outcome::Expired => None,
-        };
-        template.append(view, time, out);
+        match outcome {
+            Outcome::Present { event_time_us } => template.append_live(view, stamp.text(*event_time_us), out),
+            Outcome::Missing | Outcome::Expired => template.append_missing(view, out),
+            Outcome::TimedOut => template.append_late(view, out),
+        }
     }
     out.push(b']');
     if options.has(MetadataOptions::SLO_INFO) {

@@ -1,8 +1,8 @@
 //! The metadata items of a plan, rendered but for their effective times.
 //!
 //! For one set of options, everything about a view's features is constant but for two things: whether the key had a live
-//! row, and the row's event time. So each view has its items rendered twice. The items of a live row are cut where the
-//! event time goes:
+//! row that came in time, and the row's event time. So each view has its items rendered three times. The items of a live row
+//! are cut where the event time goes:
 //!
 //! ```text
 //! {"name":"v.a","effectiveTime":"  ·  ","dataType":{…},"status":"PRESENT"},{"name":"v.b","effectiveTime":"  ·  ",…}
@@ -33,6 +33,15 @@ struct ViewItems {
     /// Positions in [`Template::pieces`]; the event time goes between one and the next.
     live: Range<usize>,
     missing: Range<usize>,
+    late: Range<usize>,
+}
+
+/// How a view's key came out, as far as its items differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Live,
+    Missing,
+    Late,
 }
 
 impl Template {
@@ -43,26 +52,28 @@ impl Template {
             let first_piece = pieces.len();
             let mut piece = bytes.len();
             for place in view.slots.clone() {
-                item(&plan.slots[place], place, view, options, true, &mut bytes, |cut| {
+                item(&plan.slots[place], place, view, options, Standing::Live, &mut bytes, |cut| {
                     pieces.push(piece..cut);
                     piece = cut;
                 });
             }
             pieces.push(piece..bytes.len());
-            let missing = bytes.len();
-            for place in view.slots.clone() {
-                item(&plan.slots[place], place, view, options, false, &mut bytes, |_| {});
-            }
-            views.push(ViewItems { live: first_piece..pieces.len(), missing: missing..bytes.len() });
+            let mut whole = |standing| {
+                let start = bytes.len();
+                for place in view.slots.clone() {
+                    item(&plan.slots[place], place, view, options, standing, &mut bytes, |_| {});
+                }
+                start..bytes.len()
+            };
+            let (missing, late) = (whole(Standing::Missing), whole(Standing::Late));
+            views.push(ViewItems { live: first_piece..pieces.len(), missing, late });
         }
         Self { bytes: bytes.into(), views: views.into(), pieces: pieces.into() }
     }
 
-    /// Appends the items of the view at this position of the plan; `time` is that of its live row.
-    pub(super) fn append(&self, view: usize, time: Option<&[u8]>, out: &mut Vec<u8>) {
-        let items = &self.views[view];
-        let Some(time) = time else { return out.extend_from_slice(&self.bytes[items.missing.clone()]) };
-        let mut pieces = self.pieces[items.live.clone()].iter();
+    /// Appends the items of the view at this position of the plan, with the event time of its live row.
+    pub(super) fn append_live(&self, view: usize, time: &[u8], out: &mut Vec<u8>) {
+        let mut pieces = self.pieces[self.views[view].live.clone()].iter();
         if let Some(piece) = pieces.next() {
             out.extend_from_slice(&self.bytes[piece.clone()]);
         }
@@ -70,6 +81,16 @@ impl Template {
             out.extend_from_slice(time);
             out.extend_from_slice(&self.bytes[piece.clone()]);
         }
+    }
+
+    /// The same for a key without a live row.
+    pub(super) fn append_missing(&self, view: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes[self.views[view].missing.clone()]);
+    }
+
+    /// The same for a row that did not come in time.
+    pub(super) fn append_late(&self, view: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes[self.views[view].late.clone()]);
     }
 }
 
@@ -79,11 +100,11 @@ fn item(
     place: usize,
     view: &PlanView,
     options: MetadataOptions,
-    live: bool,
+    standing: Standing,
     out: &mut Vec<u8>,
     mut cut: impl FnMut(usize),
 ) {
-    let present = live && slot.column.is_some();
+    let present = standing == Standing::Live && slot.column.is_some();
     if place > 0 {
         out.push(b',');
     }
@@ -116,7 +137,11 @@ fn item(
     }
     if options.has(MetadataOptions::SERVING_STATUS) {
         member("status", out);
-        out.extend_from_slice(if present { b"\"PRESENT\"" } else { b"\"MISSING_DATA\"" });
+        out.extend_from_slice(match standing {
+            Standing::Late => b"\"TIME_OUT\"",
+            _ if present => b"\"PRESENT\"",
+            Standing::Live | Standing::Missing => b"\"MISSING_DATA\"",
+        });
     }
     if options.has(MetadataOptions::FEATURE_DESCRIPTIONS) && !slot.feature.description.is_empty() {
         member("description", out);

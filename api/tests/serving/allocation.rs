@@ -1,7 +1,7 @@
 //! A warm core allocates nothing for the common requests.
 
 use gannet_engine::{
-    Service, Ticket,
+    Finished, Service, Ticket,
     http::{Method, Request},
 };
 use gannet_store::Value::{Float64, Int64, Timestamp};
@@ -31,6 +31,7 @@ fn warm_requests_allocate_nothing() {
     let a = (0..100).map(|n| (vec![text(&format!("u{n}"))], n, vec![Int64(n), Float64(0.1), Timestamp(n)])).collect();
     let b = (0..100).map(|n| (vec![text(&format!("u{n}"))], n, vec![text("müßig \"x\"")])).collect();
     let mut world = World::new(DEFINITIONS, vec![("a", a), ("b", b)]);
+    world.bring_in();
     let bodies: Vec<Vec<u8>> = (0..32)
         .flat_map(|n| {
             let key = format!("\"joinKeyMap\":{{\"user_id\":\"u{}\"}}", n * 5); // the last ones are not there
@@ -68,7 +69,10 @@ fn warm_requests_allocate_nothing() {
         world.core.gather(world.now);
         let mut statuses = [0; 6];
         for ticket in &tickets {
-            statuses[usize::from(world.core.finish(world.now, *ticket, &mut out).status.0 / 100)] += 1;
+            let Finished::Answer(answer) = world.core.finish(world.now, *ticket, &mut out) else {
+                panic!("all is there")
+            };
+            statuses[usize::from(answer.status.0 / 100)] += 1;
         }
         world.core.turned(world.now);
         statuses

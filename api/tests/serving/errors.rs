@@ -146,7 +146,7 @@ fn what_the_head_shows_is_told_before_the_body_is_looked_at() {
 
 #[test]
 fn a_refusal_before_the_body_comes_is_that_of_the_whole_request() {
-    use gannet_engine::Service;
+    use gannet_engine::{Finished, Service};
     let mut world = world();
     world.core.turn(world.now);
     let post = head(Method::Post, GET_FEATURES);
@@ -154,7 +154,8 @@ fn a_refusal_before_the_body_comes_is_that_of_the_whole_request() {
     let ticket = world.core.refuse_early(world.now, &Head { authorization: None, ..post }).unwrap();
     world.core.gather(world.now);
     let mut body = Vec::new();
-    assert_eq!(world.core.finish(world.now, ticket, &mut body).status.0, 401);
+    let Finished::Answer(answer) = world.core.finish(world.now, ticket, &mut body) else { panic!("nothing waits") };
+    assert_eq!(answer.status.0, 401);
     assert!(body.starts_with(b"{\"error\":\"invalid 'Tecton-key'"));
 }
 

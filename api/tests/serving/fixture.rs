@@ -1,6 +1,6 @@
 //! Definitions as TOML, rows as values, and a core that serves them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt as _, sync::Arc, time::Duration};
 
 use gannet_api::{
     Catalog, Core, Settings, Shared, State,
@@ -11,7 +11,7 @@ use gannet_api::{
     },
 };
 use gannet_engine::{
-    Answer, Now, Service,
+    Answer, Finished, Now, Read, Service, Ticket,
     http::{Head, Method, Request},
 };
 use gannet_store::{
@@ -19,6 +19,7 @@ use gannet_store::{
     build::{BuildOptions, TableBuilder},
     key::KeyWriter,
     row::RowWriter,
+    table::{MapOptions, Populate},
 };
 use tempfile::TempDir;
 
@@ -39,6 +40,7 @@ pub(crate) struct World {
     pub(crate) now: Now,
     pub(crate) folder: TempDir,
     pub(crate) definitions: Definitions,
+    tables: BTreeMap<String, Arc<Table>>,
 }
 
 impl World {
@@ -58,29 +60,77 @@ impl World {
             let table = table(&folder, &name, &workspace.feature_views[view], &rows);
             tables.insert(name, Arc::new(table));
         }
-        let catalog = Catalog::compile(&definitions, tables, 7, shared.metrics());
+        let catalog = Catalog::compile(&definitions, tables.clone(), 7, shared.metrics());
         shared.publish(Some(Arc::new(catalog)));
         shared.set_keys(KeyTable::new(vec![KeyRecord::of("quickstart", "for tests", 0)]).unwrap());
         shared.set_state(State::Ready);
         let core = Core::new(Arc::clone(&shared), 0);
         let now = Now { monotonic_ns: 1_000_000, unix_us: SAMPLE_US + 1_000_000 };
-        Self { shared, core, now, folder, definitions }
+        Self { shared, core, now, folder, definitions, tables }
     }
 
-    /// One turn with one request: status and body.
+    /// Brings every table into memory; until then rows and index lines are read through the ring, here by [`Self::serve`].
+    pub(crate) fn bring_in(&self) {
+        for table in self.tables.values() {
+            table.bring_in(MapOptions { populate: Populate::All, lock: false, huge_pages: false }).unwrap();
+        }
+    }
+
+    /// The same definitions and tables, some of which are slow.
+    pub(crate) fn slow_down(&self, slow: &[(&str, Duration)]) {
+        let slow = slow.iter().map(|(view, delay)| (FeatureView::table_name("prod", view), *delay)).collect();
+        let catalog = Catalog::compile(&self.definitions, self.tables.clone(), 8, self.shared.metrics());
+        self.shared.publish(Some(Arc::new(catalog.with_slow_tables(&slow))));
+    }
+
+    /// One turn with one request: status and body. What it has to read is read while it waits, but for what is held back, which
+    /// never comes: such a request is concluded at its deadline.
     pub(crate) fn ask(&mut self, head: Head<'_>, body: &[u8]) -> (Answer, String) {
         let mut body = body.to_vec();
         self.core.turn(self.now);
         let request = Request { head, body: &mut body, seen_ns: self.now.monotonic_ns };
         let ticket = self.core.begin(self.now, request);
-        self.core.gather(Now { monotonic_ns: self.now.monotonic_ns + 20_000, ..self.now });
-        let later = Now { monotonic_ns: self.now.monotonic_ns + 50_000, ..self.now };
+        self.core.gather(self.later(20_000));
         let mut out = b"before".to_vec();
-        let answer = self.core.finish(later, ticket, &mut out);
-        self.core.turned(later);
+        let answer = self.serve(ticket, &mut out);
         let body = String::from_utf8(out.split_off(6)).unwrap();
         assert_eq!(out, b"before");
         (answer, body)
+    }
+
+    /// The moment this long after the turn began.
+    pub(crate) fn later(&self, nanoseconds: u64) -> Now {
+        Now { monotonic_ns: self.now.monotonic_ns + nanoseconds, ..self.now }
+    }
+
+    fn serve(&mut self, ticket: Ticket, out: &mut Vec<u8>) -> Answer {
+        let done = self.later(50_000);
+        let finished = self.core.finish(done, ticket, out);
+        self.core.turned(done);
+        let (waiting, until_ns) = match finished {
+            Finished::Answer(answer) => return answer,
+            Finished::Waits { waiting, until_ns } => (waiting, until_ns),
+        };
+        assert_eq!(out, b"before", "what waits says nothing yet");
+        let mut reads = Vec::new();
+        let mut rounds = 0;
+        loop {
+            self.core.take_reads(&mut reads);
+            if reads.is_empty() {
+                break;
+            }
+            for read in std::mem::take(&mut reads).iter().filter(|read| read.delay_ns == 0) {
+                assert!(self.core.wants(read.tag));
+                let outcome = bytes_of(read);
+                if let Some(ready) = self.core.read_over(done, read.tag, Ok(&outcome)) {
+                    assert_eq!(ready, waiting);
+                    return self.core.conclude(done, waiting, out);
+                }
+            }
+            rounds += 1;
+            assert!(rounds <= 4, "index line, row, whole row");
+        }
+        self.core.conclude(Now { monotonic_ns: until_ns, ..self.now }, waiting, out)
     }
 
     /// Asks for features.
@@ -90,12 +140,15 @@ impl World {
         (answer.status.0, body)
     }
 
-    /// Asks for features and compares the answer, in which `<n>` stands for any number.
+    /// Asks for features and compares the answer, the second time with everything in memory. In it `<n>` stands for any number.
     #[track_caller]
     pub(crate) fn check(&mut self, params: &str, status: u16, expected: &str) {
-        let (answered, body) = self.get_features(&format!("{{\"params\":{params}}}"));
         let expected: String = expected.lines().map(str::trim).collect();
-        assert_eq!((answered, sizes_hidden(&body)), (status, expected));
+        for round in ["as it was", "in memory"] {
+            let (answered, body) = self.get_features(&format!("{{\"params\":{params}}}"));
+            assert_eq!((answered, sizes_hidden(&body)), (status, expected.clone()), "{round}");
+            self.bring_in();
+        }
     }
 
     /// The error body of this status with this message.
@@ -105,6 +158,25 @@ impl World {
         let expected = format!("{{\"error\":{message},\"message\":{message},\"code\":{code}}}");
         self.check(params, status, &expected);
     }
+}
+
+/// What the disk would give.
+pub(crate) fn bytes_of(read: &Read) -> Vec<u8> {
+    let file = File::from(read.file.try_clone().unwrap());
+    // Direct reads want aligned memory, which a test need not have.
+    let file =
+        File::open(std::fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file))).unwrap());
+    let mut bytes = vec![0; read.length as usize];
+    let file = file.unwrap();
+    let mut have = 0;
+    while have < bytes.len() {
+        match file.read_at(&mut bytes[have..], read.offset + have as u64).unwrap() {
+            0 => break,
+            more => have += more,
+        }
+    }
+    bytes.truncate(have);
+    bytes
 }
 
 /// How many bytes a row has is the store's business.

@@ -325,13 +325,14 @@ features = ["both", { view = "one", as = "buyer" }, { view = "one", as = "seller
 #[test]
 fn requests_of_one_turn_are_answered_each_by_its_own() {
     use gannet_engine::{
-        Service,
+        Finished, Service,
         http::{Method, Request},
     };
 
     use crate::fixture::{GET_FEATURES, head};
     let rows = (0..500).map(|n| (vec![Int64(n)], n, vec![Int64(n * 3)])).collect();
     let mut world = World::new(NUMBERED, vec![("v", rows)]);
+    world.bring_in();
     world.core.turn(world.now);
     let tickets: Vec<_> = (0..100)
         .map(|n| {
@@ -345,7 +346,7 @@ fn requests_of_one_turn_are_answered_each_by_its_own() {
     world.core.gather(world.now);
     for (n, ticket) in (0..).zip(tickets) {
         let mut out = Vec::new();
-        let answer = world.core.finish(world.now, ticket, &mut out);
+        let Finished::Answer(answer) = world.core.finish(world.now, ticket, &mut out) else { panic!("all is there") };
         let body = String::from_utf8(out).unwrap();
         if n % 10 == 9 {
             assert_eq!(answer.status.0, 400);

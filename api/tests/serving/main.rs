@@ -7,3 +7,4 @@ mod exposition;
 mod fixture;
 mod golden;
 mod lifecycle;
+mod waits;

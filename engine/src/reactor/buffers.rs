@@ -19,13 +19,17 @@ pub(crate) struct Lease {
 
 /// Anonymous pages, unmapped on drop.
 #[derive(Debug)]
-struct Pages {
+pub(super) struct Pages {
     start: NonNull<u8>,
     bytes: usize,
 }
 
 impl Pages {
-    fn new(bytes: usize) -> io::Result<Self> {
+    pub(super) fn start(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    pub(super) fn new(bytes: usize) -> io::Result<Self> {
         let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_ANONYMOUS | libc::MAP_PRIVATE);
         // SAFETY: a fresh anonymous mapping, nothing of ours is replaced; the result is checked.
         let start = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, flags, -1, 0) };

@@ -3,17 +3,20 @@
 //! ```text
 //!   receive ─► [ provided buffers ] ─► Received { lease } ─► give_back(lease)
 //!   send(Vec) ─► [ kept here while the kernel reads it ] ─► Sent { buffer: Vec }
+//!   read(Read) ─► [ aligned buffers ] ─► ReadOver { lease } ─► give_back_read(lease)
 //! ```
 //!
 //! The contract that makes the interface safe: memory that the kernel may touch is owned by the [`Reactor`] for as long as
 //! it may. A send's bytes are moved in and come back with its completion; a receive buffer is handed out as a [`Lease`] only
-//! after the kernel filled it and let go of it, and returns to the kernel by value. Dropping the reactor first cancels and
+//! after the kernel filled it and let go of it, and returns to the kernel by value; a file is read into a buffer that is leased
+//! out in the same way once the read is over. Dropping the reactor first cancels and
 //! reaps everything in flight; what cannot be reaped is leaked, never freed under the kernel.
 //!
 //! Why a ring at all, and why these flags: see docs/adr/0001 (5.4 µs of CPU per request against 8 and more for readiness).
 #![expect(unsafe_code, reason = "ring entries point at memory, and sockets are set up by system calls")]
 
 pub(crate) mod buffers;
+pub(crate) mod reads;
 pub(crate) mod system;
 
 use std::{
@@ -25,7 +28,10 @@ use std::{
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
-use self::buffers::{Buffers, Lease};
+use self::{
+    buffers::{Buffers, Lease},
+    reads::{Read, ReadBuffers, ReadLease},
+};
 use crate::limits;
 
 /// Names a connection to the ring: its slot, and how often that slot was used before.
@@ -51,6 +57,8 @@ pub(crate) enum Completion {
     SendProgressed { token: Token },
     /// A send is over; its buffer comes back.
     Sent { token: Token, buffer: Vec<u8>, errno: i32 },
+    /// A file read is over, with as many bytes as the lease holds or with an error. `tag` is the read's own.
+    ReadOver { lease: ReadLease, tag: u64, outcome: Result<(), i32> },
     /// Another thread called [`system::Waker::wake`].
     Woken,
 }
@@ -78,6 +86,8 @@ pub(crate) struct Reactor {
     buffers: Option<Buffers>,
     /// By slot: what the kernel is reading from.
     sending: Vec<Option<Sending>>,
+    /// What the kernel is reading files into.
+    reads: ReadBuffers,
     /// Entries of the next submission.
     queued: Vec<squeue::Entry>,
     /// Operations submitted or queued that have not reported their last completion.
@@ -101,6 +111,7 @@ const KIND_RECEIVE: u64 = 2;
 const KIND_SEND: u64 = 3;
 const KIND_WAKE: u64 = 4;
 const KIND_CANCEL: u64 = 5;
+const KIND_READ: u64 = 6;
 const GENERATION_MASK: u32 = (1 << 28) - 1;
 
 fn user_data(kind: u64, token: Token) -> u64 {
@@ -128,6 +139,7 @@ impl Reactor {
             buffers: Some(Buffers::register(&ring.submitter(), buffers, BUFFER_GROUP)?),
             ring,
             sending,
+            reads: ReadBuffers::new(),
             queued: Vec::with_capacity(limits::SUBMISSIONS as usize),
             in_flight: 0,
             wake_fd,
@@ -176,6 +188,29 @@ impl Reactor {
     /// Returns a buffer to the kernel (seen by it at the next [`Self::turn`]).
     pub(crate) fn give_back(&mut self, lease: Lease) {
         self.buffers.as_mut().expect("buffers live as long as the reactor").give_back(lease);
+    }
+
+    /// Reads from a file; false if every buffer of that size is in use, and nothing was done.
+    pub(crate) fn read(&mut self, read: &Read) -> io::Result<bool> {
+        let Some(slot) = self.reads.claim(read)? else { return Ok(false) };
+        let entry = self.reads.entry(slot).user_data(KIND_READ << KIND_SHIFT | u64::from(slot));
+        self.queue(entry);
+        Ok(true)
+    }
+
+    /// The bytes that a read brought.
+    pub(crate) fn read_bytes(&mut self, lease: &ReadLease) -> &[u8] {
+        self.reads.bytes(lease)
+    }
+
+    /// Returns a read's buffer to the pool.
+    pub(crate) fn give_back_read(&mut self, lease: ReadLease) {
+        self.reads.give_back(lease);
+    }
+
+    /// Reads in flight.
+    pub(crate) fn reads_in_flight(&self) -> usize {
+        self.reads.busy()
     }
 
     /// Whether the kernel has something for us: completions, or work to be run in an enter. No system call.
@@ -231,7 +266,7 @@ impl Reactor {
             let room = submission.capacity() - submission.len();
             let to = self.queued.len().min(from + room);
             // SAFETY: every pointer in an entry is to memory that `self` owns until the operation's last completion was
-            // taken: provided buffers, `sending`, `wake_count`. (`room` was just read, so the push cannot be refused.)
+            // taken: provided buffers, `sending`, `reads`, `wake_count`. (`room` was just read, so the push cannot be refused.)
             let pushed = unsafe { submission.push_multiple(&self.queued[from..to]) };
             drop(submission);
             debug_assert!(pushed.is_ok());
@@ -284,6 +319,10 @@ impl Reactor {
                 Some(Completion::Accepted { fd, armed: more })
             }
             KIND_ACCEPT => Some(Completion::AcceptEnded { errno: -result }),
+            KIND_READ => {
+                let (lease, tag, outcome) = self.reads.complete(token.slot, result);
+                Some(Completion::ReadOver { lease, tag, outcome })
+            }
             KIND_WAKE => {
                 self.arm_wake();
                 Some(Completion::Woken)
@@ -339,6 +378,7 @@ impl Drop for Reactor {
         if self.in_flight > self.queued.len() {
             std::mem::forget(self.buffers.take());
             std::mem::forget(std::mem::take(&mut self.sending));
+            std::mem::forget(std::mem::replace(&mut self.reads, ReadBuffers::new()));
             std::mem::forget(std::mem::replace(&mut self.wake_count, Box::new([0; 8])));
         }
     }

@@ -1,11 +1,12 @@
 //! One connection: what the shard remembers between turns. No I/O happens here.
 
-use std::os::fd::OwnedFd;
+use std::{collections::VecDeque, os::fd::OwnedFd};
 
 use super::timers::{NOWHERE, ns};
 use crate::{
     http::{Inbound, Phase},
     limits::{BODY_RATE_WINDOW, LINGER_TIME_MAX, Limits},
+    service::Waiting,
 };
 
 /// Where a connection stands in its life. It only moves down this list.
@@ -21,6 +22,14 @@ pub(super) enum Fate {
     Dropped,
 }
 
+/// A part of the output that cannot be sent yet, because a request before it, or it itself, waits.
+#[derive(Debug)]
+pub(super) enum Piece {
+    Waits(Waiting),
+    /// Rendered, behind one that waits.
+    Rendered(Vec<u8>),
+}
+
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) fd: OwnedFd,
@@ -30,6 +39,10 @@ pub(super) struct Connection {
     pub(super) consumed: usize,
     /// Rendered, not yet given to the ring.
     pub(super) out: Vec<u8>,
+    /// What follows `out`, in order; begins with one that waits, or is empty.
+    pub(super) behind: VecDeque<Piece>,
+    /// How many pieces of `behind` wait.
+    pub(super) waits: usize,
     pub(super) fate: Fate,
     /// A multishot receive is armed.
     pub(super) receiving: bool,
@@ -43,8 +56,10 @@ pub(super) struct Connection {
     pub(super) ready: bool,
     /// The peer will send no more.
     pub(super) peer_done: bool,
-    /// Requests begun in this turn.
+    /// Requests begun and not answered: this turn's, and those that wait.
     pub(super) begun: usize,
+    /// When the newest of the bytes in `input` came: a request left over for a later turn was seen then.
+    pub(super) received_ns: u64,
     /// When the first byte of the message in progress came; `None` between messages.
     pub(super) message_since_ns: Option<u64>,
     /// When the connection last finished a message, sent something or changed fate.
@@ -85,6 +100,8 @@ impl Connection {
             input: Vec::new(),
             consumed: 0,
             out: Vec::new(),
+            behind: VecDeque::new(),
+            waits: 0,
             fate: Fate::Open,
             receiving: false,
             pausing: false,
@@ -93,6 +110,7 @@ impl Connection {
             ready: false,
             peer_done: false,
             begun: 0,
+            received_ns: now_ns,
             message_since_ns: None,
             active_ns: now_ns,
             rate_window: None,
@@ -110,6 +128,23 @@ impl Connection {
     pub(super) fn may_begin(&self, limits: &Limits) -> bool {
         let unsent = self.out.len() + self.sending.unwrap_or(0);
         self.fate == Fate::Open && self.begun < limits.requests_in_process_max && unsent <= limits.unsent_bytes_max
+    }
+
+    /// Where the next answer goes: to the output, or behind one that waits.
+    pub(super) fn output(&mut self, new: impl FnOnce() -> Vec<u8>) -> &mut Vec<u8> {
+        if self.behind.is_empty() {
+            if self.out.capacity() == 0 {
+                self.out = new();
+            }
+            return &mut self.out;
+        }
+        if matches!(self.behind.back(), Some(Piece::Waits(_))) {
+            self.behind.push_back(Piece::Rendered(new()));
+        }
+        match self.behind.back_mut() {
+            Some(Piece::Rendered(bytes)) => bytes,
+            Some(Piece::Waits(_)) | None => unreachable!("a rendered piece was just pushed"),
+        }
     }
 
     /// The kernel holds nothing of this connection any more.

@@ -44,11 +44,13 @@ impl<S: Service> Shard<S> {
         let Some(connection) = self.connections.of(token) else { return };
         if connection.fate != Fate::Dropped {
             connection.fate = Fate::Dropped;
+            self.abandon_waiting(token);
+            let Some(connection) = self.connections.of(token) else { return };
             if !connection.is_released() {
                 system::shut_down(&connection.fd, Shutdown::Both); // what is in flight now completes
             }
         }
-        if connection.is_released() {
+        if self.connections.of(token).is_some_and(|connection| connection.is_released()) {
             self.forget(token);
         }
     }

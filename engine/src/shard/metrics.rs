@@ -23,6 +23,16 @@ pub struct ShardMetrics {
     pub(super) sent_bytes: Counter,
     /// CPU time of the shard's thread without what it spent spinning, nanoseconds.
     pub(super) cpu_ns: Counter,
+    /// Requests that wait now, and those that ever waited.
+    pub(super) waiting: Counter,
+    pub(super) waited: Counter,
+    /// File reads that are over, their bytes, and those of them that failed.
+    pub(super) reads: Counter,
+    pub(super) read_bytes: Counter,
+    pub(super) reads_failed: Counter,
+    pub(super) reads_in_flight: Counter,
+    pub(super) reads_queued: Counter,
+    pub(super) major_faults: Counter,
     expired: [Counter; EXPIRIES.len()],
     faults: [Counter; Fault::ALL.len()],
 }
@@ -53,6 +63,14 @@ impl Default for ShardMetrics {
             received_bytes: zero(),
             sent_bytes: zero(),
             cpu_ns: zero(),
+            waiting: zero(),
+            waited: zero(),
+            reads: zero(),
+            read_bytes: zero(),
+            reads_failed: zero(),
+            reads_in_flight: zero(),
+            reads_queued: zero(),
+            major_faults: zero(),
             expired: std::array::from_fn(|_| zero()),
             faults: std::array::from_fn(|_| zero()),
         }
@@ -103,5 +121,26 @@ impl ShardMetrics {
         put("gannet_turns_total", "Turns of the shard's loop.", Kind::Counter, None, count(&self.turns));
         let help = "CPU time of the core's serving thread, user and system, without time spent spinning for work.";
         put("gannet_core_busy_seconds_total", help, Kind::Counter, None, count(&self.cpu_ns) / 1e9);
+        let help = "Requests that wait for rows to be read, now.";
+        put("gannet_requests_waiting", help, Kind::Gauge, None, count(&self.waiting));
+        let help = "Requests that had to wait for rows to be read.";
+        put("gannet_requests_waited_total", help, Kind::Counter, None, count(&self.waited));
+        put(
+            "gannet_cold_reads_total",
+            "Reads of rows that were not in memory.",
+            Kind::Counter,
+            None,
+            count(&self.reads),
+        );
+        let help = "Bytes that those reads brought.";
+        put("gannet_cold_read_bytes_total", help, Kind::Counter, None, count(&self.read_bytes));
+        let help = "Reads that failed.";
+        put("gannet_cold_reads_failed_total", help, Kind::Counter, None, count(&self.reads_failed));
+        let help = "Reads that the kernel is at, now.";
+        put("gannet_cold_reads_in_flight", help, Kind::Gauge, None, count(&self.reads_in_flight));
+        let help = "Reads that wait for a buffer, now.";
+        put("gannet_cold_reads_queued", help, Kind::Gauge, None, count(&self.reads_queued));
+        let help = "Page faults of the serving thread that had to read from a disk; more than 0 is a fault of ours.";
+        put("gannet_core_major_faults_total", help, Kind::Counter, None, count(&self.major_faults));
     }
 }

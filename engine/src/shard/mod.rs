@@ -5,8 +5,10 @@
 //! ```text
 //!   enter the kernel once: submit the last turn's sends, take all completions
 //!   for each completion     frame its requests, `begin` each             requests borrow receive buffers only here
+//!   for each waiting one    `conclude`, if its reads or its time are over its answer leaves in its place
 //!   once                    `gather`                                     cache misses of all requests overlap
 //!   for each request        `finish`, in the order of arrival            so answers leave in order by construction
+//!                           or set it aside with its reads               it waits as a value, see `held.rs`
 //!   for each connection     queue one send
 //! ```
 //!
@@ -16,6 +18,7 @@
 mod accept;
 mod connection;
 mod end;
+mod held;
 mod metrics;
 mod read;
 mod slots;
@@ -35,15 +38,17 @@ use std::{
 pub use self::metrics::ShardMetrics;
 use self::{
     connection::{Connection, Fate},
+    held::{Held, Reads, Timer, hold},
     slots::Slots,
     timers::{TICK_NS, Wheel, ns},
 };
 use crate::{
     clock::{Clock, Now},
+    deadlines::Deadlines,
     http::{CONTINUE, Fault, Persistence, Responses},
     limits::{self, Limits},
     reactor::{Completion, Reactor, Token, Wait},
-    service::{Service, Ticket},
+    service::{Finished, Service, Ticket, Waiting},
 };
 
 /// What other threads tell a shard; read when it is woken and at least ten times a second.
@@ -112,6 +117,11 @@ pub(crate) struct Shard<S> {
     connections: Slots<Connection>,
     connections_max: usize,
     wheel: Wheel,
+    /// Exact ones, of requests that wait; the wheel's are coarse.
+    deadlines: Deadlines<Timer>,
+    /// Requests that wait, by the place that the service gave each.
+    held: Vec<Option<Held>>,
+    reads: Reads,
     control: Arc<Control>,
     metrics: Arc<ShardMetrics>,
     drain_by_ns: Option<u64>,
@@ -127,6 +137,9 @@ pub(crate) struct Shard<S> {
     /// Connections whose receive ended and is to be armed again.
     rearm: Vec<Token>,
     fired: Vec<(Token, u64)>,
+    reminders: Vec<Timer>,
+    /// Waiting requests that are to be answered.
+    due: Vec<Waiting>,
     /// Buffers for input and output, so that idle connections hold none.
     pool: Vec<Vec<u8>>,
 }
@@ -157,6 +170,9 @@ impl<S: Service> Shard<S> {
             connections: Slots::new(parts.connections_max + limits::LEAVING_CONNECTIONS),
             connections_max: parts.connections_max,
             wheel: Wheel::new(now.monotonic_ns),
+            deadlines: Deadlines::new(now.monotonic_ns),
+            held: Vec::new(),
+            reads: Reads::default(),
             control: parts.control,
             metrics: parts.metrics,
             drain_by_ns: None,
@@ -169,6 +185,8 @@ impl<S: Service> Shard<S> {
             ready: Vec::with_capacity(256),
             rearm: Vec::with_capacity(256),
             fired: Vec::with_capacity(256),
+            reminders: Vec::with_capacity(256),
+            due: Vec::with_capacity(256),
             pool: Vec::with_capacity(limits::POOLED_BUFFERS),
         };
         shard.accept();
@@ -206,10 +224,12 @@ impl<S: Service> Shard<S> {
         }
         self.completions = completions;
 
+        self.conclude_due(now);
         if !self.work.is_empty() {
             self.service.gather(self.clock.now());
             self.answer();
         }
+        self.make_reads(now);
         self.flush(now);
         self.look_at_timers(now);
         self.metrics.turns.add(1);
@@ -218,9 +238,11 @@ impl<S: Service> Shard<S> {
 
     /// Enters the kernel, once unless spinning. Sleeps only when there is nothing left to do.
     fn wait(&mut self) -> io::Result<()> {
-        if !self.ready.is_empty() {
+        if !self.ready.is_empty() || !self.due.is_empty() {
             return self.reactor.turn(Wait::No, &mut self.completions);
         }
+        // When the next waiting request's time is over.
+        let until_ns = self.deadlines.next_ns().unwrap_or(u64::MAX);
         if self.spin_ns > 0 {
             if !self.reactor.is_quiet() {
                 self.reactor.turn(Wait::No, &mut self.completions)?;
@@ -233,8 +255,9 @@ impl<S: Service> Shard<S> {
                 if self.reactor.is_due() {
                     self.reactor.turn(Wait::No, &mut self.completions)?;
                 }
-                let spun_ns = self.clock.now().monotonic_ns - start_ns;
-                if !self.completions.is_empty() || spun_ns >= self.spin_ns {
+                let now_ns = self.clock.now().monotonic_ns;
+                let spun_ns = now_ns - start_ns;
+                if !self.completions.is_empty() || spun_ns >= self.spin_ns || now_ns >= until_ns {
                     self.slept.spun_ns += spun_ns;
                     break;
                 }
@@ -244,7 +267,12 @@ impl<S: Service> Shard<S> {
                 return Ok(());
             }
         }
-        self.reactor.turn(Wait::AtMost(Duration::from_nanos(TICK_NS)), &mut self.completions)
+        let mut time_ns = TICK_NS;
+        if until_ns != u64::MAX {
+            time_ns = time_ns.min(until_ns.saturating_sub(self.clock.now().monotonic_ns));
+        }
+        let wait = if time_ns == 0 { Wait::No } else { Wait::AtMost(Duration::from_nanos(time_ns)) };
+        self.reactor.turn(wait, &mut self.completions)
     }
 
     fn take(&mut self, now: Now, completion: Completion) {
@@ -312,13 +340,14 @@ impl<S: Service> Shard<S> {
                     _ => self.accept(),
                 }
             }
+            Completion::ReadOver { lease, tag, outcome } => self.read_over(now, lease, tag, outcome),
             Completion::Woken => self.look_at_control(now),
         }
     }
 
-    /// Renders every answer of the turn, in the order in which the requests came.
+    /// Renders every answer of the turn, in the order in which the requests came; sets those aside that have to wait.
     fn answer(&mut self) {
-        let Self { service, connections, work, dirty, pool, responses, clock, metrics, .. } = self;
+        let Self { service, connections, work, dirty, pool, responses, clock, metrics, held, deadlines, .. } = self;
         for Work { token, reply, persistence, head_only } in work.drain(..) {
             let Some(connection) = connections.of(token) else {
                 // The connection went while its request was under way: the service still forgets it in `turned`.
@@ -327,26 +356,35 @@ impl<S: Service> Shard<S> {
             if connection.fate == Fate::Dropped {
                 continue;
             }
-            if connection.out.capacity() == 0 {
-                connection.out = pool.pop().unwrap_or_else(|| Vec::with_capacity(limits::POOLED_BUFFER_BYTES));
-            }
-            let out = &mut connection.out;
             connection.begun = connection.begun.saturating_sub(1);
             // While draining, the last answer of the turn closes: nothing may follow an answer that says so.
             let closing = self.drain_by_ns.is_some() && connection.begun == 0;
+            let close = closing || !persistence.keep_alive;
+            let out =
+                connection.output(|| pool.pop().unwrap_or_else(|| Vec::with_capacity(limits::POOLED_BUFFER_BYTES)));
             match reply {
                 Reply::Ticket(ticket) => {
                     let mark = responses.begin(out);
-                    let answer = service.finish(clock.now(), ticket, out);
-                    let close = closing || !persistence.keep_alive;
-                    responses.finish(out, mark, &answer, persistence, head_only, close);
+                    match service.finish(clock.now(), ticket, out) {
+                        Finished::Answer(answer) => {
+                            responses.finish(out, mark, &answer, persistence, head_only, close);
+                        }
+                        Finished::Waits { waiting, until_ns } => {
+                            out.truncate(mark.start());
+                            connection.begun += 1;
+                            let timer = deadlines.arm(until_ns, Timer::Conclude(waiting));
+                            hold(connection, held, waiting, Held { token, persistence, head_only, timer });
+                            metrics.waiting.set(metrics.waiting.value() + 1);
+                            metrics.waited.add(1);
+                            continue;
+                        }
+                    }
                     if close {
                         connection.fate = connection.fate.max(Fate::Closing);
                     }
                 }
                 Reply::Fault(fault) => {
                     metrics.fault(fault).add(1);
-                    let close = closing || !persistence.keep_alive;
                     responses.fault(out, fault, persistence, head_only, close);
                     if close {
                         connection.fate = connection.fate.max(Fate::Closing);
@@ -354,7 +392,7 @@ impl<S: Service> Shard<S> {
                 }
                 Reply::Continue => out.extend_from_slice(CONTINUE),
             }
-            if !connection.dirty {
+            if !connection.dirty && !connection.out.is_empty() {
                 connection.dirty = true;
                 dirty.push(token);
             }

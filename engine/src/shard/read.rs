@@ -29,11 +29,13 @@ impl<S: Service> Shard<S> {
         if connection.fate != Fate::Open {
             connection.discarded += bytes.len();
         } else if connection.unconsumed() == 0 {
+            connection.received_ns = now.monotonic_ns;
             let used = frame(now, limits, connection, token, bytes, service, work, metrics);
             if connection.fate == Fate::Open && used < bytes.len() {
                 keep(connection, &bytes[used..], pool);
             }
         } else {
+            connection.received_ns = now.monotonic_ns;
             keep(connection, bytes, pool);
             frame_input(now, limits, connection, token, service, work, metrics, pool);
         }
@@ -56,8 +58,10 @@ impl<S: Service> Shard<S> {
         let unconsumed = connection.unconsumed();
         if connection.fate == Fate::Open && unconsumed > 0 {
             if !connection.may_begin(&self.limits) {
-                // More than this turn's share: next turn, if only output is not what holds it up (then: when it is sent).
-                if connection.begun >= self.limits.requests_in_process_max && !connection.ready {
+                // More than this turn's share: next turn, if it is neither output that holds it up (then: when it is sent)
+                // nor requests that wait (then: when one is concluded).
+                let full = connection.begun >= self.limits.requests_in_process_max;
+                if full && connection.waits < self.limits.requests_in_process_max && !connection.ready {
                     connection.ready = true;
                     self.ready.push(token);
                 }
@@ -120,7 +124,7 @@ fn frame<S: Service>(
             Step::Request { head, body, consumed, persistence } => {
                 head_only = head.method == Method::Head;
                 metrics.requests.add(1);
-                let request = Request { head, body, seen_ns: now.monotonic_ns };
+                let request = Request { head, body, seen_ns: connection.received_ns };
                 (Reply::Ticket(service.begin(now, request)), persistence, consumed)
             }
             Step::Expect(head) => match service.refuse_early(now, &head) {

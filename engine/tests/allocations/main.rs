@@ -13,7 +13,7 @@ use std::{
 };
 
 use gannet_engine::{
-    Answer, Content, Now, Service, Ticket,
+    Answer, Content, Finished, Now, Read as ReadFile, Service, Ticket, Waiting,
     clock::Origin,
     http::{Head, Request, Status},
     limits::Limits,
@@ -66,18 +66,34 @@ impl Service for Teller {
 
     fn gather(&mut self, _: Now) {}
 
-    fn finish(&mut self, _: Now, _: Ticket, body: &mut Vec<u8>) -> Answer {
+    fn finish(&mut self, _: Now, _: Ticket, body: &mut Vec<u8>) -> Finished {
         write!(body, "{:020}", ALLOCATIONS.get()).unwrap();
         body.resize(body.len() + 880, b' ');
-        Answer {
+        Finished::Answer(Answer {
             status: Status::OK,
             content: Content::Json,
             allow: None,
             retry_after_s: None,
             authenticate: None,
             accept_encoding: None,
-        }
+        })
     }
+
+    fn take_reads(&mut self, _: &mut Vec<ReadFile>) {}
+
+    fn wants(&self, _: u64) -> bool {
+        false
+    }
+
+    fn read_over(&mut self, _: Now, _: u64, _: Result<&[u8], i32>) -> Option<Waiting> {
+        None
+    }
+
+    fn conclude(&mut self, _: Now, _: Waiting, _: &mut Vec<u8>) -> Answer {
+        unreachable!("nothing waits here")
+    }
+
+    fn abandon(&mut self, _: Waiting) {}
 
     fn turned(&mut self, _: Now) {}
 

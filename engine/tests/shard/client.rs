@@ -3,17 +3,22 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    os::fd::OwnedFd,
     sync::Arc,
     time::Duration,
 };
 
 use gannet_engine::{
+    Service,
     clock::Origin,
     limits::Limits,
     server::{self, Server, ServerConfig, ShardMetrics, StartError},
 };
 
-use crate::echo::Echo;
+use crate::{
+    echo::Echo,
+    waiting::{Patient, Seen},
+};
 
 /// A server of one shard on a free port; drained when dropped.
 pub(crate) struct Started {
@@ -45,6 +50,30 @@ impl Started {
     }
 
     fn start(listen: SocketAddr, limits: Limits, connections: usize, spin: Duration) -> Result<Self, StartError> {
+        Self::serving(listen, limits, connections, spin, Echo::default)
+    }
+
+    /// A server whose requests may wait, and what it counts.
+    pub(crate) fn patient(spin: Duration) -> (Self, Arc<Seen>) {
+        Self::patient_with(Patient::file(), spin)
+    }
+
+    /// The same with a file of the test's own.
+    pub(crate) fn patient_with(file: OwnedFd, spin: Duration) -> (Self, Arc<Seen>) {
+        let seen = Arc::new(Seen::default());
+        let limits = Limits::default();
+        let service = || Patient::new(file.try_clone().unwrap(), Arc::clone(&seen));
+        let started = Self::serving("127.0.0.1:0".parse().unwrap(), limits, 256, spin, service).unwrap();
+        (started, seen)
+    }
+
+    fn serving<S: Service + Send + 'static>(
+        listen: SocketAddr,
+        limits: Limits,
+        connections: usize,
+        spin: Duration,
+        service: impl Fn() -> S,
+    ) -> Result<Self, StartError> {
         let metrics = Arc::new(ShardMetrics::default());
         let config = ServerConfig {
             listen,
@@ -55,7 +84,7 @@ impl Started {
             metrics: vec![Arc::clone(&metrics)],
             origin: Origin::now(),
         };
-        let server = server::start(&config, |_| Echo::default())?;
+        let server = server::start(&config, |_| service())?;
         Ok(Self { server: Some(server), metrics })
     }
 
@@ -121,6 +150,10 @@ impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
+}
+
+pub(crate) fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n").into_bytes()
 }
 
 pub(crate) fn post(body: &str) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! A service that echoes bodies.
 
 use gannet_engine::{
-    Answer, Content, Now, Service, Ticket,
+    Answer, Content, Finished, Now, Read, Service, Ticket, Waiting,
     http::{Head, Request, Status},
 };
 
@@ -34,18 +34,34 @@ impl Service for Echo {
 
     fn gather(&mut self, _: Now) {}
 
-    fn finish(&mut self, _: Now, ticket: Ticket, body: &mut Vec<u8>) -> Answer {
+    fn finish(&mut self, _: Now, ticket: Ticket, body: &mut Vec<u8>) -> Finished {
         let (status, bytes) = &self.bodies[ticket.0 as usize];
         body.extend_from_slice(bytes);
-        Answer {
+        Finished::Answer(Answer {
             status: Status(*status),
             content: Content::Json,
             allow: None,
             retry_after_s: None,
             authenticate: None,
             accept_encoding: None,
-        }
+        })
     }
+
+    fn take_reads(&mut self, _: &mut Vec<Read>) {}
+
+    fn wants(&self, _: u64) -> bool {
+        false
+    }
+
+    fn read_over(&mut self, _: Now, _: u64, _: Result<&[u8], i32>) -> Option<Waiting> {
+        None
+    }
+
+    fn conclude(&mut self, _: Now, _: Waiting, _: &mut Vec<u8>) -> Answer {
+        unreachable!("nothing waits here")
+    }
+
+    fn abandon(&mut self, _: Waiting) {}
 
     fn turned(&mut self, _: Now) {
         self.bodies.clear();

@@ -4,6 +4,8 @@
 
 mod client;
 mod echo;
+mod waiting;
+mod waits;
 
 use std::{io::Write, net::Shutdown, time::Duration};
 

@@ -31,6 +31,11 @@ pub(crate) enum RowIn<'b> {
 }
 
 impl Segment {
+    /// As messages name the file.
+    pub(crate) fn file_name(&self) -> &str {
+        &self.layout.file
+    }
+
     /// What cold reads go to.
     pub(crate) fn direct_file(&self) -> Arc<OwnedFd> {
         Arc::clone(&self.direct.file)

@@ -7,6 +7,7 @@ use std::{os::fd::OwnedFd, sync::Arc};
 
 use super::{KeyHash, Probe, Probed, Table};
 use crate::{
+    cache::RowId,
     error::Corrupt,
     row::Row,
     segment::{FoundIn, RowIn, Segment},
@@ -49,13 +50,6 @@ pub enum Resumed<'b> {
     Again(ColdStep),
 }
 
-/// Names a row for ever, whatever generation serves it: segments never change, and each has an id of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RowId {
-    pub segment: u64,
-    pub start: u32,
-}
-
 impl Table {
     /// The name of the row that `probe` named.
     #[inline]
@@ -92,6 +86,20 @@ impl Table {
         // At most a row and a block.
         let length = u32::try_from(range.len()).unwrap_or(u32::MAX);
         ColdRead { file: segment.direct_file(), offset: range.start as u64, length }
+    }
+
+    /// What a step is told that the disk refused.
+    pub fn unreadable(&self, step: ColdStep, errno: i32) -> Corrupt {
+        let ColdRead { offset, length, .. } = self.cold_read(step);
+        let partition = match step.0 {
+            Step::Bucket { partition, .. } | Step::Row { probe: Probe { partition, .. }, .. } => partition,
+        };
+        Corrupt {
+            file: self.segment(partition).file_name().to_owned(),
+            offset,
+            expected: format!("{length} readable bytes"),
+            found: std::io::Error::from_raw_os_error(errno).to_string(),
+        }
     }
 
     /// Goes on with a step for `key`, from exactly the bytes that `cold_read` asked for. Fewer are damage: the file is as long

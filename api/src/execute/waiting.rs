@@ -1,0 +1,279 @@
+//! Requests that wait for rows to be read.
+//!
+//! A request that waits is set aside with everything its answer needs: the catalog it began under, its keys, and copies of the
+//! rows it has. So whatever is published, cached or let go of meanwhile, its answer is made of one generation. Places are
+//! numbered and used again; a read that comes late finds another generation in its tag, and nobody waiting.
+
+use std::sync::Arc;
+
+use gannet_engine::{Read, Waiting, limits::WAITING_MAX};
+use gannet_store::{ColdStep, Corrupt, Probe, Resumed, cache::RowCache};
+
+use super::{
+    Features,
+    batch::{Batch, Fetched, Found, Unreadable, span},
+};
+use crate::{Catalog, limits::WAITING_KEPT_BYTES_MAX, query::Span};
+
+/// One lookup of a request that waits.
+#[derive(Debug, Clone, Copy)]
+struct HeldLookup {
+    /// Position in the catalog's tables.
+    table: usize,
+    /// In [`WaitingRequest::bytes`].
+    key: Span,
+    stage: HeldStage,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum HeldStage {
+    /// Copied to [`WaitingRequest::bytes`].
+    Row(Probe, Span),
+    Absent,
+    /// Being read since then.
+    Reading {
+        step: ColdStep,
+        since_ns: u64,
+    },
+    /// Could not be read; reported when it was met.
+    Failed,
+}
+
+/// A place for a request that waits, and the one that does. Its memory is kept from one to the next.
+#[derive(Debug, Default)]
+struct WaitingRequest {
+    generation: u32,
+    /// `None`: the place is free.
+    request: Option<(Features, Arc<Catalog>)>,
+    lookups: Vec<HeldLookup>,
+    bytes: Vec<u8>,
+    /// Lookups still being read.
+    reading: usize,
+    /// The slowest read so far.
+    store_ns: u64,
+}
+
+/// What came of a read.
+#[derive(Debug)]
+pub(super) struct ReadOver {
+    /// Nothing more is being read for this request.
+    pub(super) ready: Option<Waiting>,
+    /// How long the lookup's read took; `None` if nobody waited for it.
+    pub(super) took_ns: Option<u64>,
+    pub(super) damage: Option<Corrupt>,
+}
+
+/// All requests of one core that wait.
+#[derive(Debug, Default)]
+pub(super) struct WaitingRequests {
+    places: Vec<WaitingRequest>,
+    free: Vec<u32>,
+    reads: Vec<Read>,
+}
+
+/// Which lookup of which request a read is for.
+#[derive(Debug, Clone, Copy)]
+struct Tag {
+    generation: u32,
+    place: u32,
+    lookup: usize,
+}
+
+impl Tag {
+    fn pack(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.place) << LOOKUP_BITS | self.lookup as u64
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the shifts and masks select the fields")]
+    fn unpack(tag: u64) -> Self {
+        let low = tag as u32;
+        let lookup = (low & ((1 << LOOKUP_BITS) - 1)) as usize;
+        Self { generation: (tag >> 32) as u32, place: low >> LOOKUP_BITS, lookup }
+    }
+}
+
+impl WaitingRequests {
+    /// Sets a request aside and asks for what it has to read. `None`: as many wait as may.
+    pub(super) fn hold(
+        &mut self,
+        features: Features,
+        catalog: &Arc<Catalog>,
+        batch: &Batch,
+        cache: &RowCache,
+    ) -> Result<Option<Waiting>, Unreadable> {
+        let tables = catalog.tables();
+        let views = catalog.plan(features.plan).views.len();
+        let place = match self.free.pop() {
+            Some(place) => place,
+            None if self.places.len() < WAITING_MAX => {
+                self.places.push(WaitingRequest::default());
+                u32::try_from(self.places.len() - 1).unwrap_or_default() // below WAITING_MAX
+            }
+            None => return Ok(None),
+        };
+        let held = &mut self.places[place as usize];
+        for lookup in features.lookups..features.lookups + views {
+            let (table, key) = batch.key(lookup);
+            let key = append(&mut held.bytes, key);
+            let stage = match batch.fetched(tables, cache, lookup) {
+                Ok(Fetched::Row(probe, row)) => HeldStage::Row(probe, append(&mut held.bytes, row.encoded())),
+                Ok(Fetched::Absent) => HeldStage::Absent,
+                Ok(Fetched::Cold(step)) => {
+                    let tag = Tag { generation: held.generation, place, lookup: held.lookups.len() };
+                    let delay_ns = tables[table].delay_ns;
+                    self.reads.push(read(catalog, table, step, tag, delay_ns));
+                    held.reading += 1;
+                    HeldStage::Reading { step, since_ns: batch.gathered_from_ns() }
+                }
+                Err(unreadable) => {
+                    self.let_go(place);
+                    return Err(unreadable);
+                }
+            };
+            held.lookups.push(HeldLookup { table, key, stage });
+        }
+        held.request = Some((features, Arc::clone(catalog)));
+        Ok(Some(Waiting(place)))
+    }
+
+    /// Moves the reads asked for to `reads`.
+    pub(super) fn take_reads(&mut self, reads: &mut Vec<Read>) {
+        reads.append(&mut self.reads);
+    }
+
+    /// Whether the lookup with this tag still waits.
+    pub(super) fn wants(&self, tag: u64) -> bool {
+        let Tag { generation, place, .. } = Tag::unpack(tag);
+        self.places.get(place as usize).is_some_and(|held| held.generation == generation && held.request.is_some())
+    }
+
+    /// A read is over. What it brought is kept for the answer and offered to the cache.
+    pub(super) fn read_over(
+        &mut self,
+        now_ns: u64,
+        tag: u64,
+        outcome: Result<&[u8], i32>,
+        cache: &mut RowCache,
+    ) -> ReadOver {
+        let nothing = ReadOver { ready: None, took_ns: None, damage: None };
+        if !self.wants(tag) {
+            return nothing;
+        }
+        let tag = Tag::unpack(tag);
+        let WaitingRequest { request: Some((_, catalog)), lookups, bytes, reading, store_ns, .. } =
+            &mut self.places[tag.place as usize]
+        else {
+            return nothing;
+        };
+        let Some(HeldLookup { table: position, key, stage }) = lookups.get_mut(tag.lookup) else { return nothing };
+        let HeldStage::Reading { step, since_ns } = *stage else { return nothing };
+        let table = &catalog.tables()[*position].table;
+        let resumed = match outcome {
+            Ok(read) => table.resume(step, key.of(bytes), read),
+            Err(errno) => Err(table.unreadable(step, errno)),
+        };
+        let row = match resumed {
+            Ok(Resumed::Again(step)) => {
+                *stage = HeldStage::Reading { step, since_ns };
+                self.reads.push(read(catalog, *position, step, tag, 0));
+                return nothing;
+            }
+            Ok(Resumed::Row(row)) => {
+                let probe = table.probe_of(step);
+                if let Some(probe) = probe {
+                    cache.insert(table.row_id(probe), row.encoded());
+                }
+                Ok(probe.map(|probe| (probe, row)))
+            }
+            // The index line was read, and names a row that is in memory.
+            Ok(Resumed::At(probe)) => table.row(probe, key.of(bytes)).map(|row| row.map(|row| (probe, row))),
+            Ok(Resumed::Absent) => Ok(None),
+            Err(damage) => Err(damage),
+        };
+        let mut damage = None;
+        *stage = match row {
+            Ok(Some((probe, row))) => HeldStage::Row(probe, append(bytes, row.encoded())),
+            Ok(None) => HeldStage::Absent,
+            Err(met) => {
+                damage = Some(met);
+                HeldStage::Failed
+            }
+        };
+        *reading -= 1;
+        let took_ns = now_ns.saturating_sub(since_ns);
+        *store_ns = took_ns.max(*store_ns);
+        ReadOver { ready: (*reading == 0).then_some(Waiting(tag.place)), took_ns: Some(took_ns), damage }
+    }
+
+    /// A request that waits, to be rendered.
+    pub(super) fn request(&self, waiting: Waiting) -> Option<(Features, &Arc<Catalog>)> {
+        let (features, catalog) = self.places.get(waiting.0 as usize)?.request.as_ref()?;
+        Some((*features, catalog))
+    }
+
+    /// What is there of a lookup, by the view's position in the plan.
+    pub(super) fn found<'w>(
+        &'w self,
+        waiting: Waiting,
+        catalog: &'w Catalog,
+        view: usize,
+    ) -> Result<Found<'w>, Unreadable> {
+        let held = &self.places[waiting.0 as usize];
+        let HeldLookup { table, key, stage } = held.lookups[view];
+        match stage {
+            HeldStage::Row(probe, row) => {
+                let table = &catalog.tables()[table].table;
+                let row = table.cached_row(probe, key.of(&held.bytes), row.of(&held.bytes)).map_err(Unreadable::Now)?;
+                Ok(row.map_or(Found::Absent, Found::Row))
+            }
+            HeldStage::Absent => Ok(Found::Absent),
+            HeldStage::Reading { .. } => Ok(Found::Late),
+            HeldStage::Failed => Err(Unreadable::Before),
+        }
+    }
+
+    /// The slowest read of a request, those that are not over included.
+    pub(super) fn store_ns(&self, waiting: Waiting, now_ns: u64) -> u64 {
+        let held = &self.places[waiting.0 as usize];
+        let still = held.lookups.iter().filter_map(|lookup| match lookup.stage {
+            HeldStage::Reading { since_ns, .. } => Some(now_ns.saturating_sub(since_ns)),
+            _ => None,
+        });
+        still.max().unwrap_or(0).max(held.store_ns)
+    }
+
+    /// Forgets a request; its place may be used again.
+    pub(super) fn release(&mut self, waiting: Waiting) {
+        if self.places.get(waiting.0 as usize).is_some_and(|held| held.request.is_some()) {
+            self.let_go(waiting.0);
+        }
+    }
+
+    fn let_go(&mut self, place: u32) {
+        let held = &mut self.places[place as usize];
+        held.generation = held.generation.wrapping_add(1); // what is still being read finds nobody
+        held.request = None;
+        held.lookups.clear();
+        held.bytes.clear();
+        held.bytes.shrink_to(WAITING_KEPT_BYTES_MAX);
+        (held.reading, held.store_ns) = (0, 0);
+        self.free.push(place);
+    }
+}
+
+fn read(catalog: &Catalog, table: usize, step: ColdStep, tag: Tag, delay_ns: u64) -> Read {
+    let cold = catalog.tables()[table].table.cold_read(step);
+    Read { file: cold.file, offset: cold.offset, length: cold.length, tag: tag.pack(), delay_ns }
+}
+
+fn append(bytes: &mut Vec<u8>, more: &[u8]) -> Span {
+    let start = bytes.len();
+    bytes.extend_from_slice(more);
+    span(start, bytes.len())
+}
+
+/// Views of a service: at most [`crate::definitions::limits::SELECTIONS_PER_SERVICE_MAX`], so this is ample.
+const LOOKUP_BITS: u32 = 16;
+
+const _: () = assert!(WAITING_MAX <= 1 << (32 - LOOKUP_BITS));
+const _: () = assert!(crate::definitions::limits::SELECTIONS_PER_SERVICE_MAX <= 1 << LOOKUP_BITS);

@@ -1,0 +1,256 @@
+//! Latency budgets: what is there at the deadline is answered, what is not is `TIME_OUT`, and what comes late is dropped.
+
+use std::{sync::Arc, time::Duration};
+
+use gannet_api::Catalog;
+use gannet_engine::{Finished, Now, Read, Service, Waiting, http::Request};
+use gannet_store::Value::{Int64, String as Text};
+
+use crate::fixture::{GET_FEATURES, World, bytes_of, head, text};
+
+const DEFINITIONS: &str = r#"
+workspace = "prod"
+[entities.user]
+join_keys = { user_id = "string" }
+[feature_views.fast]
+entity = "user"
+timestamp = "t"
+source = { parquet = "x.parquet" }
+features = { a = "int64", b = "string" }
+[feature_views.slow]
+entity = "user"
+timestamp = "t"
+source = { parquet = "x.parquet" }
+features = { c = "int64" }
+[feature_services.both]
+features = ["fast", "slow"]
+"#;
+
+const SLOW: Duration = Duration::from_millis(30);
+
+fn world() -> World {
+    let fast = vec![(vec![text("u")], 0, vec![Int64(1), Text("x".to_owned())])];
+    let slow = vec![(vec![text("u")], 0, vec![Int64(7)])];
+    World::new(DEFINITIONS, vec![("fast", fast), ("slow", slow)])
+}
+
+fn params(options: &str) -> String {
+    format!(
+        r#"{{"featureServiceName":"both","joinKeyMap":{{"user_id":"u"}},"requestOptions":{{{options}}},
+        "metadataOptions":{{"includeNames":true,"includeEffectiveTimes":true,"includeServingStatus":true,
+        "includeDataTypes":true}}}}"#
+    )
+}
+
+const PARTIAL: &str = r#"{"result":{"features":["1","x",null]},"metadata":{"features":[
+    {"name":"fast.a","effectiveTime":"1970-01-01T00:00:00Z","dataType":{"type":"int64"},"status":"PRESENT"},
+    {"name":"fast.b","effectiveTime":"1970-01-01T00:00:00Z","dataType":{"type":"string"},"status":"PRESENT"},
+    {"name":"slow.c","dataType":{"type":"int64"},"status":"TIME_OUT"}]}}"#;
+
+#[test]
+fn at_the_end_of_a_budget_the_slow_view_alone_is_missing() {
+    let mut world = world();
+    world.slow_down(&[("slow", SLOW)]);
+    for budget in ["\"latencyBudgetMs\":200", "\"latency_budget_ms\":\"0.1\"", "\"latencyBudgetMs\":7.5"] {
+        world.check(&params(budget), 200, PARTIAL);
+    }
+}
+
+#[test]
+fn without_a_budget_a_request_times_out_after_two_seconds() {
+    let mut world = world();
+    world.slow_down(&[("slow", SLOW)]);
+    world.check_error(&params(""), 504, 4, "Timed out");
+    let (waiting, until_ns) = begin(&mut world, &params(""));
+    assert_eq!(until_ns, world.now.monotonic_ns + 2_000_000_000);
+    world.core.abandon(waiting);
+}
+
+#[test]
+fn a_key_without_a_row_is_missing_and_waits_for_nothing() {
+    let mut world = world();
+    world.bring_in();
+    world.slow_down(&[("slow", SLOW)]);
+    let params = r#"{"featureServiceName":"both","joinKeyMap":{"user_id":"nobody"},
+        "metadataOptions":{"includeServingStatus":true},"requestOptions":{"latencyBudgetMs":1}}"#;
+    let expected = r#"{"result":{"features":[null,null,null]},"metadata":{"features":[
+        {"status":"MISSING_DATA"},{"status":"MISSING_DATA"},{"status":"MISSING_DATA"}]}}"#;
+    world.check(params, 200, expected);
+}
+
+#[test]
+fn a_budget_ends_a_little_before_its_time_so_that_the_answer_is_there_by_then() {
+    let mut world = world();
+    world.slow_down(&[("slow", SLOW)]);
+    for (budget, until_ns) in [("100", 99_950_000), ("1", 950_000), ("0.1", 75_000), ("0.2", 150_000)] {
+        let (waiting, until) = begin(&mut world, &params(&format!("\"latencyBudgetMs\":{budget}")));
+        assert_eq!(until - world.now.monotonic_ns, until_ns, "{budget} ms");
+        world.core.abandon(waiting);
+    }
+}
+
+/// A request that comes to its turn after its budget is over gets what is in memory, and waits for nothing.
+#[test]
+fn a_budget_that_is_over_before_the_rows_are_asked_for_waits_no_more() {
+    let mut world = world();
+    world.bring_in();
+    world.slow_down(&[("slow", SLOW)]);
+    let mut body = format!("{{\"params\":{}}}", params("\"latencyBudgetMs\":1")).into_bytes();
+    world.core.turn(world.now);
+    let seen_ns = world.now.monotonic_ns - 999_999;
+    let request = Request { head: head(gannet_engine::http::Method::Post, GET_FEATURES), body: &mut body, seen_ns };
+    let ticket = world.core.begin(world.now, request);
+    world.core.gather(world.now);
+    let mut out = Vec::new();
+    let Finished::Answer(answer) = world.core.finish(world.now, ticket, &mut out) else { panic!("its time is over") };
+    assert_eq!(answer.status.0, 200);
+    let expected: String = PARTIAL.lines().map(str::trim).collect();
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+}
+
+#[test]
+fn rows_that_a_new_generation_replaces_meanwhile_are_those_that_were_asked_for() {
+    let mut world = world();
+    world.slow_down(&[("slow", SLOW)]);
+    let (waiting, until_ns) = begin(&mut world, &params("\"latencyBudgetMs\":100"));
+    let empty = Catalog::compile(&world.definitions, std::collections::BTreeMap::new(), 9, world.shared.metrics());
+    let before = world.shared.publish(Some(Arc::new(empty)));
+    drop(before);
+    world.core.turn(world.now);
+    read_all(&mut world);
+    let mut out = Vec::new();
+    let answer = world.core.conclude(Now { monotonic_ns: until_ns, ..world.now }, waiting, &mut out);
+    assert_eq!(answer.status.0, 200);
+    assert!(String::from_utf8(out).unwrap().starts_with(r#"{"result":{"features":["1","x","7"]}"#));
+    world.core.turned(world.now);
+    assert_eq!(
+        world.get_features(&format!("{{\"params\":{}}}", params(""))).0,
+        404,
+        "what comes now is of the new one"
+    );
+}
+
+#[test]
+fn a_disk_that_fails_is_an_error_and_the_next_request_is_none() {
+    let mut world = world();
+    let (waiting, _) = begin(&mut world, &params("\"latencyBudgetMs\":100"));
+    let mut reads = Vec::new();
+    world.core.take_reads(&mut reads);
+    let ready: Vec<_> = reads.iter().filter_map(|read| world.core.read_over(world.now, read.tag, Err(5))).collect();
+    assert_eq!(ready, [waiting]);
+    let mut out = Vec::new();
+    assert_eq!(world.core.conclude(world.now, waiting, &mut out).status.0, 500);
+    let short: &[u8] = &[0; 100];
+    let (waiting, _) = begin(&mut world, &params("\"latencyBudgetMs\":100"));
+    world.core.take_reads(&mut reads);
+    for read in reads.drain(..) {
+        world.core.read_over(world.now, read.tag, Ok(short));
+    }
+    assert_eq!(world.core.conclude(world.now, waiting, &mut out).status.0, 500, "a file that ends too early");
+    assert_eq!(world.get_features(&format!("{{\"params\":{}}}", params(""))).0, 200);
+}
+
+/// A million reads time out, and come late: none is told, and no place, no byte is lost.
+#[test]
+fn a_million_late_reads_leave_nothing_behind() {
+    let mut world = world();
+    world.bring_in();
+    world.slow_down(&[("slow", SLOW)]);
+    let body = format!("{{\"params\":{}}}", params("\"latencyBudgetMs\":1")).into_bytes();
+    let expected: String = PARTIAL.lines().map(str::trim).collect();
+    let (mut late, mut reads, mut waiting, mut out) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut block = Vec::new();
+    let mut places = 0;
+    for round in 0..1000 {
+        let now = Now { monotonic_ns: world.now.monotonic_ns + round * 10_000_000, ..world.now };
+        world.core.turn(now);
+        let begun: Vec<_> = (0..1000)
+            .map(|_| {
+                let mut body = body.clone();
+                let head = head(gannet_engine::http::Method::Post, GET_FEATURES);
+                world.core.begin(now, Request { head, body: &mut body, seen_ns: now.monotonic_ns })
+            })
+            .collect();
+        world.core.gather(now);
+        for ticket in begun {
+            let Finished::Waits { waiting: place, .. } = world.core.finish(now, ticket, &mut out) else { panic!() };
+            places = places.max(place.0 + 1);
+            waiting.push(place);
+        }
+        world.core.turned(now);
+        world.core.take_reads(&mut reads);
+        assert_eq!(reads.len(), 1000);
+        if block.is_empty() {
+            block = bytes_of(&reads[0]);
+        }
+        let end = Now { monotonic_ns: now.monotonic_ns + 1_000_000, ..now };
+        for place in waiting.drain(..) {
+            out.clear();
+            assert_eq!(world.core.conclude(end, place, &mut out).status.0, 200);
+            assert_eq!(out, expected.as_bytes());
+        }
+        // Those of the round before, whose places others have by now.
+        for read in late.drain(..) {
+            let read: Read = read;
+            assert!(!world.core.wants(read.tag));
+            assert_eq!(world.core.read_over(end, read.tag, Ok(&block)), None);
+        }
+        std::mem::swap(&mut late, &mut reads);
+    }
+    assert_eq!(places, 1000, "places are used again");
+    let metrics = world.ask(head(gannet_engine::http::Method::Get, "/metrics"), b"").1;
+    let timed_out =
+        r#"gannet_feature_view_lookups_total{workspace="prod",feature_view="slow",status="timed_out"} 1000000"#;
+    assert!(metrics.contains(timed_out), "{metrics}");
+}
+
+#[test]
+fn when_as_many_wait_as_may_the_next_is_refused() {
+    let mut world = world();
+    world.slow_down(&[("slow", SLOW)]);
+    let most = gannet_engine::limits::WAITING_MAX;
+    let held: Vec<Waiting> = (0..most).map(|_| begin(&mut world, &params("\"latencyBudgetMs\":100")).0).collect();
+    let message = "GetFeatures exceeded the concurrent request limit, please retry later";
+    let (answer, body) = world.ask(
+        head(gannet_engine::http::Method::Post, GET_FEATURES),
+        format!("{{\"params\":{}}}", params("")).as_bytes(),
+    );
+    assert_eq!((answer.status.0, answer.retry_after_s), (429, Some(1)));
+    assert_eq!(body, format!("{{\"error\":\"{message}\",\"message\":\"{message}\",\"code\":8}}"));
+    for waiting in held {
+        world.core.abandon(waiting);
+    }
+    let mut unwanted = Vec::new();
+    world.core.take_reads(&mut unwanted);
+    assert!(unwanted.iter().all(|read| !world.core.wants(read.tag)));
+    world.check(&params("\"latencyBudgetMs\":100"), 200, PARTIAL);
+}
+
+/// Begins a request that waits.
+#[track_caller]
+fn begin(world: &mut World, params: &str) -> (Waiting, u64) {
+    let mut body = format!("{{\"params\":{params}}}").into_bytes();
+    world.core.turn(world.now);
+    let head = head(gannet_engine::http::Method::Post, GET_FEATURES);
+    let request = Request { head, body: &mut body, seen_ns: world.now.monotonic_ns };
+    let ticket = world.core.begin(world.now, request);
+    world.core.gather(world.now);
+    let finished = world.core.finish(world.now, ticket, &mut Vec::new());
+    world.core.turned(world.now);
+    let Finished::Waits { waiting, until_ns } = finished else { panic!("{finished:?}") };
+    (waiting, until_ns)
+}
+
+/// Makes every read, held back or not.
+fn read_all(world: &mut World) {
+    let mut reads = Vec::new();
+    loop {
+        world.core.take_reads(&mut reads);
+        if reads.is_empty() {
+            return;
+        }
+        for read in reads.drain(..).collect::<Vec<_>>() {
+            world.core.read_over(world.now, read.tag, Ok(&bytes_of(&read)));
+        }
+    }
+}

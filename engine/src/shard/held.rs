@@ -1,0 +1,228 @@
+//! Requests that wait: their reads, their deadlines, and the answers that they hold up on their own connection.
+//!
+//! ```text
+//!   finish ─► Waits ─► reads ─► [ring] ─► read_over ─► all there ─┐
+//!                  └─► deadline wheel ────────────► time is over ─┴─► conclude ─► the answer, in its place
+//! ```
+//! A request that waits holds up what its own connection pipelined behind it, because answers leave in order. It holds up
+//! nobody else, and what is behind it is rendered meanwhile.
+
+use std::collections::VecDeque;
+
+use super::{
+    Shard,
+    connection::{Connection, Fate, Piece},
+    recycle,
+};
+use crate::{
+    clock::Now,
+    deadlines::Handle,
+    http::Persistence,
+    limits,
+    reactor::{Token, reads::ReadLease},
+    service::{Read, Service, Waiting},
+};
+
+/// What is to be remembered of a request until it is concluded.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) token: Token,
+    pub(super) persistence: Persistence,
+    pub(super) head_only: bool,
+    /// Its deadline in the wheel.
+    pub(super) timer: Handle,
+}
+
+/// What the wheel of deadlines reminds of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// A waiting request's time is over.
+    Conclude(Waiting),
+    /// A read that was held back is to be made: its place among them.
+    Read(u32),
+}
+
+/// Reads on their way to the ring.
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    /// Wanted since the last turn.
+    pub(super) wanted: Vec<Read>,
+    /// For which there was no buffer.
+    queued: VecDeque<Read>,
+    /// Held back, by place.
+    delayed: Vec<Option<Read>>,
+    delayed_free: Vec<u32>,
+}
+
+impl<S: Service> Shard<S> {
+    /// A read is over: the service takes what it brought.
+    pub(super) fn read_over(&mut self, now: Now, lease: ReadLease, tag: u64, outcome: Result<(), i32>) {
+        let outcome = match outcome {
+            Ok(()) => Ok(self.reactor.read_bytes(&lease)),
+            Err(errno) => Err(errno),
+        };
+        self.metrics.reads.add(1);
+        match &outcome {
+            Ok(bytes) => self.metrics.read_bytes.add(bytes.len() as u64),
+            Err(_) => self.metrics.reads_failed.add(1),
+        }
+        if let Some(waiting) = self.service.read_over(now, tag, outcome) {
+            self.due.push(waiting);
+        }
+        self.reactor.give_back_read(lease);
+    }
+
+    /// Answers every waiting request that has all it needs, or whose time is over.
+    pub(super) fn conclude_due(&mut self, now: Now) {
+        if !self.deadlines.is_empty() {
+            let mut reminders = std::mem::take(&mut self.reminders);
+            self.deadlines.expire(now.monotonic_ns, &mut reminders);
+            for reminder in reminders.drain(..) {
+                match reminder {
+                    Timer::Conclude(waiting) => self.due.push(waiting),
+                    Timer::Read(place) => self.reads.release(place),
+                }
+            }
+            self.reminders = reminders;
+        }
+        let mut due = std::mem::take(&mut self.due);
+        for waiting in due.drain(..) {
+            self.conclude(now, waiting);
+        }
+        self.due = due;
+    }
+
+    /// Renders the answer of a request that waited, in its place.
+    fn conclude(&mut self, now: Now, waiting: Waiting) {
+        // Gone already if its last read and its deadline came in the same turn.
+        let Some(held) = self.held.get_mut(waiting.0 as usize).and_then(Option::take) else { return };
+        let Held { token, persistence, head_only, timer } = held;
+        self.deadlines.cancel(timer);
+        let Self { connections, service, responses, pool, dirty, ready, clock, metrics, .. } = self;
+        metrics.waiting.set(metrics.waiting.value() - 1);
+        let Some(connection) = connections.of(token) else { return service.abandon(waiting) };
+        let place = connection.behind.iter().position(|piece| matches!(piece, Piece::Waits(w) if *w == waiting));
+        let Some(place) = place else { return service.abandon(waiting) };
+        connection.begun = connection.begun.saturating_sub(1);
+        connection.waits -= 1;
+        let last = place + 1 == connection.behind.len();
+        let close = (self.drain_by_ns.is_some() && connection.begun == 0 && last) || !persistence.keep_alive;
+        let first = place == 0;
+        let mut buffer = if first { std::mem::take(&mut connection.out) } else { Vec::new() };
+        if buffer.capacity() == 0 {
+            buffer = pool.pop().unwrap_or_else(|| Vec::with_capacity(limits::POOLED_BUFFER_BYTES));
+        }
+        let mark = responses.begin(&mut buffer);
+        let answer = service.conclude(clock.now(), waiting, &mut buffer);
+        responses.finish(&mut buffer, mark, &answer, persistence, head_only, close);
+        if close {
+            connection.fate = connection.fate.max(Fate::Closing);
+        }
+        if !first {
+            connection.behind[place] = Piece::Rendered(buffer);
+            return;
+        }
+        connection.out = buffer;
+        connection.behind.pop_front();
+        while let Some(Piece::Rendered(_)) = connection.behind.front()
+            && let Some(Piece::Rendered(bytes)) = connection.behind.pop_front()
+        {
+            connection.out.extend_from_slice(&bytes);
+            recycle(pool, bytes);
+        }
+        if !connection.dirty {
+            connection.dirty = true;
+            dirty.push(token);
+        }
+        if connection.unconsumed() > 0 && !connection.ready {
+            connection.ready = true; // it may have had too many under way to begin another
+            ready.push(token);
+        }
+        if connection.fate == Fate::Open && connection.peer_done && connection.begun == 0 {
+            self.end_of_input(now, token);
+        }
+    }
+
+    /// Gives the ring what the service wants read, as far as there are buffers.
+    pub(super) fn make_reads(&mut self, now: Now) {
+        let Self { service, reads, deadlines, reactor, metrics, .. } = self;
+        service.take_reads(&mut reads.wanted);
+        for read in reads.wanted.drain(..) {
+            if read.delay_ns == 0 {
+                reads.queued.push_back(read);
+                continue;
+            }
+            let at_ns = now.monotonic_ns + read.delay_ns;
+            let place = reads.delayed_free.pop().unwrap_or_else(|| {
+                reads.delayed.push(None);
+                u32::try_from(reads.delayed.len() - 1).expect("bounded by the requests that wait")
+            });
+            reads.delayed[place as usize] = Some(read);
+            deadlines.arm(at_ns, Timer::Read(place));
+        }
+        while let Some(read) = reads.queued.front() {
+            if service.wants(read.tag) {
+                match reactor.read(read) {
+                    Ok(true) => {}
+                    Ok(false) => break, // a buffer comes back with a completion, and with it the next turn
+                    Err(_) => {
+                        // No pages for a large read: as if the disk had failed.
+                        metrics.reads_failed.add(1);
+                        let tag = read.tag;
+                        if let Some(waiting) = service.read_over(now, tag, Err(libc::ENOMEM)) {
+                            self.due.push(waiting);
+                        }
+                    }
+                }
+            }
+            reads.queued.pop_front();
+        }
+        if reads.queued.len() > limits::READS_QUEUED_KEPT {
+            reads.queued.retain(|read| service.wants(read.tag)); // those whose requests gave up, behind one that did not
+        }
+        metrics.reads_queued.set(reads.queued.len() as u64);
+        metrics.reads_in_flight.set(reactor.reads_in_flight() as u64);
+    }
+
+    /// Lets go of a connection's waiting requests: nobody is left to answer to.
+    pub(super) fn abandon_waiting(&mut self, token: Token) {
+        let Self { connections, service, held, deadlines, pool, metrics, .. } = self;
+        let Some(connection) = connections.of(token) else { return };
+        for piece in connection.behind.drain(..) {
+            match piece {
+                Piece::Rendered(bytes) => recycle(pool, bytes),
+                Piece::Waits(waiting) => {
+                    if let Some(held) = held.get_mut(waiting.0 as usize).and_then(Option::take) {
+                        deadlines.cancel(held.timer);
+                        metrics.waiting.set(metrics.waiting.value() - 1);
+                    }
+                    service.abandon(waiting);
+                }
+            }
+        }
+        connection.begun = connection.begun.saturating_sub(connection.waits);
+        connection.waits = 0;
+    }
+}
+
+impl Reads {
+    /// The time for which a read was held back is over.
+    fn release(&mut self, place: u32) {
+        if let Some(read) = self.delayed.get_mut(place as usize).and_then(Option::take) {
+            self.delayed_free.push(place);
+            self.queued.push_back(read);
+        }
+    }
+}
+
+/// Puts a request that waits behind what its connection has to send.
+pub(super) fn hold(connection: &mut Connection, held: &mut Vec<Option<Held>>, waiting: Waiting, request: Held) {
+    let place = waiting.0 as usize;
+    if held.len() <= place {
+        held.resize_with(place + 1, || None);
+    }
+    debug_assert!(held[place].is_none(), "a waiting request has a place of its own");
+    held[place] = Some(request);
+    connection.behind.push_back(Piece::Waits(waiting));
+    connection.waits += 1;
+}

@@ -1,0 +1,187 @@
+//! Requests that wait for reads, over real sockets and a real ring: nobody is held up but those behind them on their own
+//! connection, and what comes late is dropped.
+
+use std::{io::Write as _, net::Shutdown, sync::atomic::Ordering, time::Duration};
+
+use gannet_engine::limits::{LARGE_READS_MAX, SMALL_READS_MAX};
+
+use crate::client::{Started, get, post};
+
+const NO_SPIN: Duration = Duration::ZERO;
+/// Longer than any test runs.
+const NEVER_US: u64 = 600_000_000;
+
+#[test]
+fn a_request_is_answered_with_what_was_read_for_it() {
+    for spin in [NO_SPIN, Duration::from_millis(1)] {
+        let (server, seen) = Started::patient(spin);
+        let mut client = server.connect();
+        client.send(&get(&format!("/wait/{NEVER_US}/0")));
+        assert_eq!(client.response().body, "patience");
+        client.send(&get(&format!("/wait/{NEVER_US}/2000"))); // held back, then read
+        assert_eq!(client.response().body, "patience");
+        assert_eq!(seen.waiting.load(Ordering::Relaxed), 0);
+        server.wait_for("gannet_cold_reads_total", 2.0);
+        server.wait_for("gannet_requests_waiting", 0.0);
+    }
+}
+
+#[test]
+fn at_its_deadline_a_request_is_answered_without() {
+    for spin in [NO_SPIN, Duration::from_millis(1)] {
+        let (server, seen) = Started::patient(spin);
+        let mut client = server.connect();
+        for until_us in [0, 100, 1000, 20_000] {
+            client.send(&get(&format!("/wait/{until_us}/{NEVER_US}")));
+            assert_eq!(client.response().body, "late");
+        }
+        assert_eq!(seen.concluded.load(Ordering::Relaxed), 4);
+        assert_eq!(seen.waiting.load(Ordering::Relaxed), 0);
+    }
+}
+
+#[test]
+fn answers_keep_their_order_whoever_waits() {
+    let (server, _) = Started::patient(NO_SPIN);
+    let mut client = server.connect();
+    let mut bytes = post("a");
+    bytes.extend_from_slice(&get(&format!("/wait/20000/{NEVER_US}")));
+    bytes.extend_from_slice(&post("b"));
+    bytes.extend_from_slice(&get(&format!("/wait/{NEVER_US}/5000")));
+    bytes.extend_from_slice(&post("c"));
+    bytes.extend_from_slice(&get(&format!("/wait/{NEVER_US}/0")));
+    bytes.extend_from_slice(&get(&format!("/wait/1000/{NEVER_US}")));
+    bytes.extend_from_slice(&post("d"));
+    client.send(&bytes);
+    let bodies: Vec<String> = (0..8).map(|_| client.response().body).collect();
+    assert_eq!(bodies, ["a", "late", "b", "patience", "c", "patience", "late", "d"]);
+    client.send(&post("e"));
+    assert_eq!(client.response().body, "e");
+}
+
+/// More requests than may be under way, the first of which wait: the rest is begun as those are concluded.
+#[test]
+fn a_full_connection_goes_on_when_one_is_concluded() {
+    let (server, _) = Started::patient(NO_SPIN);
+    let mut client = server.connect();
+    let mut bytes = Vec::new();
+    for n in 0..100 {
+        bytes.extend_from_slice(&get(&format!("/wait/{}/{NEVER_US}", 1000 + n)));
+        bytes.extend_from_slice(&post(&n.to_string()));
+    }
+    client.send(&bytes);
+    for n in 0..100 {
+        assert_eq!(client.response().body, "late");
+        assert_eq!(client.response().body, n.to_string());
+    }
+}
+
+#[test]
+fn a_request_that_waits_holds_up_no_other_connection() {
+    let (server, seen) = Started::patient(NO_SPIN);
+    let mut waits = server.connect();
+    waits.send(&get(&format!("/wait/{NEVER_US}/{NEVER_US}")));
+    server.wait_for("gannet_requests_waiting", 1.0);
+    let mut client = server.connect();
+    for n in 0..100 {
+        client.send(&post(&n.to_string()));
+        assert_eq!(client.response().body, n.to_string());
+    }
+    assert_eq!(seen.waiting.load(Ordering::Relaxed), 1, "it still waits");
+}
+
+#[test]
+fn who_hangs_up_is_not_waited_for() {
+    let (server, seen) = Started::patient(NO_SPIN);
+    for round in 1..=20 {
+        let mut client = server.connect();
+        client.send(&[get(&format!("/wait/{NEVER_US}/{NEVER_US}")), post("behind")].concat());
+        server.wait_for("gannet_requests_waiting", 1.0);
+        client.send_and_reset(b"");
+        server.wait_for("gannet_requests_waiting", 0.0);
+        assert_eq!(seen.abandoned.load(Ordering::Relaxed), round);
+    }
+    assert_eq!(seen.waiting.load(Ordering::Relaxed), 0);
+    server.wait_for("gannet_connections_open", 0.0);
+}
+
+/// It may have sent all it has to say, and still reads.
+#[test]
+fn who_only_stopped_sending_is_answered() {
+    let (server, _) = Started::patient(NO_SPIN);
+    let mut client = server.connect();
+    client.send(&[get(&format!("/wait/{NEVER_US}/20000")), post("behind")].concat());
+    client.stream().shutdown(Shutdown::Write).unwrap();
+    assert_eq!(client.response().body, "patience");
+    assert_eq!(client.response().body, "behind");
+    assert!(client.is_closed());
+    server.wait_for("gannet_connections_open", 0.0);
+}
+
+#[test]
+fn a_drain_lets_requests_that_wait_finish() {
+    let (mut server, _) = Started::patient(NO_SPIN);
+    let mut client = server.connect();
+    client.send(&get(&format!("/wait/{NEVER_US}/100000")));
+    server.wait_for("gannet_requests_waiting", 1.0);
+    server.drain(Duration::from_secs(10));
+    let response = client.response();
+    assert_eq!(response.body, "patience");
+    assert_eq!(response.header("connection"), Some("close"));
+    assert!(client.is_closed());
+    server.join();
+}
+
+#[test]
+fn requests_whose_time_ends_as_their_reads_do_are_answered_once() {
+    let (server, seen) = Started::patient(NO_SPIN);
+    let mut clients: Vec<_> = (0..16).map(|_| server.connect()).collect();
+    let rounds = 40;
+    for _ in 0..rounds {
+        let burst = get("/wait/100/100").repeat(16);
+        let more = get("/wait/1/0").repeat(16);
+        for client in &mut clients {
+            client.send(&burst);
+            client.send(&more);
+        }
+        for client in &mut clients {
+            for _ in 0..32 {
+                let body = client.response().body;
+                assert!(body == "late" || body == "patience", "{body}");
+            }
+        }
+    }
+    assert_eq!(seen.concluded.load(Ordering::Relaxed), 16 * 32 * rounds);
+    server.wait_for("gannet_requests_waiting", 0.0);
+    server.wait_for("gannet_cold_reads_in_flight", 0.0);
+    server.wait_for("gannet_cold_reads_queued", 0.0);
+}
+
+/// A disk that stops answering, as a pipe that nobody writes to: every buffer is taken, further reads queue, every request is
+/// answered at its deadline all the same, and when the disk is back everything is as before.
+#[test]
+fn reads_that_come_late_are_dropped_and_their_buffers_come_back() {
+    let buffers = u64::from(SMALL_READS_MAX + LARGE_READS_MAX);
+    let (from_disk, mut disk) = std::io::pipe().unwrap();
+    let (server, seen) = Started::patient_with(from_disk.into(), NO_SPIN);
+    let mut client = server.connect();
+    let rounds = buffers / 16 + 10;
+    for _ in 0..rounds {
+        client.send(&get("/wait/1000/0").repeat(16));
+        for _ in 0..16 {
+            assert_eq!(client.response().body, "late");
+        }
+    }
+    assert_eq!(seen.concluded.load(Ordering::Relaxed), 16 * rounds);
+    server.wait_for("gannet_requests_waiting", 0.0);
+    server.wait_for("gannet_cold_reads_in_flight", f64::from(SMALL_READS_MAX + LARGE_READS_MAX));
+    for _ in 0..buffers {
+        disk.write_all(&[b'x'; 4096]).unwrap();
+    }
+    server.wait_for("gannet_cold_reads_in_flight", 0.0);
+    server.wait_for("gannet_cold_reads_queued", 0.0);
+    assert_eq!(seen.late_reads.load(Ordering::Relaxed), buffers, "they came, and nobody waited");
+    client.send(&get(&format!("/wait/{NEVER_US}/0")));
+    disk.write_all(b"patience").unwrap();
+    assert_eq!(client.response().body, "patience", "and not what came for others");
+}
