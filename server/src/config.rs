@@ -1,13 +1,15 @@
 //! The configuration file of `gannet serve`. `docs/operating/gannet.toml` shows every setting with its default; a test
 //! holds the two together.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use gannet_api::MetadataOptions;
 use gannet_engine::limits::{CONNECTIONS_PER_CORE_MAX, Limits};
-use gannet_store::table::{MapOptions, Populate};
+use gannet_store::table::{Lock, Populate};
 use serde::Deserialize;
+
+use crate::serving::MemorySettings;
 
 /// What the file says; what it leaves out is `None` and gets its default from whoever uses it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -22,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) default_metadata_options: Vec<String>,
     pub(crate) limits: LimitsConfig,
     pub(crate) memory: MemoryConfig,
+    /// Milliseconds by `workspace/view`.
+    pub(crate) simulate_slow_ms: BTreeMap<String, u64>,
 }
 
 /// Bounds of the HTTP layer; `docs/http.md` says what happens beyond each.
@@ -48,8 +52,10 @@ pub(crate) struct LimitsConfig {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct MemoryConfig {
     populate: Option<PopulateConfig>,
-    lock: Option<bool>,
+    lock: Option<LockConfig>,
     huge_pages: Option<bool>,
+    budget_mib: Option<u64>,
+    row_cache_mib: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -58,6 +64,14 @@ enum PopulateConfig {
     None,
     Index,
     All,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum LockConfig {
+    Auto,
+    Never,
+    Required,
 }
 
 impl Config {
@@ -80,12 +94,22 @@ impl Config {
             ("spin_us", self.spin_us, 0, SPIN_US_MAX),
             ("connections_per_core", self.connections_per_core.map(widened), 1, widened(CONNECTIONS_PER_CORE_MAX)),
             ("drain_seconds_max", self.drain_seconds_max, 0, DRAIN_SECONDS_HIGHEST),
+            ("budget_mib", self.memory.budget_mib, BUDGET_MIB_MIN, MIB_MAX),
+            ("row_cache_mib", self.memory.row_cache_mib.map(widened), 0, MIB_MAX),
         ] {
             if let Some(value) = value.filter(|value| !(min..=max).contains(value)) {
                 bail!("{key} = {value} is out of range: {min} to {max}");
             }
         }
+        if let Some((view, ms)) = self.simulate_slow_ms.iter().find(|(_, ms)| !(1..=SLOW_MS_MAX).contains(*ms)) {
+            bail!("simulate_slow_ms: \"{view}\" = {ms} is out of range: 1 to {SLOW_MS_MAX}");
+        }
         Ok(())
+    }
+
+    /// Tables whose reads are to be held back.
+    pub(crate) fn slow_tables(&self) -> BTreeMap<String, Duration> {
+        self.simulate_slow_ms.iter().map(|(view, ms)| (view.clone(), Duration::from_millis(*ms))).collect()
     }
 
     pub(crate) fn metadata_options(&self) -> Result<MetadataOptions> {
@@ -127,17 +151,36 @@ impl LimitsConfig {
 }
 
 impl MemoryConfig {
-    pub(crate) fn map_options(&self) -> MapOptions {
+    pub(crate) fn settings(&self) -> MemorySettings {
         let populate = match self.populate.unwrap_or(PopulateConfig::All) {
             PopulateConfig::None => Populate::None,
             PopulateConfig::Index => Populate::Index,
             PopulateConfig::All => Populate::All,
         };
-        // Under huge pages each row that is not in memory brings two mebibytes with it: right when all is wanted anyway.
-        let huge_pages = self.huge_pages.unwrap_or(populate == Populate::All);
-        MapOptions { populate, lock: self.lock.unwrap_or(false), huge_pages }
+        let lock = match self.lock.unwrap_or(LockConfig::Auto) {
+            LockConfig::Auto => Lock::IfAllowed,
+            LockConfig::Never => Lock::Never,
+            LockConfig::Required => Lock::Required,
+        };
+        MemorySettings {
+            populate,
+            lock,
+            // Under huge pages what is brought in for one row is two mebibytes: right when all is wanted anyway.
+            huge_pages: self.huge_pages.unwrap_or(populate == Populate::All),
+            budget_bytes: self.budget_mib.map(|mib| mib << 20),
+            row_cache_bytes: self.row_cache_mib.map(|mib| mib << 20),
+        }
     }
 }
+
+/// Less would not hold the index of a small table.
+const BUDGET_MIB_MIN: u64 = 16;
+
+/// A pebibyte.
+const MIB_MAX: u64 = 1 << 30;
+
+/// As long as the longest latency budget.
+const SLOW_MS_MAX: u64 = 60_000;
 
 /// A core that looks for work longer than a second does nothing else.
 pub(crate) const SPIN_US_MAX: u64 = 1_000_000;
@@ -155,7 +198,7 @@ mod tests {
     fn the_documented_example_parses_and_is_all_defaults() {
         let config = Config::parse(EXAMPLE).unwrap();
         assert_eq!(config.limits.apply().unwrap(), Limits::default());
-        assert_eq!(config.memory.map_options(), MemoryConfig::default().map_options());
+        assert_eq!(config.memory.settings(), MemorySettings::default());
         assert!(config.metadata_options().unwrap().is_empty());
     }
 
@@ -166,7 +209,7 @@ mod tests {
             |name: &str| EXAMPLE.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{name} =")));
         let debug = format!("{:?}", Config::default());
         let mut words = debug.split(['{', ',', ' ']).filter_map(|word| word.strip_suffix(':'));
-        assert_eq!(words.find(|name| !shown(name) && !["limits", "memory"].contains(name)), None);
+        assert_eq!(words.find(|name| !shown(name) && !["limits", "memory", "simulate_slow_ms"].contains(name)), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `gannet quickstart`.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZero,
     path::{Path, PathBuf},
@@ -12,16 +13,13 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use gannet_api::auth::KeyRecord;
 use gannet_engine::{limits::Limits, server::allowed_cpus};
-use gannet_store::{
-    directory::DataDirectory,
-    table::{MapOptions, Populate},
-};
+use gannet_store::directory::DataDirectory;
 
 use super::{apply::apply, keys::with, materialize::Options, serve};
 use crate::{
     clock, keys, output,
     quickstart::{bench, examples, request::SAMPLES},
-    serving::Settings,
+    serving::{MemorySettings, Settings},
 };
 
 /// Load example data, serve it, and show what to try. Ctrl-C ends it; a second run finds its data again.
@@ -56,7 +54,9 @@ impl Quickstart {
             connections_per_core: None,
             drain_max: Duration::from_secs(1),
             limits: Limits::default(),
-            memory: MapOptions { populate: Populate::All, lock: false, huge_pages: true },
+            memory: MemorySettings::default(),
+            // So that the sample that sets a budget shows what one does.
+            slow_tables: BTreeMap::from([(SLOW_VIEW.to_owned(), SLOW)]),
             api: gannet_api::Settings::default(),
         };
         // Cheap, and better than finding it out after a minute of loading.
@@ -120,5 +120,9 @@ fn sources(root: &Path) -> PathBuf {
 pub(crate) const DATA: &str = "data/quickstart";
 
 const KEY: &str = "quickstart";
+
+/// A view that answers as if its storage were slow.
+const SLOW_VIEW: &str = "prod/transaction_amount_last_1000d";
+const SLOW: Duration = Duration::from_millis(250);
 
 const MEMORY_BYTES: usize = 512 << 20;

@@ -75,8 +75,8 @@ impl Serve {
             (None, None) => allowed_cpus(),
         };
         let mut api = gannet_api::Settings { default_metadata_options: metadata, ..Default::default() };
-        if let Some(workspace) = config.default_workspace {
-            api.default_workspace = workspace;
+        if let Some(workspace) = &config.default_workspace {
+            api.default_workspace.clone_from(workspace);
         }
         Ok(Settings {
             listen: self.listen.or(config.listen).unwrap_or(LISTEN),
@@ -85,7 +85,8 @@ impl Serve {
             connections_per_core: config.connections_per_core,
             drain_max: Duration::from_secs(config.drain_seconds_max.unwrap_or(DRAIN_SECONDS_MAX)),
             limits: config.limits.apply()?,
-            memory: config.memory.map_options(),
+            memory: config.memory.settings(),
+            slow_tables: config.slow_tables(),
             api,
         })
     }

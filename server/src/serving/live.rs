@@ -1,6 +1,10 @@
 //! What is served: the tables and definitions of one generation, and how the next one takes their place.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use gannet_api::{Catalog, Shared, definitions::model::FeatureView};
@@ -30,7 +34,13 @@ struct Open {
 impl Live {
     /// Opens what `data` holds now; `None` when nothing was published. Tables that are the same as in `before` are shared
     /// with it. Headers and roots are checked here; blocks are checked when they are read.
-    pub(super) fn open(data: &DataDirectory, before: Option<&Self>, shared: &Shared) -> Result<Option<Self>> {
+    /// `slow` are tables whose reads are held back.
+    pub(super) fn open(
+        data: &DataDirectory,
+        before: Option<&Self>,
+        shared: &Shared,
+        slow: &BTreeMap<String, Duration>,
+    ) -> Result<Option<Self>> {
         let Some(manifest) = data.current()? else { return Ok(None) };
         let Some(applied) = repository::applied(data, Some(&manifest))? else { return Ok(None) };
         let outdated = outdated(&manifest, &applied);
@@ -52,7 +62,8 @@ impl Live {
             .map(|(name, open)| (name.clone(), Arc::clone(&open.table)))
             .collect();
         let catalog = Catalog::compile(&applied.definitions, served, manifest.generation, shared.metrics());
-        Ok(Some(Self { generation: manifest.generation, catalog: Arc::new(catalog), tables, outdated }))
+        let catalog = Arc::new(catalog.with_slow_tables(slow));
+        Ok(Some(Self { generation: manifest.generation, catalog, tables, outdated }))
     }
 
     /// Tables that `before` does not share, by name.
@@ -63,6 +74,11 @@ impl Live {
         };
         let new = self.tables.iter().filter(|(name, open)| !shared(name, open));
         new.map(|(name, open)| (name.clone(), Arc::clone(&open.table))).collect()
+    }
+
+    /// All tables, by name; whoever gets them does not keep them.
+    pub(super) fn tables(&self) -> Vec<(String, Weak<Table>)> {
+        self.tables.iter().map(|(name, open)| (name.clone(), Arc::downgrade(&open.table))).collect()
     }
 
     /// Whether this table is one of these, and not only one of the same name.

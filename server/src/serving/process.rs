@@ -1,6 +1,7 @@
 //! One serving process from start to drain.
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::SocketAddr,
     os::unix::fs::MetadataExt as _,
@@ -21,12 +22,13 @@ use gannet_engine::{
 use gannet_store::{
     Error,
     directory::{DataDirectory, Stamp},
-    table::MapOptions,
 };
 
 use super::{
     Signals, cores,
+    keeper::{Adopted, Keeper},
     live::Live,
+    memory::{MemoryPlan, MemorySettings},
     verifier::{Batch, Damaged, Verifier},
 };
 use crate::{clock, keys, log};
@@ -40,7 +42,9 @@ pub(crate) struct Settings {
     pub(crate) connections_per_core: Option<usize>,
     pub(crate) drain_max: Duration,
     pub(crate) limits: Limits,
-    pub(crate) memory: MapOptions,
+    pub(crate) memory: MemorySettings,
+    /// Tables whose reads are held back: slow storage, simulated.
+    pub(crate) slow_tables: BTreeMap<String, Duration>,
     pub(crate) api: gannet_api::Settings,
 }
 
@@ -52,6 +56,7 @@ impl Settings {
             ("listen", self.listen != new.listen),
             ("cores", self.cores != new.cores),
             ("spin_us", self.spin != new.spin),
+            ("row_cache_mib", self.memory.row_cache_bytes != new.memory.row_cache_bytes),
             ("connections_per_core", self.connections_per_core != new.connections_per_core),
             ("request_line_bytes_max", a.request_line_bytes_max != b.request_line_bytes_max),
             ("field_line_bytes_max", a.field_line_bytes_max != b.field_line_bytes_max),
@@ -76,10 +81,14 @@ impl Settings {
 pub(crate) struct Process {
     data: DataDirectory,
     drain_max: Duration,
-    memory: MapOptions,
+    memory: MemorySettings,
+    slow_tables: BTreeMap<String, Duration>,
+    /// For as many cores as serve.
+    cores: usize,
     shared: Arc<Shared>,
     server: Server,
     verifier: Verifier,
+    keeper: Keeper,
     live: Option<Live>,
     /// Replaced, and perhaps still in use by a core.
     replaced: Vec<Live>,
@@ -120,19 +129,28 @@ impl Process {
             metrics,
             origin: Origin::now(),
         };
-        let verifier = Verifier::start()?;
+        // What is locked in memory counts against it.
+        if let Ok((_, most)) = rlimit::Resource::MEMLOCK.get() {
+            let _ = rlimit::Resource::MEMLOCK.set(most, most); // if refused, locking says so
+        }
+        let plan = MemoryPlan::new(&settings.memory, settings.cores.len());
+        let (verifier, keeper) = (Verifier::start()?, Keeper::start()?);
         // The stamp first: what is published between the two is seen at the next look.
         let seen = data.stamp().ok();
         // Before the port opens: the first answer should not be a 503 when there is something to serve.
-        let live = Live::open(&data, None, &shared);
-        let server = server::start(&config, |core| Core::new(Arc::clone(&shared), core))?;
+        let live = Live::open(&data, None, &shared, &settings.slow_tables);
+        let server =
+            server::start(&config, |core| Core::new(Arc::clone(&shared), core).with_row_cache(plan.row_cache_bytes))?;
         let mut process = Self {
             data,
             drain_max: settings.drain_max,
             memory: settings.memory,
+            slow_tables: settings.slow_tables.clone(),
+            cores: settings.cores.len(),
             shared,
             server,
             verifier,
+            keeper,
             live: None,
             replaced: Vec::new(),
             damaged: Vec::new(),
@@ -180,6 +198,10 @@ impl Process {
     fn adopt(&mut self, settings: Settings) {
         self.drain_max = settings.drain_max;
         self.memory = settings.memory;
+        if self.slow_tables != settings.slow_tables {
+            self.slow_tables = settings.slow_tables;
+            self.seen = None; // what is live is compiled again
+        }
         self.shared.set_settings(settings.api);
     }
 
@@ -198,7 +220,7 @@ impl Process {
         let stamp = self.data.stamp().ok();
         if stamp != self.seen || self.retry {
             self.seen = stamp; // also when what was published is refused: damage does not pass
-            let live = Live::open(&self.data, self.live.as_ref(), &self.shared);
+            let live = Live::open(&self.data, self.live.as_ref(), &self.shared, &self.slow_tables);
             self.take_up(live);
         }
         let keys = FileStamp::of(&keys::path(&self.data));
@@ -218,7 +240,9 @@ impl Process {
         match opened {
             Ok(Some(live)) => {
                 let tables = live.new_tables(self.live.as_ref());
-                self.verifier.add(Batch { generation: live.generation, tables, memory: self.memory });
+                self.verifier.add(Batch { generation: live.generation, tables });
+                let budget_bytes = MemoryPlan::new(&self.memory, self.cores).tables_bytes;
+                self.keeper.keep(Adopted { tables: live.tables(), settings: self.memory, budget_bytes });
                 for name in &live.outdated {
                     let message = "not served: its definition changed since it was materialized";
                     log::warn(message, &[("table", name)]);

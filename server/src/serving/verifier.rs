@@ -1,5 +1,5 @@
-//! Brings tables that were just adopted into memory, as configured, and then reads every block of them, so that damage is
-//! known before a request meets it. One thread; while verifying it rests four times as long as it works.
+//! Reads every block of tables that were just adopted, so that damage is known before a request meets it. One thread, which
+//! rests four times as long as it works.
 
 use std::{
     sync::{
@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use gannet_store::{Corrupt, Table, table::MapOptions};
+use gannet_store::{Corrupt, Table};
 
 use crate::{clock, log};
 
@@ -20,7 +20,6 @@ use crate::{clock, log};
 pub(super) struct Batch {
     pub(super) generation: u64,
     pub(super) tables: Vec<(String, Arc<Table>)>,
-    pub(super) memory: MapOptions,
 }
 
 /// A table that does not hold what was written.
@@ -67,9 +66,6 @@ impl Verifier {
 fn work_off(batch: Batch, report: &Sender<Damaged>) {
     let (mut sound, mut damaged): (u64, u64) = (0, 0);
     for (name, table) in batch.tables {
-        if let Err(e) = table.bring_in(batch.memory) {
-            log::error("cannot be brought into memory", &[("table", &name), ("cause", &e)]);
-        }
         match verify(&table) {
             Ok(()) => sound += 1,
             // The blocks that are sound go on being served; requests that need a damaged one are told so.

@@ -1,0 +1,147 @@
+//! How much memory tables may take, and what of it goes to the caches of rows.
+//!
+//! ```text
+//! what the control group or the machine has ──70 %──► budget ──┬─ a quarter: caches of rows, one per core, filled as rows are read
+//!                                                               └─ the rest: every index first, then rows as far as it goes
+//! ```
+//! The other 30 % are for connections, for the kernel, and for a run of `materialize` beside the server. What is locked cannot
+//! be taken back, so a budget beyond the control group's limit would get the process killed.
+
+use std::{fs, path::Path};
+
+use gannet_store::table::{Lock, Populate};
+
+/// What an operator sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MemorySettings {
+    pub(crate) populate: Populate,
+    pub(crate) lock: Lock,
+    pub(crate) huge_pages: bool,
+    /// For tables and caches together.
+    pub(crate) budget_bytes: Option<u64>,
+    /// Of each core.
+    pub(crate) row_cache_bytes: Option<usize>,
+}
+
+impl Default for MemorySettings {
+    fn default() -> Self {
+        Self {
+            populate: Populate::All,
+            lock: Lock::IfAllowed,
+            huge_pages: true,
+            budget_bytes: None,
+            row_cache_bytes: None,
+        }
+    }
+}
+
+/// What that comes to here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MemoryPlan {
+    pub(super) tables_bytes: u64,
+    pub(super) row_cache_bytes: usize,
+}
+
+impl MemoryPlan {
+    /// For so many cores, on this machine.
+    pub(super) fn new(settings: &MemorySettings, cores: usize) -> Self {
+        let budget = settings.budget_bytes.unwrap_or_else(|| memory_bytes() / 10 * 7);
+        Self::within(budget, settings.row_cache_bytes, cores)
+    }
+
+    fn within(budget_bytes: u64, row_cache_bytes: Option<usize>, cores: usize) -> Self {
+        let cores_u64 = u64::try_from(cores.max(1)).unwrap_or(u64::MAX);
+        let usual = (budget_bytes / CACHE_SHARE / cores_u64).min(ROW_CACHE_BYTES_USUAL);
+        let row_cache_bytes = row_cache_bytes.unwrap_or_else(|| usize::try_from(usual).unwrap_or(usize::MAX));
+        let caches = u64::try_from(row_cache_bytes).unwrap_or(u64::MAX).saturating_mul(cores_u64);
+        Self { tables_bytes: budget_bytes.saturating_sub(caches), row_cache_bytes }
+    }
+}
+
+/// What this process may use at most: the smallest limit of its control groups, or all that the machine has.
+fn memory_bytes() -> u64 {
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total(&text)).unwrap_or(u64::MAX);
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    machine.min(limit_of_groups(&groups, Path::new("/sys/fs/cgroup")))
+}
+
+/// `MemTotal` in bytes.
+fn total(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+/// The smallest memory limit on the way from the process's control group to the root, in either version of the interface.
+fn limit_of_groups(groups: &str, mount: &Path) -> u64 {
+    let mut smallest = u64::MAX;
+    for line in groups.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let (folder, file) = match controllers {
+            "" => (mount.to_owned(), "memory.max"),
+            _ if controllers.split(',').any(|controller| controller == "memory") => {
+                (mount.join("memory"), "memory.limit_in_bytes")
+            }
+            _ => continue,
+        };
+        // A container sees its own group at the mount point, under whatever path it has outside.
+        for ancestor in Path::new(path.trim_start_matches('/')).ancestors() {
+            let limit = fs::read_to_string(folder.join(ancestor).join(file)).ok();
+            if let Some(limit) = limit.and_then(|text| text.trim().parse().ok()) {
+                smallest = smallest.min(limit); // `max` is no number, and no limit
+            }
+        }
+    }
+    smallest
+}
+
+/// Caches get one part in so many. They hold the rows that are asked for most, so a byte of them answers more requests than a
+/// byte of a table; but where all tables fit, they are never used.
+const CACHE_SHARE: u64 = 4;
+
+/// More than this per core is for an operator to decide.
+const ROW_CACHE_BYTES_USUAL: u64 = 4 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quarter_goes_to_the_caches_of_all_cores() {
+        assert_eq!(
+            MemoryPlan::within(8 << 30, None, 2),
+            MemoryPlan { tables_bytes: 6 << 30, row_cache_bytes: 1 << 30 }
+        );
+        assert_eq!(MemoryPlan::within(8 << 30, Some(0), 2), MemoryPlan { tables_bytes: 8 << 30, row_cache_bytes: 0 });
+        assert_eq!(MemoryPlan::within(1 << 20, Some(1 << 20), 4).tables_bytes, 0);
+        assert_eq!(MemoryPlan::within(1 << 40, None, 1).row_cache_bytes, 4 << 30);
+    }
+
+    #[test]
+    fn the_machines_memory_is_read() {
+        assert_eq!(total("MemTotal:       24601432 kB\nMemFree: 1 kB\n"), Some(24_601_432 * 1024));
+        assert_eq!(total("nothing"), None);
+        assert!(memory_bytes() > 1 << 26);
+    }
+
+    #[test]
+    fn the_smallest_limit_of_a_group_and_those_above_it_counts() {
+        let mount = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let file = mount.path().join(path);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        };
+        write("a/memory.max", "5000\n");
+        write("a/b/memory.max", "max\n");
+        write("memory/c/memory.limit_in_bytes", "7000\n");
+        write("memory/memory.limit_in_bytes", "9223372036854771712\n");
+        let check = |groups: &str, expected| assert_eq!(limit_of_groups(groups, mount.path()), expected, "{groups}");
+        check("0::/a/b\n", 5000);
+        check("0::/elsewhere\n", u64::MAX);
+        check("4:memory:/c\n1:cpu:/a\n", 7000);
+        check("4:cpu,memory:/c\n0::/a\n", 5000);
+        check("", u64::MAX);
+    }
+}
