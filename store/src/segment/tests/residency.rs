@@ -1,5 +1,7 @@
 //! What counts as resident, slice by slice, and what no longer does.
 
+use std::process::Command;
+
 use super::{
     super::{Expected, Segment},
     damage::Sample,
@@ -12,7 +14,7 @@ use crate::{
 };
 
 /// Some megabytes in two segments: rows of 40 KiB, and among them short ones and two of nearly the longest.
-fn table_of_megabytes(folder: &Path) -> (Table, Vec<TestRow>) {
+fn table_of_megabytes(folder: &Path) -> (TableEntry, Table, Vec<TestRow>) {
     let text_bytes = |number: u32| match number {
         50 | 51 => (1 << 20) - 100,
         _ if number.is_multiple_of(3) => 200,
@@ -25,7 +27,8 @@ fn table_of_megabytes(folder: &Path) -> (Table, Vec<TestRow>) {
     };
     let rows: Vec<TestRow> = (0..200).map(row).collect();
     let entry = build(folder, &schema(vec![ColumnType::String]), &rows, 7, 2).unwrap();
-    (open(folder, &entry).unwrap(), rows)
+    let table = open(folder, &entry).unwrap();
+    (entry, table, rows)
 }
 
 /// Rows that may be read in place. Each lies below what its segment says is in memory, to its last byte.
@@ -50,7 +53,7 @@ fn resident(table: &Table, rows: &[TestRow]) -> usize {
 #[test]
 fn rows_count_as_resident_only_when_all_of_them_are_in_memory() {
     let folder = tempfile::tempdir().unwrap();
-    let (table, rows) = table_of_megabytes(folder.path());
+    let (_, table, rows) = table_of_megabytes(folder.path());
     assert!(matches!(table.probe(table.hash(&rows[0].key)).unwrap(), Probed::Cold(_)));
     let brought = table.bring_in_index(Lock::Never, false).unwrap();
     assert_eq!((brought.bytes, brought.locked_bytes), (table.index_bytes(), 0));
@@ -77,7 +80,7 @@ fn rows_count_as_resident_only_when_all_of_them_are_in_memory() {
 #[test]
 fn released_rows_are_not_read_in_place_and_come_back() {
     let folder = tempfile::tempdir().unwrap();
-    let (table, rows) = table_of_megabytes(folder.path());
+    let (_, table, rows) = table_of_megabytes(folder.path());
     table.bring_in_index(Lock::Never, false).unwrap();
     for keep in [u64::MAX, 5_000_000, 3_000_000, 4096, 0] {
         // A few megabytes are within any limit on locked memory.
@@ -97,7 +100,7 @@ fn released_rows_are_not_read_in_place_and_come_back() {
 #[test]
 fn locked_says_that_all_that_is_resident_is() {
     let folder = tempfile::tempdir().unwrap();
-    let (table, _) = table_of_megabytes(folder.path());
+    let (_, table, _) = table_of_megabytes(folder.path());
     let locked = || table.residency().all(|segment| segment.locked);
     assert!(!locked(), "nothing is resident");
     let brought = table.bring_in_index(Lock::Required, false).unwrap();
@@ -172,3 +175,48 @@ fn an_index_that_was_evicted_counts_no_longer() {
         },
     );
 }
+
+/// Runs `test` of this module again in a process of its own that may lock one page. False if there is no way to do so here.
+fn run_with_one_page_to_lock(test: &str) -> bool {
+    let this = std::env::current_exe().unwrap();
+    let name = format!("segment::tests::residency::{test}");
+    // The capability to lock regardless of limits is taken away, too, where there is one to take.
+    let limited = ["prlimit", "--memlock=4096:4096"];
+    let run = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).arg(&this).args(["--exact", &name]).env(CHILD, "1").output()
+    };
+    let outcome = match run("setpriv", &[&["--bounding-set=-ipc_lock"], &limited[..]].concat()) {
+        Ok(output) if output.status.success() => return true,
+        _ => run(limited[0], &limited[1..]),
+    };
+    let Ok(output) = outcome else { return false };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    true
+}
+
+#[test]
+fn a_refusal_to_lock_is_told_and_leaves_everything_in_memory() {
+    if std::env::var_os(CHILD).is_none() {
+        if !run_with_one_page_to_lock("a_refusal_to_lock_is_told_and_leaves_everything_in_memory") {
+            eprintln!("skipped: there is no prlimit here");
+        }
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (entry, table, rows) = table_of_megabytes(folder.path());
+    table.bring_in_index(Lock::Never, false).unwrap();
+    assert!(matches!(table.bring_in_rows(1 << 20, Lock::Required, false), Err(Error::Lock { .. })));
+    let brought = table.bring_in_rows(u64::MAX, Lock::IfAllowed, false).unwrap();
+    assert!(matches!(brought.lock_refused, Some(Error::Lock { .. })));
+    assert_eq!((brought.bytes, brought.locked_bytes), (table.rows_bytes(), 0));
+    assert_eq!(resident(&table, &rows), rows.len());
+    assert!(table.residency().all(|segment| !segment.locked));
+
+    let again = open(folder.path(), &entry).unwrap();
+    let asked = again.bring_in(MapOptions { populate: Populate::All, lock: true, huge_pages: false });
+    assert!(matches!(asked, Err(Error::Lock { .. })));
+    assert_eq!(resident(&again, &rows), rows.len());
+}
+
+const CHILD: &str = "GANNET_TEST_CHILD";
