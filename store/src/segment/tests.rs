@@ -1,9 +1,11 @@
 //! Whole segments: written, opened, read, damaged.
 
+mod cold;
 mod damage;
 mod golden;
 mod layout;
 mod lookup;
+mod residency;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -12,9 +14,9 @@ use crate::{
     directory::{SegmentEntry, TableEntry},
     error::Error,
     key::KeyWriter,
-    row::{RowError, RowWriter},
+    row::{Row, RowError, RowWriter},
     schema::{ColumnType, Field, KeyPart, KeyType, Schema},
-    table::{KeyHash, MapOptions, Populate, Table},
+    table::{KeyHash, MapOptions, Populate, Probe, Table},
     value::Value,
 };
 
@@ -115,10 +117,13 @@ fn open(folder: &Path, entry: &TableEntry) -> Result<Table, Error> {
 
 /// What the table says about a key, as a test states it.
 fn read(table: &Table, key: &[u8]) -> Result<Option<TestRow>, crate::error::Corrupt> {
-    let Some(row) = table.lookup(key)? else { return Ok(None) };
+    table.lookup(key)?.map(|row| stated(table, row)).transpose()
+}
+
+fn stated(table: &Table, row: Row<'_>) -> Result<TestRow, crate::error::Corrupt> {
     let columns = 0..table.schema().columns.len();
     let values = columns.map(|column| row.value(column)?.to_value()).collect::<Result<_, _>>()?;
-    Ok(Some(TestRow { key: row.key().to_vec(), event_time_us: row.event_time_us(), values }))
+    Ok(TestRow { key: row.key().to_vec(), event_time_us: row.event_time_us(), values })
 }
 
 /// Every row is found as it was written, and scanning finds the same rows and no others.

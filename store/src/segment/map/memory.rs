@@ -116,7 +116,7 @@ impl Map {
         Ok(usize::try_from(cached).unwrap_or(usize::MAX / BLOCK_BYTES))
     }
 
-    fn core_pages(&self, range: &Range<usize>) -> Result<usize, Error> {
+    pub(super) fn core_pages(&self, range: &Range<usize>) -> Result<usize, Error> {
         let mut pages = vec![0_u8; range.len().div_ceil(BLOCK_BYTES)];
         let start = self.mmap.get(range.clone()).map_or(ptr::null(), <[u8]>::as_ptr);
         // SAFETY: the range lies within this mapping, or the address is null, which is refused; one byte is written per

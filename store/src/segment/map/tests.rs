@@ -51,6 +51,43 @@ fn populating_and_advising_accept_any_part() {
     assert!(matches!(map.populate(&(0..5 * BLOCK_BYTES)), Err(Error::Io { op: "populate", .. })));
 }
 
+#[test]
+fn both_ways_of_asking_what_is_in_memory_agree() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, vec![7; 700 * BLOCK_BYTES]).unwrap();
+    File::open(&file).unwrap().sync_all().unwrap(); // what is not written yet cannot be given up
+    let map = Map::open(&file).unwrap();
+    let all = 0..700 * BLOCK_BYTES;
+    for taken in [0..0, 300..400, 650..700, 0..1, 0..700] {
+        map.populate(&all).unwrap();
+        assert_eq!(map.resident_bytes(&all).unwrap(), all.len());
+        assert_eq!(map.resident_prefix(&all).unwrap(), all.len());
+        map.forget(&(taken.start * BLOCK_BYTES..taken.end * BLOCK_BYTES)).unwrap();
+        let is_there = |block: usize| map.core_pages(&(block * BLOCK_BYTES..(block + 1) * BLOCK_BYTES)).unwrap() == 1;
+        let there = (0..700).filter(|&block| is_there(block)).count();
+        assert_eq!(map.resident_bytes(&all).unwrap(), there * BLOCK_BYTES, "{taken:?}");
+        let gap = (0..700).find(|&block| !is_there(block)).unwrap_or(700);
+        assert_eq!(map.resident_prefix(&all).unwrap(), gap * BLOCK_BYTES, "{taken:?}");
+    }
+}
+
+#[test]
+fn direct_reads_give_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    let bytes: Vec<u8> = (0..20 * BLOCK_BYTES).map(|at| u8::try_from(at / 7 % 251).unwrap()).collect();
+    std::fs::write(&file, &bytes).unwrap();
+    let map = Map::open(&file).unwrap();
+    let direct = map.open_direct().unwrap().to_file().unwrap();
+    for (block, blocks) in [(0, 20), (3, 1), (19, 1), (7, 9)] {
+        let mut buffer = AlignedBuffer::new(blocks * BLOCK_BYTES);
+        assert!(buffer.bytes_mut().as_ptr().addr().is_multiple_of(BLOCK_BYTES));
+        direct.read_exact_at(buffer.bytes_mut(), (block * BLOCK_BYTES) as u64).unwrap();
+        assert_eq!(buffer.bytes_mut(), &bytes[block * BLOCK_BYTES..(block + blocks) * BLOCK_BYTES]);
+    }
+}
+
 /// Runs `test` of this module again in a process of its own, with `CHILD` set.
 fn run_as_child(test: &str) -> ExitStatus {
     let this = std::env::current_exe().unwrap();

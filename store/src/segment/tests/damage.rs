@@ -7,7 +7,10 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use super::*;
+use super::{
+    cold::{from_image, read_cold},
+    *,
+};
 use crate::{
     error::Corrupt,
     format::{
@@ -19,29 +22,29 @@ use crate::{
 };
 
 /// A small table of one segment, with the rows it was written from.
-struct Sample {
+pub(super) struct Sample {
     folder: tempfile::TempDir,
-    entry: TableEntry,
-    rows: Vec<TestRow>,
+    pub(super) entry: TableEntry,
+    pub(super) rows: Vec<TestRow>,
 }
 
 impl Sample {
-    fn new(count: u64) -> Self {
+    pub(super) fn new(count: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let rows: Vec<TestRow> = (0..count).map(fraud_row).collect();
         let entry = build(folder.path(), &fraud_schema(), &rows, 7, 1).unwrap();
         Self { folder, entry, rows }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.folder.path().join(&self.entry.segments[0].file)
     }
 
-    fn file(&self) -> File {
+    pub(super) fn file(&self) -> File {
         OpenOptions::new().read(true).write(true).open(self.path()).unwrap()
     }
 
-    fn open(&self) -> Result<Table, Error> {
+    pub(super) fn open(&self) -> Result<Table, Error> {
         open(self.folder.path(), &self.entry)
     }
 
@@ -234,6 +237,7 @@ fn forged_segments_answer_anything_but_never_panic() {
         opened += 1;
         for row in &sample.rows {
             let _ = read(&table, &row.key);
+            let _ = read_cold(&table, &row.key, from_image(&bytes)); // which checks that every read leads on
         }
         let _ = table.verify(&mut |_| {});
         for row in table.scan().take(100).flatten() {
