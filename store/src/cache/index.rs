@@ -36,9 +36,9 @@ impl Index {
         self.lines.len() * LINE_BYTES
     }
 
-    /// How many entries there may be before lookups become long: 7 of 8 slots.
+    /// How many entries there may be before lookups become long: 3 of 4 slots.
     pub(super) fn entries_max(&self) -> usize {
-        self.lines.len() * SLOTS / 8 * 7
+        self.lines.len() * (SLOTS / 4 * 3)
     }
 
     /// The first place of an entry with this hash that `is_it` confirms.
@@ -165,7 +165,8 @@ fn unpack(place: u32) -> usize {
 
 const SLOTS: usize = 12;
 
-/// How far from its own line an entry may lie. With 7 of 8 slots filled, fewer than one in a million finds all of them full.
+/// How far from its own line an entry may lie. With 3 of 4 slots filled, 8 of 10,000 find all of
+/// these lines full (with 7 of 8 it would be 3 of 100).
 const LINES_TRIED_MAX: usize = 8;
 
 const _: () = assert!(LINE_BYTES == 64);

@@ -239,7 +239,7 @@ impl fmt::Debug for RowCache {
 }
 
 /// The cache is made of so many of these: entries with their slots in the index, and room for as many ghosts. 48 slots for
-/// 2304 bytes of entries, since the index is never filled beyond 7/8, so that it is not what limits rows of 40 bytes and
+/// 2304 bytes of entries, since the index is never filled beyond 3/4, so that it is not what limits rows of 48 bytes and
 /// more. Index and ghosts are a seventh of all memory.
 const GROUP_BYTES: usize =
     INDEX_LINES_PER_GROUP * index::LINE_BYTES + GHOST_LINES_PER_GROUP * ghost::LINE_BYTES + ARENA_BYTES_PER_GROUP;
@@ -251,7 +251,7 @@ const ARENA_BYTES_PER_GROUP: usize = 2304;
 const PROBATION_SHARE: usize = 10;
 
 /// How often a row must be found in probation to go to main. Once would do as well, were every row asked for once at a time:
-/// but a flood of rows asked for twice in a row then takes a fifth to a quarter of all hits more.
+/// but a flood of rows asked for twice in a row then takes another sixth to a quarter of all hits.
 const USES_TO_STAY: u32 = 2;
 
 /// Entries that one insert may move within main, in bytes, as a multiple of what it needs; what is older after that is

@@ -140,6 +140,19 @@ fn a_row_is_taken_up_to_its_bound() {
     check(10 * GROUP_BYTES, 2304 - 16);
 }
 
+/// Rows without bytes fill the index long before the rings. Few find no slot near theirs.
+#[test]
+fn rows_too_short_for_the_index_are_bounded_by_it() {
+    let mut cache = RowCache::with_seed(8 << 20, 3);
+    for start in 0..1_000_000 {
+        assert!(!ask(&mut cache, id(start), b""));
+    }
+    let stats = cache.stats();
+    assert_eq!(stats.rows, cache.index.entries_max() as u64);
+    assert!(stats.rejected < 2000, "{}", stats.rejected); // 765 measured
+    assert!(cache.find(id(999_999)).is_some());
+}
+
 #[test]
 #[should_panic(expected = "a place in the cache is used after an insert")]
 fn a_place_does_not_outlive_an_insert() {
