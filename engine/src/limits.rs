@@ -227,6 +227,10 @@ pub const POOLED_BUFFER_BYTES_MAX: usize = 64 * KIB;
 /// Buffers kept for reuse per shard; beyond them they are freed.
 pub const POOLED_BUFFERS: usize = 1024;
 
+/// How soon a shard that holds connections back takes its next turn when nothing else wakes it: their credit grows with time alone,
+/// and this is worth some thirty answers of it.
+pub const HELD_LOOK_NS: u64 = 200_000;
+
 // The relations that the code relies on.
 const _: () = assert!(COMPLETIONS >= 4 * RECEIVE_BUFFERS as u32, "a turn of receives, sends, accepts and cancels fits");
 const _: () = assert!(FIELDS_CEILING <= u16::MAX as usize, "field counts are u16");
