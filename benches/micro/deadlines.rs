@@ -1,6 +1,6 @@
 //! Arming, cancelling and expiring deadlines in engine's wheel, beside a binary heap and an ordered map doing the same.
 //!
-//! Goal: at most 50 ns each with 10,000 armed. Not the goals: sleeping, or what the owner of a deadline does when it comes.
+//! Goal: with 10,000 armed, at most 20 ns to arm or cancel, and 150 ns from arming to expiry. Not the goals: sleeping, or what the owner of a deadline does when it comes.
 //!
 //! usage: cargo bench -p gannet-benches --bench deadlines [-- ARMED...]     (default 100 10000 100000)
 //!

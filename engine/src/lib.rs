@@ -7,6 +7,7 @@
 //! 4. Nothing here knows what a feature is or what a file means.
 //! 5. `unsafe` lives in `reactor/` only.
 
+pub mod admission;
 pub mod clock;
 pub mod deadlines;
 pub mod http;

@@ -250,6 +250,10 @@ pub const WAITING_MAX: usize = 4096;
 /// Reads that queue for a buffer before those nobody waits for any more are taken out: sixteen views of every waiting request.
 pub const READS_QUEUED_KEPT: usize = 16 * WAITING_MAX;
 
+/// How soon a shard that holds connections back takes its next turn when nothing else wakes it: their credit grows with time alone,
+/// and this is worth some thirty answers of it.
+pub const HELD_LOOK_NS: u64 = 200_000;
+
 // The relations that the code relies on.
 const _: () = assert!(SMALL_READ_BYTES.is_multiple_of(4096) && LARGE_READ_BYTES.is_multiple_of(4096), "direct I/O");
 const _: () = assert!(COMPLETIONS >= 4 * RECEIVE_BUFFERS as u32, "a turn of receives, sends, accepts and cancels fits");

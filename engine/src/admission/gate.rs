@@ -1,0 +1,300 @@
+//! The gate itself: decides, request by request and once at the end of a turn's reading.
+
+use std::sync::Arc;
+
+use super::{
+    AdmissionConfig, AdmissionMetrics, Criticality, Reason,
+    line::{Held, Line},
+    load::{HELD_PART, Load, Turn},
+    metrics::Last,
+};
+
+/// What is known of a request before its body is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    /// When its first byte was seen.
+    pub seen_ns: u64,
+    pub criticality: Criticality,
+    /// What may pass from `seen_ns` to its answer, if it said so in its head.
+    pub budget_ns: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    Admit,
+    /// 429, now.
+    Shed {
+        reason: Reason,
+        retry_after_s: u32,
+    },
+    /// Neither yet: the request stays unread and so does its connection, until [`Gate::release`] names it.
+    Hold,
+}
+
+/// Decides for one shard. `T` names a connection.
+///
+/// In a turn the shard calls `turn_began`, `decide` for each request that is no operator's, then `release`.
+#[derive(Debug)]
+pub struct Gate<T> {
+    config: AdmissionConfig,
+    metrics: Arc<AdmissionMetrics>,
+    load: Load,
+    began_ns: u64,
+    turn: Turn,
+    /// Requests admitted in this turn: what another one would wait for.
+    ahead: u32,
+    /// When the oldest of them was seen.
+    oldest_seen_ns: u64,
+    shedding: [bool; Criticality::ALL.len()],
+    /// Time of the core that each class may still use, nanoseconds.
+    credit_ns: [f64; Criticality::ALL.len()],
+    refusal_credit_ns: f64,
+    line: Line<T>,
+    random: u32,
+}
+
+impl<T: Copy> Gate<T> {
+    pub fn new(config: AdmissionConfig, metrics: Arc<AdmissionMetrics>, now_ns: u64) -> Self {
+        Self {
+            load: Load::new(config.window.as_secs_f64() * 1e9),
+            config,
+            metrics,
+            began_ns: now_ns,
+            turn: Turn::default(),
+            ahead: 0,
+            oldest_seen_ns: u64::MAX,
+            shedding: [false; Criticality::ALL.len()],
+            credit_ns: [0.0; Criticality::ALL.len()],
+            refusal_credit_ns: 0.0,
+            line: Line::new(),
+            random: 0x9e37_79b9,
+        }
+    }
+
+    /// A turn begins, of which nothing is decided yet. `slept_ns` is how long the core neither worked nor could have worked since
+    /// the last one began: sleeping and spinning.
+    pub fn turn_began(&mut self, now_ns: u64, slept_ns: u64) {
+        let wall_ns = now_ns.saturating_sub(self.began_ns);
+        self.began_ns = now_ns;
+        let (turn, last) = (std::mem::take(&mut self.turn), self.last(now_ns));
+        (self.ahead, self.oldest_seen_ns) = (0, u64::MAX);
+        if wall_ns == 0 {
+            return;
+        }
+        let wall_ns = as_f64(wall_ns);
+        self.load.add(wall_ns, wall_ns - as_f64(slept_ns).min(wall_ns), &turn);
+        self.judge();
+        self.refill(now_ns, wall_ns);
+        self.metrics.publish(&self.load, &last);
+    }
+
+    /// Which classes are being shed. A class is judged by what it and those more critical ask for, not by what they get, so that
+    /// shedding does not end by its own effect.
+    fn judge(&mut self) {
+        let mut asked = self.load.operations;
+        for class in Criticality::ALL {
+            let mark = self.config.mark(class);
+            asked += self.load.offered[class.index()];
+            let shedding = &mut self.shedding[class.index()];
+            // That the core is busy is measured; what is asked for is estimated.
+            *shedding = if *shedding {
+                asked >= share(mark.leave_percent)
+            } else {
+                asked >= share(mark.enter_percent) && self.load.busy >= share(mark.leave_percent)
+            };
+        }
+    }
+
+    fn refill(&mut self, now_ns: u64, wall_ns: f64) {
+        let turn_ns = self.turn_ns();
+        let mut used = self.load.operations + self.load.refused;
+        for class in Criticality::ALL {
+            // Where more critical requests take a part of the turn, what is left of it is shorter too.
+            let left = (share(self.config.mark(class).limit_percent) - used).max(0.0);
+            let credit = &mut self.credit_ns[class.index()];
+            *credit = (*credit + wall_ns * left * GROWTH).min(turn_ns * left);
+            used += self.load.admitted[class.index()];
+        }
+        let patient = |since_ns| now_ns - since_ns <= as_ns(self.config.held_time_max);
+        let percent = match self.line.longest(|_| true) {
+            Some((_, since_ns)) if patient(since_ns) => self.config.refusal_percent_held,
+            _ => self.config.refusal_percent,
+        };
+        let most = (2.0 * turn_ns * share(self.config.refusal_percent)).max(self.load.refusal_ns);
+        self.refusal_credit_ns = (self.refusal_credit_ns + wall_ns * share(percent)).clamp(-most, most);
+    }
+
+    /// A request for health, metrics or administration: it is admitted, and counted.
+    pub fn operation(&mut self) {
+        self.turn.operations += 1;
+        self.ahead += 1;
+    }
+
+    /// What becomes of a request of `connection`.
+    pub fn decide(&mut self, now_ns: u64, connection: T, ask: Ask) -> Decision {
+        let class = ask.criticality.index();
+        self.turn.offered[class] += 1;
+        self.oldest_seen_ns = self.oldest_seen_ns.min(ask.seen_ns);
+        let late = self.is_late(now_ns, ask.seen_ns, ask.budget_ns);
+        if !self.config.enabled {
+            return self.admit(ask.criticality);
+        }
+        let burst = self.ahead >= self.burst() && ask.criticality != Criticality::Critical;
+        if !late && !burst && (!self.shedding[class] || self.credit_ns[class] > 0.0) {
+            return self.admit(ask.criticality);
+        }
+        if (late || self.shedding[class]) && self.line.is_empty() && self.refusal_credit_ns > 0.0 {
+            return self.shed(ask.criticality, late, 1.0);
+        }
+        self.spend(HELD_PART);
+        let Ask { seen_ns, budget_ns, .. } = ask;
+        self.line.push(ask.criticality, Held { connection, since_ns: now_ns, seen_ns, budget_ns });
+        self.metrics.held(ask.criticality).add(1);
+        Decision::Hold
+    }
+
+    /// Moves to `released` the connections whose held request is now to be admitted or shed. Called when all requests of the turn
+    /// were decided: those that just came are younger, and go first.
+    pub fn release(&mut self, now_ns: u64, released: &mut Vec<(T, Decision)>) {
+        for class in Criticality::ALL {
+            while self.credit_ns[class.index()] > 0.0 && self.ahead < self.burst() {
+                let held = if self.shedding[class.index()] {
+                    self.line.pop_newest(class, now_ns.saturating_sub(self.young_ns()))
+                } else {
+                    self.line.pop_oldest(class)
+                };
+                let Some(held) = held else { break };
+                let decision = if self.is_late(now_ns, held.seen_ns, held.budget_ns) {
+                    self.credit_ns[class.index()] -= self.load.refusal_ns; // or one turn would refuse everybody
+                    self.shed(class, true, 1.0 - HELD_PART)
+                } else {
+                    self.spend(-HELD_PART); // it was no refusal after all
+                    self.admit(class)
+                };
+                released.push((held.connection, decision));
+            }
+        }
+        // What is left over when shedding ends is answered, but only as much as does not keep the core from new requests for long.
+        let much = as_f64(self.line.len() as u64) * self.load.answer_ns > self.config.window.as_secs_f64() * 1e9;
+        while self.refusal_credit_ns > 0.0 {
+            let Some((class, _)) = self.line.longest(|class| much || self.shedding[class.index()]) else { break };
+            let Some(held) = self.line.pop_oldest(class) else { break };
+            let late = self.is_late(now_ns, held.seen_ns, held.budget_ns);
+            let decision = self.shed(class, late, 1.0 - HELD_PART);
+            released.push((held.connection, decision));
+        }
+    }
+
+    /// Whether anybody is held: the shard then comes back after [`crate::limits::HELD_LOOK_NS`] even if nothing happens.
+    pub fn holds(&self) -> bool {
+        !self.line.is_empty()
+    }
+
+    /// A request that was admitted here was refused further on, for a limit of its own.
+    pub fn refused_further_on(&mut self, criticality: Criticality, reason: Reason) -> u32 {
+        let admitted = &mut self.turn.admitted[criticality.index()];
+        *admitted = admitted.saturating_sub(1);
+        self.spend(1.0);
+        self.metrics.shed(reason, criticality).add(1);
+        self.retry_after_s()
+    }
+
+    /// Busy share of the core over the window, 10 ms unless set otherwise.
+    pub fn utilization(&self) -> f64 {
+        self.load.busy
+    }
+
+    pub fn utilization_1s(&self) -> f64 {
+        self.load.busy_1s
+    }
+
+    /// How long a request admitted now waits for those before it.
+    pub fn predicted_wait_ns(&self) -> u64 {
+        whole(f64::from(self.ahead) * self.load.answer_ns)
+    }
+
+    fn is_late(&self, now_ns: u64, seen_ns: u64, budget_ns: Option<u64>) -> bool {
+        let ready_ns = now_ns + self.predicted_wait_ns() + whole(self.load.answer_ns);
+        budget_ns.is_some_and(|budget_ns| ready_ns.saturating_sub(seen_ns) > budget_ns)
+    }
+
+    /// How many requests a turn takes on in any case.
+    fn burst(&self) -> u32 {
+        let fit = self.config.turn_time_max.as_secs_f64() * 1e9 / self.load.answer_ns;
+        u32::try_from(whole(fit)).unwrap_or(u32::MAX).max(self.config.turn_answers)
+    }
+
+    /// Held no longer than this, a request is as good as one that just came.
+    fn young_ns(&self) -> u64 {
+        whole(self.turn_ns())
+    }
+
+    /// The longest a turn gets while shedding.
+    fn turn_ns(&self) -> f64 {
+        f64::from(self.config.turn_answers) * self.load.answer_ns
+    }
+
+    fn admit(&mut self, criticality: Criticality) -> Decision {
+        let class = criticality.index();
+        self.turn.admitted[class] += 1;
+        self.ahead += 1;
+        // What was admitted without credit is not owed for long: one turn's worth.
+        self.credit_ns[class] = (self.credit_ns[class] - self.load.answer_ns).max(-self.turn_ns());
+        Decision::Admit
+    }
+
+    fn shed(&mut self, criticality: Criticality, late: bool, part: f64) -> Decision {
+        self.spend(part);
+        let reason = if late { Reason::Budget } else { Reason::Capacity };
+        self.metrics.shed(reason, criticality).add(1);
+        Decision::Shed { reason, retry_after_s: self.retry_after_s() }
+    }
+
+    /// So much of a refusal was or will be paid for in this turn.
+    fn spend(&mut self, part: f64) {
+        self.turn.refused += part;
+        self.refusal_credit_ns -= part * self.load.refusal_ns;
+    }
+
+    fn retry_after_s(&mut self) -> u32 {
+        // Xorshift: clients are to be spread, nobody is to be surprised.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 17;
+        self.random ^= self.random << 5;
+        let (min, max) =
+            (self.config.retry_after_s_min, self.config.retry_after_s_max.max(self.config.retry_after_s_min));
+        min + self.random % (max - min + 1)
+    }
+
+    fn last(&self, now_ns: u64) -> Last {
+        let held_since_ns = self.line.longest(|_| true).map_or(u64::MAX, |(_, since_ns)| since_ns);
+        Last {
+            in_progress: self.ahead.into(),
+            predicted_wait_ns: self.predicted_wait_ns(),
+            oldest_ns: now_ns.saturating_sub(held_since_ns.min(self.oldest_seen_ns)),
+            held: self.line.len() as u64,
+        }
+    }
+}
+
+/// A turn hands out so much more credit than time went by. Without, each turn would be a little shorter than the last, down to one
+/// request each, which is the dearest way to answer; with it, turns grow to `turn_answers`.
+const GROWTH: f64 = 1.05;
+
+fn share(percent: u32) -> f64 {
+    f64::from(percent) / 100.0
+}
+
+fn as_ns(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "durations are far below 2⁵³ ns")]
+fn as_f64(ns: u64) -> f64 {
+    ns as f64
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a duration, and conversion saturates")]
+fn whole(ns: f64) -> u64 {
+    ns as u64
+}

@@ -1,0 +1,109 @@
+//! How busy a core is, by whom, and what an answer and a refusal cost it. All from two facts of each turn: how long the core
+//! slept, and how many requests it handled.
+
+use super::Criticality;
+
+const CLASSES: usize = Criticality::ALL.len();
+
+/// Work of one turn, in requests.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Turn {
+    /// By class, each once, whatever became of it.
+    pub(super) offered: [u32; CLASSES],
+    pub(super) admitted: [u32; CLASSES],
+    /// Health, metrics, administration.
+    pub(super) operations: u32,
+    /// In whole refusals; those who are held have cost the first part of one.
+    pub(super) refused: f64,
+}
+
+/// Shares of the core, averaged over the window; 1 is the whole core.
+#[derive(Debug)]
+pub(super) struct Load {
+    window_ns: f64,
+    pub(super) busy: f64,
+    pub(super) busy_1s: f64,
+    pub(super) offered: [f64; CLASSES],
+    pub(super) admitted: [f64; CLASSES],
+    pub(super) operations: f64,
+    pub(super) refused: f64,
+    /// What a request costs from receive to send.
+    pub(super) answer_ns: f64,
+    pub(super) refusal_ns: f64,
+}
+
+impl Load {
+    pub(super) fn new(window_ns: f64) -> Self {
+        Self {
+            window_ns,
+            busy: 0.0,
+            busy_1s: 0.0,
+            offered: [0.0; CLASSES],
+            admitted: [0.0; CLASSES],
+            operations: 0.0,
+            refused: 0.0,
+            answer_ns: ANSWER_NS_FIRST_GUESS,
+            refusal_ns: REFUSAL_NS_FIRST_GUESS,
+        }
+    }
+
+    /// A stretch of `wall_ns`, of which the core worked for `busy_ns`, mostly on `turn`.
+    pub(super) fn add(&mut self, wall_ns: f64, busy_ns: f64, turn: &Turn) {
+        self.learn_costs(wall_ns, busy_ns, turn);
+        // The implicit step of an exponential average: no exponential, and stable however long the stretch was.
+        let (part, part_1s) = (wall_ns / (self.window_ns() + wall_ns), wall_ns / (SECOND_NS + wall_ns));
+        let toward = |average: &mut f64, work_ns: f64, part: f64| *average += part * (work_ns / wall_ns - *average);
+        toward(&mut self.busy, busy_ns, part);
+        toward(&mut self.busy_1s, busy_ns, part_1s);
+        for class in 0..CLASSES {
+            toward(&mut self.offered[class], f64::from(turn.offered[class]) * self.answer_ns, part);
+            toward(&mut self.admitted[class], f64::from(turn.admitted[class]) * self.answer_ns, part);
+        }
+        toward(&mut self.operations, f64::from(turn.operations) * self.answer_ns, part);
+        toward(&mut self.refused, turn.refused * self.refusal_ns, part);
+    }
+
+    /// Longer if answers are so dear that chance would rule a shorter one.
+    fn window_ns(&self) -> f64 {
+        self.window_ns.max(WINDOW_ANSWERS * self.answer_ns)
+    }
+
+    /// One equation for two unknowns: a turn teaches about what made up most of it.
+    fn learn_costs(&mut self, wall_ns: f64, busy_ns: f64, turn: &Turn) {
+        let answers = f64::from(turn.admitted.iter().sum::<u32>() + turn.operations) * self.answer_ns;
+        let refusals = turn.refused.max(0.0) * self.refusal_ns;
+        let predicted = answers + refusals;
+        if predicted <= 0.0 {
+            return;
+        }
+        // A short turn during which the core was taken away says nothing about costs, and may not say it loudly. A turn of many
+        // requests is believed: when costs jump, the first such turn is already too long.
+        let requests = answers / self.answer_ns + turn.refused.max(0.0);
+        let error = (busy_ns - predicted).clamp(-predicted, predicted * (requests / FEW).max(1.0));
+        let step = 1.0 + error / predicted * wall_ns / (self.window_ns() + wall_ns);
+        if answers >= refusals {
+            self.answer_ns = (self.answer_ns * step).clamp(COST_NS_MIN, COST_NS_MAX);
+        } else {
+            self.refusal_ns = (self.refusal_ns * step).clamp(COST_NS_MIN, self.answer_ns);
+        }
+    }
+}
+
+/// Before the first requests: about what was measured for a ten-feature answer and for a constant one.
+const ANSWER_NS_FIRST_GUESS: f64 = 8_000.0;
+const REFUSAL_NS_FIRST_GUESS: f64 = 5_700.0;
+
+/// Answers that a window holds at least on a busy core.
+const WINDOW_ANSWERS: f64 = 60.0;
+
+/// So few requests are outweighed by one interruption.
+const FEW: f64 = 8.0;
+
+/// The part of a refusal that is receiving and framing the request; the rest is sending the answer.
+pub(super) const HELD_PART: f64 = 0.45;
+
+/// Below any request's share of the kernel, above any sensible one.
+const COST_NS_MIN: f64 = 500.0;
+const COST_NS_MAX: f64 = 100e6;
+
+const SECOND_NS: f64 = 1e9;

@@ -1,0 +1,223 @@
+use std::sync::Arc;
+
+use super::super::*;
+
+const US: u64 = 1000;
+const MS: u64 = 1000 * US;
+
+fn ask(criticality: Criticality) -> Ask {
+    Ask { seen_ns: 0, criticality, budget_ns: None }
+}
+
+/// A core with connections that always have a request, but for those that are held.
+struct Core {
+    gate: Gate<u32>,
+    now_ns: u64,
+    criticality: Criticality,
+    free: Vec<u32>,
+}
+
+impl Core {
+    /// One that has been full for 100 ms with many times what it can do, all of one class.
+    fn overloaded(config: AdmissionConfig, criticality: Criticality) -> Self {
+        let gate = Gate::new(config, Arc::default(), 0);
+        let mut core = Self { gate, now_ns: 0, criticality, free: (0..100).collect() };
+        while core.now_ns < 100 * MS {
+            core.turn(&mut Vec::new());
+        }
+        core.gate.turn_began(core.now_ns, 0);
+        core
+    }
+
+    /// A turn that takes as long as what was decided costs.
+    fn turn(&mut self, decisions: &mut Vec<Decision>) {
+        let Self { gate, now_ns, criticality, free } = self;
+        let first = decisions.len();
+        gate.turn_began(*now_ns, 0);
+        free.retain(|connection| {
+            decisions.push(gate.decide(*now_ns, *connection, ask(*criticality)));
+            decisions.last() != Some(&Decision::Hold)
+        });
+        let mut released = Vec::new();
+        gate.release(*now_ns, &mut released);
+        for (connection, decision) in released {
+            free.push(connection);
+            decisions.push(decision);
+        }
+        let cost_ns = |decision: &Decision| match decision {
+            Decision::Admit => 8 * US,
+            Decision::Shed { .. } => 6 * US,
+            Decision::Hold => 2 * US,
+        };
+        *now_ns += decisions[first..].iter().map(cost_ns).sum::<u64>().max(US);
+    }
+
+    fn decide(&mut self, criticality: Criticality) -> Decision {
+        self.gate.decide(self.now_ns, 1000, ask(criticality))
+    }
+}
+
+#[test]
+fn a_core_with_room_admits_everybody() {
+    let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
+    for turn in 0..1000 {
+        let now_ns = turn * 100 * US;
+        gate.turn_began(now_ns, 60 * US);
+        for criticality in Criticality::ALL {
+            assert_eq!(gate.decide(now_ns, 1, ask(criticality)), Decision::Admit);
+        }
+    }
+    assert!((0.39..0.41).contains(&gate.utilization()), "{}", gate.utilization());
+}
+
+#[test]
+fn a_request_that_would_be_late_for_its_budget_is_refused_although_there_is_room() {
+    let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
+    gate.turn_began(10 * MS, 10 * MS);
+    let mut decide = |age_ns, budget_ns| {
+        let ask = Ask { seen_ns: 10 * MS - age_ns, criticality: Criticality::Default, budget_ns: Some(budget_ns) };
+        gate.decide(10 * MS, 1, ask)
+    };
+    assert_eq!(decide(0, MS), Decision::Admit);
+    assert!(matches!(decide(2 * MS, MS), Decision::Shed { reason: Reason::Budget, .. }), "too old already");
+    assert!(matches!(decide(0, US), Decision::Shed { reason: Reason::Budget, .. }), "shorter than an answer takes");
+    for _ in 0..20 {
+        decide(0, MS);
+    }
+    assert!(matches!(decide(0, 100 * US), Decision::Shed { reason: Reason::Budget, .. }), "too many before it");
+}
+
+#[test]
+fn an_overloaded_core_sheds_its_class_and_says_when_to_come_back() {
+    for criticality in Criticality::ALL {
+        let mut core = Core::overloaded(AdmissionConfig::default(), criticality);
+        let mut decisions = Vec::new();
+        while core.now_ns < 2000 * MS {
+            core.turn(&mut decisions);
+        }
+        let mut seconds = [0u32; 8];
+        for decision in decisions {
+            if let Decision::Shed { reason, retry_after_s } = decision {
+                assert_eq!(reason, Reason::Capacity);
+                seconds[retry_after_s as usize] += 1;
+            }
+        }
+        let shed: u32 = seconds.iter().sum();
+        assert!(shed > 1000, "{shed}");
+        for (seconds, times) in seconds.into_iter().enumerate() {
+            let spread = if (1..=3).contains(&seconds) { shed / 4..shed / 2 } else { 0..1 };
+            assert!(spread.contains(&times), "{times} of {shed} are to come back in {seconds} s");
+        }
+    }
+}
+
+#[test]
+fn less_critical_overload_leaves_more_critical_requests_alone() {
+    let mut core = Core::overloaded(AdmissionConfig::default(), Criticality::Sheddable);
+    assert_eq!(core.decide(Criticality::Default), Decision::Admit);
+    let mut core = Core::overloaded(AdmissionConfig::default(), Criticality::Default);
+    assert_eq!(core.decide(Criticality::Critical), Decision::Admit);
+    let mut core = Core::overloaded(AdmissionConfig::default(), Criticality::Critical);
+    let decisions: Vec<Decision> = (0..20).map(|_| core.decide(Criticality::Sheddable)).collect();
+    assert!(!decisions.contains(&Decision::Admit), "{decisions:?}");
+}
+
+#[test]
+fn what_is_held_is_named_once() {
+    let Core { mut gate, mut now_ns, .. } = Core::overloaded(AdmissionConfig::default(), Criticality::Default);
+    let mut released = Vec::new();
+    while gate.holds() {
+        now_ns += MS;
+        gate.turn_began(now_ns, MS);
+        gate.release(now_ns, &mut released);
+    }
+    let mut names: Vec<u32> = released.iter().map(|(connection, _)| *connection).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert!(!names.is_empty() && names.len() == released.len(), "{released:?}");
+    assert!(released.iter().all(|(_, decision)| *decision != Decision::Hold));
+}
+
+#[test]
+fn what_is_held_when_overload_ends_is_answered() {
+    let Core { mut gate, mut now_ns, .. } = Core::overloaded(AdmissionConfig::default(), Criticality::Default);
+    // Long enough for the load to be forgotten, so that what is held is no longer being shed.
+    now_ns += 1000 * MS;
+    gate.turn_began(now_ns, 1000 * MS);
+    assert!(gate.holds());
+    let mut released = Vec::new();
+    while gate.holds() {
+        now_ns += MS;
+        gate.turn_began(now_ns, MS / 2);
+        gate.release(now_ns, &mut released);
+    }
+    assert!(released.iter().all(|(_, decision)| *decision == Decision::Admit), "{released:?}");
+}
+
+#[test]
+fn a_burst_on_an_idle_core_is_taken_up_in_several_turns_and_nobody_is_refused() {
+    let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
+    gate.turn_began(100 * MS, 100 * MS);
+    let decisions: Vec<Decision> = (0..300).map(|n| gate.decide(100 * MS, n, ask(Criticality::Default))).collect();
+    let admitted = decisions.iter().filter(|d| **d == Decision::Admit).count();
+    assert!((40..100).contains(&admitted), "{admitted}");
+    assert_eq!(gate.decide(100 * MS, 300, ask(Criticality::Critical)), Decision::Admit);
+    let (mut released, mut now_ns) = (Vec::new(), 100 * MS + 500 * US);
+    while gate.holds() {
+        gate.turn_began(now_ns, 0);
+        let before = released.len();
+        gate.release(now_ns, &mut released);
+        now_ns += 8 * US * ((released.len() - before) as u64).max(1);
+    }
+    assert_eq!(admitted + released.len(), 300);
+    assert!(released.iter().all(|(_, decision)| *decision == Decision::Admit));
+    assert!(now_ns < 105 * MS, "{now_ns}");
+}
+
+#[test]
+fn what_was_held_beyond_its_budget_is_refused_a_few_at_a_time() {
+    let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
+    gate.turn_began(100 * MS, 100 * MS);
+    for connection in 0..1000 {
+        let ask = Ask { seen_ns: 100 * MS, criticality: Criticality::Default, budget_ns: Some(2 * MS) };
+        gate.decide(100 * MS, connection, ask);
+    }
+    let (mut released, mut now_ns) = (Vec::new(), 110 * MS);
+    while gate.holds() {
+        let before = released.len();
+        gate.turn_began(now_ns, 0);
+        gate.release(now_ns, &mut released);
+        assert!(released.len() - before < 30, "{} at once", released.len() - before);
+        now_ns += 100 * US;
+    }
+    assert!(released.iter().all(|(_, d)| matches!(d, Decision::Shed { reason: Reason::Budget, .. })), "{released:?}");
+}
+
+#[test]
+fn a_gate_that_is_off_admits_everybody_and_still_measures() {
+    let config = AdmissionConfig { enabled: false, ..AdmissionConfig::default() };
+    let mut core = Core::overloaded(config, Criticality::Sheddable);
+    assert_eq!(core.decide(Criticality::Sheddable), Decision::Admit);
+    assert!(!core.gate.holds());
+    assert!(core.gate.utilization() > 0.95, "{}", core.gate.utilization());
+}
+
+#[test]
+fn its_metrics_say_what_it_did() {
+    let metrics = Arc::new(AdmissionMetrics::default());
+    let mut gate = Gate::new(AdmissionConfig::default(), Arc::clone(&metrics), 0);
+    gate.turn_began(MS, 0);
+    let late = Ask { budget_ns: Some(1), ..ask(Criticality::Critical) };
+    assert!(matches!(gate.decide(MS, 1, late), Decision::Shed { .. }));
+    assert_eq!(gate.decide(MS, 1, ask(Criticality::Default)), Decision::Admit);
+    let retry_after_s = gate.refused_further_on(Criticality::Default, Reason::KeyConcurrency);
+    assert!((1..=3).contains(&retry_after_s));
+    gate.operation();
+    gate.turn_began(2 * MS, 0);
+    let mut lines = Vec::new();
+    metrics.samples(&mut |sample| lines.push((sample.name, sample.label.map(|(_, value)| value), sample.value)));
+    assert!(lines.contains(&("gannet_shed_critical_total", Some("budget"), 1.0)), "{lines:?}");
+    assert!(lines.contains(&("gannet_shed_default_total", Some("key_concurrency"), 1.0)), "{lines:?}");
+    assert!(lines.contains(&("gannet_admission_in_progress", None, 2.0)), "{lines:?}");
+    assert!(!lines.iter().any(|(name, ..)| *name == "gannet_shed_sheddable_total"), "{lines:?}");
+}

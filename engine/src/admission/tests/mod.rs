@@ -1,0 +1,6 @@
+mod concurrency;
+mod config;
+mod decisions;
+mod load;
+mod overload;
+mod simulator;
