@@ -50,11 +50,22 @@ fn measure(settings: &Settings, mut workload: Workload) -> Result<Report> {
         cpu::pin(cpu).with_context(|| format!("cannot run on core {cpu}"))?;
     }
     let clock = Clock::new();
-    let transport = Transport::connect(settings.address, settings.connections, settings.pipeline, clock)
-        .with_context(|| format!("cannot connect to {}", settings.address))?;
+    let transport = connect(settings, clock)?;
     let watch = settings.jitter_cpu.map(|cpu| Watch::start(cpu, clock)).transpose().context("cannot start a thread")?;
     let outcome = drive::run(settings, &mut workload, transport, clock).context("cannot wait for connections")?;
     Ok(Report::new(settings, &workload, &outcome, watch.and_then(Watch::finish).as_ref()))
+}
+
+/// To the first of the host's addresses that lets us: `localhost` has two, and servers often listen on one.
+fn connect(settings: &Settings, clock: Clock) -> Result<Transport> {
+    let mut failed = anyhow::anyhow!("the host has no address");
+    for address in &settings.addresses {
+        match Transport::connect(*address, settings.connections, settings.pipeline, clock) {
+            Ok(transport) => return Ok(transport),
+            Err(e) => failed = anyhow::Error::new(e).context(format!("cannot connect to {address}")),
+        }
+    }
+    Err(failed)
 }
 
 fn show(cli: &Cli, report: &Report) -> Result<()> {

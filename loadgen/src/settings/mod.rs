@@ -39,7 +39,8 @@ impl Load {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) url: String,
-    pub(crate) address: SocketAddr,
+    /// Where the host may be; the first that can be connected to is taken.
+    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) load: Load,
     pub(crate) warmup_ns: u64,
     pub(crate) drain_ns: u64,
@@ -74,10 +75,10 @@ pub(crate) fn settings(cli: &Cli) -> Result<Settings> {
     let needed = u64::from(cli.connections) + FILES_BESIDE;
     ensure!(files >= needed, "{} connections need {needed} open files, and {files} are allowed", cli.connections);
     let host = &cli.url.host_and_port;
-    let mut addresses = host.to_socket_addrs().with_context(|| format!("cannot resolve {host}"))?;
+    let addresses = host.to_socket_addrs().with_context(|| format!("cannot resolve {host}"))?;
     Ok(Settings {
         url: format!("http://{}{}", cli.url.authority, cli.url.target),
-        address: addresses.next().with_context(|| format!("{host} has no address"))?,
+        addresses: addresses.collect(),
         load,
         warmup_ns: cli.warmup.0,
         drain_ns: cli.drain.0,
@@ -169,3 +170,64 @@ fn is_token(text: &str) -> bool {
 
 /// Standard streams, the epoll, the report.
 const FILES_BESIDE: u64 = 16;
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    /// The first stream's request for key 42, and how many streams there are.
+    fn request(arguments: &[&str]) -> Result<(String, usize)> {
+        let cli = Cli::try_parse_from([&["gannet-loadgen"], arguments].concat())?;
+        let (streams, mut out) = (streams(&cli)?, Vec::new());
+        streams[0].template.render(42, &mut out);
+        Ok((String::from_utf8(out)?, streams.len()))
+    }
+
+    #[test]
+    fn by_default_the_quickstarts_users_are_asked_for() {
+        let (text, streams) = request(&["--key", "quickstart"]).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let expected = format!(
+            "POST /api/v1/feature-service/get-features HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\
+             Content-Type: application/json\r\nAuthorization: Tecton-key quickstart\r\nContent-Length: {}",
+            body.len()
+        );
+        assert_eq!((head, streams), (expected.as_str(), 1));
+        let json: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(json["params"]["joinKeyMap"]["user_id"], "C0000000042");
+        assert_eq!(json["params"]["featureServiceName"], "fraud_bench");
+    }
+
+    #[test]
+    fn a_stream_adds_its_headers_and_replaces_the_rest() {
+        let all = ["--url", "http://h/x", "--header", "A: 1", "--key", "k", "--body", "b", "--key-format", "{}"];
+        let stream = ["--stream", "name=s,header=B: {key},key=other,body=c", "--stream", "name=t"];
+        let (text, streams) = request(&[&all[..], &stream[..]].concat()).unwrap();
+        let expected = "POST /x HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n\
+                        Authorization: Tecton-key other\r\nA: 1\r\nB: 42\r\nContent-Length: 1\r\n\r\nc";
+        assert_eq!((text.as_str(), streams), (expected, 2));
+        let get = ["--url", "http://h/{key}", "--method", "GET"];
+        assert_eq!(request(&get).unwrap().0, "GET /C0000000042 HTTP/1.1\r\nHost: h\r\n\r\n");
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_refused_before_anything_is() {
+        for (arguments, says) in [
+            (&["--method", "A B"][..], "no method"),
+            (&["--method", "HEAD"], "HEAD"),
+            (&["--header", "no colon"], "no header"),
+            (&["--header", "A: 1\r\nB: 2"], "no header"),
+            (&["--header", "content-length: 5"], "written here"),
+            (&["--body", "@/no/such/file"], "cannot read the body"),
+            (&["--stream", "name=a", "--stream", "name=a"], "two streams"),
+            (&["--absent", "1.5"], "a share"),
+            (&["--rate", "1", "--closed"], "cannot be used with"),
+            (&["--closed", "--pipeline", "2"], "cannot be used with"),
+        ] {
+            let error = format!("{:#}", request(arguments).unwrap_err());
+            assert!(error.contains(says), "{arguments:?}: {error}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The least that must be understood of an answer: its status, where it ends, and whether the connection goes on. A plain
 //! function of the bytes at hand; the body is not looked at.
 
-use memchr::{memchr_iter, memmem};
+use memchr::memchr_iter;
 
 /// A whole answer at the start of the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,54 +25,80 @@ pub(crate) enum Parsed {
 pub(crate) type Fault = &'static str;
 
 pub(crate) fn parse(bytes: &[u8]) -> Result<Parsed, Fault> {
-    let Some(end) = memmem::find(bytes, b"\r\n\r\n") else {
-        let known = bytes.len().min(STATUS_LINE.len());
-        if bytes[..known] != STATUS_LINE[..known] {
-            return Err("not HTTP/1.1");
-        }
-        return if bytes.len() > HEAD_BYTES_MAX { Err("a head too large") } else { Ok(Parsed::Needs(bytes.len() + 1)) };
-    };
-    let (head, head_bytes) = (&bytes[..end + 2], end + 4);
-    let (status, mut closes) = status(head)?;
-    let mut body_bytes = None;
+    let mut status_line = None;
+    let mut fields = Fields::default();
     let mut start = 0;
-    for line_end in memchr_iter(b'\n', head) {
-        let line = &head[start..line_end];
+    for line_end in memchr_iter(b'\n', bytes) {
+        let line = &bytes[start..line_end];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         start = line_end + 1;
-        // Two names matter, of 14 and 10 letters; the first letter settles most lines.
-        match line.first() {
-            Some(b'c' | b'C') => {}
-            Some(b't' | b'T') if value(line, b"transfer-encoding").is_some() => {
-                return Err("a transfer coding, which this client does not read");
-            }
-            _ => continue,
-        }
-        if let Some(length) = value(line, b"content-length") {
-            body_bytes = Some(number(length).ok_or("a Content-Length that is no number")?);
-        } else if let Some(options) = value(line, b"connection") {
-            closes = !options.eq_ignore_ascii_case(b"keep-alive")
-                && (closes || options.to_ascii_lowercase().windows(5).any(|w| w == b"close"));
+        match status_line {
+            None => status_line = Some(status(line)?),
+            Some(status) if line.is_empty() => return end(bytes.len(), start, status, &fields),
+            Some(_) => fields.read(line)?,
         }
     }
-    let body_bytes = match body_bytes {
+    let known = bytes.len().min(STATUS_LINE.len());
+    if bytes[..known] != STATUS_LINE[..known] {
+        return Err("not HTTP/1.1");
+    }
+    if bytes.len() > HEAD_BYTES_MAX { Err("a head too large") } else { Ok(Parsed::Needs(bytes.len() + 1)) }
+}
+
+/// The head is whole: is the body?
+fn end(bytes: usize, head_bytes: usize, (status, old): (u16, bool), fields: &Fields) -> Result<Parsed, Fault> {
+    let body_bytes = match fields.body_bytes {
         _ if status < 200 || status == 204 || status == 304 => 0,
         Some(length) if length > BODY_BYTES_MAX => return Err("a body too large"),
         Some(length) => length,
         None => return Err("no Content-Length"),
     };
     let whole = head_bytes + body_bytes;
-    if bytes.len() < whole {
+    if bytes < whole {
         return Ok(Parsed::Needs(whole));
     }
-    Ok(Parsed::Whole(Response { status, head_bytes, bytes: whole, closes }))
+    Ok(Parsed::Whole(Response { status, head_bytes, bytes: whole, closes: fields.closes.unwrap_or(old) }))
+}
+
+/// What matters of the header lines.
+#[derive(Debug, Default)]
+struct Fields {
+    body_bytes: Option<usize>,
+    /// What `Connection` says, if there is one.
+    closes: Option<bool>,
+}
+
+impl Fields {
+    fn read(&mut self, line: &[u8]) -> Result<(), Fault> {
+        // The first letter settles most lines.
+        match line.first() {
+            Some(b'c' | b'C') => {}
+            Some(b't' | b'T') if value(line, b"transfer-encoding").is_some() => {
+                return Err("a transfer coding, which this client does not read");
+            }
+            _ => return Ok(()),
+        }
+        if let Some(length) = value(line, b"content-length") {
+            self.body_bytes = Some(number(length).ok_or("a Content-Length that is no number")?);
+        } else if let Some(options) = value(line, b"connection") {
+            for option in options.split(|letter| *letter == b',').map(<[u8]>::trim_ascii) {
+                if option.eq_ignore_ascii_case(b"close") {
+                    self.closes = Some(true);
+                } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                    self.closes = self.closes.or(Some(false));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The status, and whether that version of HTTP closes unless told otherwise.
-fn status(head: &[u8]) -> Result<(u16, bool), Fault> {
-    let version_and_status = head.strip_prefix(STATUS_LINE).ok_or("not HTTP/1.1")?;
-    let [minor, b' ', a, b, c, b' ' | b'\r', ..] = version_and_status else { return Err("a malformed status line") };
+fn status(line: &[u8]) -> Result<(u16, bool), Fault> {
+    let version_and_status = line.strip_prefix(STATUS_LINE).ok_or("not HTTP/1.1")?;
+    let [minor, b' ', a, b, c, reason @ ..] = version_and_status else { return Err("a malformed status line") };
     let digits = [*a, *b, *c];
-    if !digits.iter().all(u8::is_ascii_digit) || *a == b'0' {
+    if !digits.iter().all(u8::is_ascii_digit) || *a == b'0' || reason.first().is_some_and(|letter| *letter != b' ') {
         return Err("a malformed status line");
     }
     let status = digits.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));

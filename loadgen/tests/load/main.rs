@@ -123,6 +123,21 @@ fn a_closed_connection_is_opened_again() {
 }
 
 #[test]
+fn messages_larger_than_a_socket_takes_arrive_whole() {
+    const BYTES: usize = 8 << 20;
+    let answer: &'static str = Box::leak("y".repeat(BYTES).into_boxed_str());
+    let address = serve(move |request| {
+        assert_eq!(request.body.len(), BYTES + "C0000000007".len());
+        Act::Answer(200, answer)
+    });
+    let body = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(body.path(), "x".repeat(BYTES) + "{key}").unwrap();
+    let arguments = "--rate 100 --duration 80ms --drain 30s --connections 2 --pipeline 4 --keys one:7";
+    let report = measure(address, &format!("{arguments} --body @{}", body.path().display()));
+    assert_eq!((count(&report, "planned"), count(&report, "full")), (8, 8));
+}
+
+#[test]
 fn what_is_never_answered_is_counted_at_the_end() {
     let seen = AtomicU64::new(0);
     let address = serve(move |_| match seen.fetch_add(1, Ordering::Relaxed) {
@@ -194,8 +209,8 @@ fn exit_codes_tell_what_went_wrong() {
         assert!(String::from_utf8_lossy(&output.stderr).contains("error:"), "{wrong}");
         assert_eq!(code(output), 2, "{wrong}");
     }
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let output = loadgen(nobody, "--rate 10", &[]);
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = loadgen(gone, "--rate 10", &[]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot connect to 127.0.0.1"));
     assert_eq!(code(output), 1);
 }
