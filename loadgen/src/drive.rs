@@ -83,12 +83,7 @@ pub(crate) fn run(
     let cpu_share = share(thread_cpu_ns() - cpu_from_ns, clock.now_ns() - counted_from_ns);
     let stop_ns = end_ns + settings.drain_ns;
     while drive.is_unfinished() && drive.turn(stop_ns)? {}
-    for due in &drive.backlog {
-        drive.recorder.unsent(due.stream, due.planned_ns);
-    }
-    for request in drive.transport.pending() {
-        drive.recorder.unanswered(request);
-    }
+    drive.account_for_the_rest();
     Ok(Outcome { upsets: drive.transport.upsets(), recorder: drive.recorder, cpu_share })
 }
 
@@ -166,7 +161,26 @@ impl Drive<'_> {
     }
 
     fn is_unfinished(&self) -> bool {
-        !self.backlog.is_empty() || self.transport.pending().next().is_some()
+        // A client that was kept from its core at the very end still has requests to plan.
+        let planned_all = !matches!(&self.pace, Pace::Open(schedule) if !schedule.is_over());
+        !planned_all || !self.backlog.is_empty() || self.transport.pending().next().is_some()
+    }
+
+    /// Counts what the end has overtaken: nothing that the plan holds is forgotten.
+    fn account_for_the_rest(&mut self) {
+        if let Pace::Open(schedule) = &mut self.pace {
+            while let Some(planned_ns) = schedule.take_due(u64::MAX) {
+                let (stream, _) = self.workload.draw();
+                self.recorder.planned(stream, planned_ns);
+                self.recorder.unsent(stream, planned_ns);
+            }
+        }
+        for due in &self.backlog {
+            self.recorder.unsent(due.stream, due.planned_ns);
+        }
+        for request in self.transport.pending() {
+            self.recorder.unanswered(request);
+        }
     }
 }
 

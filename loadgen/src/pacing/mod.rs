@@ -51,12 +51,17 @@ impl Schedule {
 
     /// The next planned time, if it has come. Times that were missed are all still given, each as planned.
     pub(crate) fn take_due(&mut self, now_ns: u64) -> Option<u64> {
-        if now_ns < self.next_ns || self.next_ns == u64::MAX {
+        if now_ns < self.next_ns || self.is_over() {
             return None;
         }
         let due = self.next_ns;
         self.next_ns = self.following();
         Some(due)
+    }
+
+    /// Whether every planned time was taken.
+    pub(crate) fn is_over(&self) -> bool {
+        self.next_ns == u64::MAX
     }
 
     fn following(&mut self) -> u64 {

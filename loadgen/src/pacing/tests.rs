@@ -29,6 +29,9 @@ fn a_time_is_given_when_it_has_come_and_not_before() {
     let missed: Vec<u64> = std::iter::from_fn(|| schedule.take_due(350_000_000)).collect();
     assert_eq!(missed, [100_000_000, 200_000_000, 300_000_000]);
     assert_eq!(schedule.take_due(400_000_000), Some(400_000_000));
+    assert!(!schedule.is_over());
+    assert_eq!(std::iter::from_fn(|| schedule.take_due(u64::MAX)).count(), 5);
+    assert!(schedule.is_over());
 }
 
 #[test]

@@ -12,13 +12,12 @@ pub(crate) fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out, "\n{:26} {}", "µs", COLUMNS.map(|c| format!("{c:>10}")).concat())?;
     for stream in streams.iter().chain([&report.total]) {
+        let StreamReport { name, response_time_us, service_time_us, refusal_time_us, .. } = stream;
         if report.settings.mode == "open" {
-            percentiles(&format!("{} response time", stream.name), &stream.response_time_us, out)?;
+            percentiles(&format!("{name} response time"), response_time_us, out)?;
         }
-        percentiles(&format!("{} service time", stream.name), &stream.service_time_us, out)?;
-        if stream.refusal_time_us.count > 0 {
-            percentiles(&format!("{} time to a 429", stream.name), &stream.refusal_time_us, out)?;
-        }
+        percentiles(&format!("{name} service time"), service_time_us, out)?;
+        percentiles(&format!("{name} time to a 429"), refusal_time_us, out)?;
     }
     client(report, &report.client, out)
 }
@@ -66,6 +65,9 @@ fn counts(report: &Report, stream: &StreamReport, out: &mut impl Write) -> io::R
 }
 
 fn percentiles(name: &str, p: &Percentiles, out: &mut impl Write) -> io::Result<()> {
+    if p.count == 0 {
+        return Ok(());
+    }
     let values = [p.p50, p.p90, p.p99, p.p99_9, p.p99_99, p.max];
     writeln!(out, "{name:26} {}", values.map(|value| format!("{value:>10.1}")).concat())
 }
