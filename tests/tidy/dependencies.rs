@@ -12,6 +12,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("gannet-store", &[]),
     ("gannet-api", &["gannet-engine", "gannet-store"]),
     ("gannet", &["gannet-api", "gannet-engine", "gannet-store"]),
+    ("gannet-loadgen", &[]),
 ];
 
 /// Licences that may be linked into an Apache-2.0 program without further duties than naming them.
