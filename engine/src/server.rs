@@ -11,6 +11,7 @@ use std::{
 pub use crate::reactor::system::allowed_cpus;
 pub use crate::shard::ShardMetrics;
 use crate::{
+    admission::AdmissionConfig,
     clock::{Clock, Origin},
     limits::{self, Limits},
     reactor::{
@@ -30,6 +31,7 @@ pub struct ServerConfig {
     /// How long a shard looks for work before it sleeps in the kernel; zero sleeps at once.
     pub spin: Duration,
     pub limits: Limits,
+    pub admission: AdmissionConfig,
     /// Open connections per shard.
     pub connections_per_core: usize,
     /// One per core, in the order of `cores`.
@@ -133,6 +135,7 @@ where
             service: service(number),
             clock,
             limits: config.limits,
+            admission: config.admission,
             connections_max: config.connections_per_core,
             spin: config.spin,
             control: Arc::clone(&control),

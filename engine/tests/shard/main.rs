@@ -2,6 +2,7 @@
 //! connection lives through.
 #![expect(clippy::tests_outside_test_module, clippy::unwrap_used, reason = "an integration test is all test")]
 
+mod admission;
 mod client;
 mod echo;
 mod waiting;

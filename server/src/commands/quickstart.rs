@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::Args;
 use gannet_api::auth::KeyRecord;
-use gannet_engine::{limits::Limits, server::allowed_cpus};
+use gannet_engine::{admission::AdmissionConfig, limits::Limits, server::allowed_cpus};
 use gannet_store::directory::DataDirectory;
 
 use super::{apply::apply, keys::with, materialize::Options, serve};
@@ -54,6 +54,7 @@ impl Quickstart {
             connections_per_core: None,
             drain_max: Duration::from_secs(1),
             limits: Limits::default(),
+            admission: AdmissionConfig::default(),
             memory: MemorySettings::default(),
             // So that the sample that sets a budget shows what one does.
             slow_tables: BTreeMap::from([(SLOW_VIEW.to_owned(), SLOW)]),
