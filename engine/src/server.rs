@@ -87,16 +87,8 @@ impl std::fmt::Display for StartError {
     }
 }
 
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Listen { source, .. }
-            | Self::Core { source, .. }
-            | Self::Ring { source }
-            | Self::Thread { source } => Some(source),
-        }
-    }
-}
+/// Without a source: each message tells its cause, and a chain would tell it twice.
+impl std::error::Error for StartError {}
 
 #[derive(Debug)]
 struct Running {

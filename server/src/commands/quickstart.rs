@@ -30,7 +30,7 @@ Examples:
   gannet quickstart --users 1000000 --listen 127.0.0.1:9090     # enough users for a load test
 
 It is for trying out: its API key is `quickstart`, which everybody knows, so it listens on this machine only unless told
-otherwise. The data directory is ./data/quickstart unless --data says otherwise; the example files are beside it.")]
+otherwise. The data directory is ./quickstart-data unless --data says otherwise; the example files are beside it.")]
 pub(crate) struct Quickstart {
     /// Users of the service `fraud_bench`
     #[arg(long, value_name = "N", default_value = "10000")]
@@ -118,7 +118,7 @@ fn sources(root: &Path) -> PathBuf {
 }
 
 /// Where the quickstart's data is unless said otherwise.
-pub(crate) const DATA: &str = "data/quickstart";
+pub(crate) const DATA: &str = "quickstart-data";
 
 const KEY: &str = "quickstart";
 
