@@ -88,7 +88,7 @@ impl<T: Copy> Gate<T> {
             return;
         }
         let wall_ns = as_f64(wall_ns);
-        self.load.add(wall_ns, wall_ns - as_f64(slept_ns).min(wall_ns), &turn);
+        self.load.add(wall_ns, wall_ns - as_f64(slept_ns).min(wall_ns), &turn, self.line.len());
         self.judge();
         self.refill(now_ns, wall_ns);
         self.burst = self.burst();
@@ -98,6 +98,7 @@ impl<T: Copy> Gate<T> {
     /// Which classes are being shed. A class is judged by what it and those more critical ask for, not by what they get, so that
     /// shedding does not end by its own effect.
     fn judge(&mut self) {
+        let queues = self.load.queue_ns >= self.config.queue_time_min.as_secs_f64() * 1e9;
         let mut asked = self.load.operations;
         for class in Criticality::ALL {
             let mark = self.config.mark(class);
@@ -107,7 +108,10 @@ impl<T: Copy> Gate<T> {
             *shedding = if *shedding {
                 asked >= share(mark.leave_percent)
             } else {
-                asked >= share(mark.enter_percent) && self.load.busy >= share(mark.leave_percent)
+                // A full core whose callers hardly wait, because there are few of them and each waits for its answer before it asks
+                // again, is no reason to turn anybody away but those who can come back later.
+                let waits = queues || class == Criticality::Sheddable;
+                waits && asked >= share(mark.enter_percent) && self.load.busy >= share(mark.leave_percent)
             };
         }
         let first = Criticality::ALL.map(|class| self.config.mark(class).leave_percent).into_iter().min();

@@ -163,6 +163,16 @@ impl Inbound {
         }
     }
 
+    /// The head of a message whose body is not whole, from the bytes that [`Self::next`] was last given; `None` between messages,
+    /// inside a head, and where the message is refused already.
+    pub fn unfinished<'b>(&self, limits: &Limits, bytes: &'b [u8]) -> Option<Head<'b>> {
+        let Stage::Body(body) = &self.stage else { return None };
+        let span = body.span();
+        let head = bytes.get(..span.end)?;
+        let reading = head::read(limits, head, span).ok()?;
+        (!body.refused).then_some(reading.head)
+    }
+
     /// The connection will be closed: nothing is parsed from here on.
     pub fn close(&mut self) {
         self.stage = Stage::Closed;

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     admission::{Decision, Gate},
     clock::Now,
-    http::{Method, Persistence, Phase, Request, Step},
+    http::{Fault, Method, Persistence, Phase, Request, Step},
     limits::{self, Limits},
     reactor::{Token, buffers::Lease},
     service::Service,
@@ -97,15 +97,27 @@ impl<S: Service> Shard<S> {
             return; // what is left is looked at first; `read_on` comes back here
         }
         if let Some(fault) = connection.inbound.end(connection.unconsumed()) {
-            let persistence = Persistence::CLOSE;
-            let reply = Reply::Fault(fault);
-            self.work.push(Work { token, reply, persistence, head_only: false });
+            self.refuse_unfinished(now, token, fault);
         } else if connection.begun == 0 {
             connection.fate = Fate::Closing;
             self.settle(now, token);
         } else {
             connection.fate = Fate::Closing; // the answers of this turn are still owed
         }
+    }
+}
+
+impl<S: Service> Shard<S> {
+    /// A message will never be whole. If its head alone is reason to refuse it, that is what its sender is told: whether it may
+    /// ask comes before whether it asked well.
+    pub(super) fn refuse_unfinished(&mut self, now: Now, token: Token, fault: Fault) {
+        let Some(connection) = self.connections.of(token) else { return };
+        let bytes = connection.input.get(connection.consumed..).unwrap_or_default();
+        let head = connection.inbound.unfinished(&self.limits, bytes);
+        let head_only = head.is_some_and(|head| head.method == Method::Head);
+        let refused = head.and_then(|head| self.service.refuse_early(now, &head));
+        let reply = refused.map_or(Reply::Fault(fault), Reply::Ticket);
+        self.work.push(Work { token, reply, persistence: Persistence::CLOSE, head_only });
     }
 }
 

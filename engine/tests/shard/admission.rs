@@ -16,6 +16,7 @@ fn refusing() -> AdmissionConfig {
         critical: NEVER,
         default: ALWAYS,
         sheddable: ALWAYS,
+        queue_time_min: Duration::ZERO,
         refusal_percent: 100,
         refusal_percent_held: 100,
         ..AdmissionConfig::default()

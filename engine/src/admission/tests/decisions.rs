@@ -222,3 +222,26 @@ fn its_metrics_say_what_it_did() {
     assert!(lines.contains(&("gannet_admission_in_progress", None, 2.0)), "{lines:?}");
     assert!(!lines.iter().any(|(name, ..)| *name == "gannet_shed_sheddable_total"), "{lines:?}");
 }
+
+/// A full core with few callers, each of which asks again only when it was answered: nobody waits long, so nobody is refused but
+/// those who can come back later.
+#[test]
+fn a_full_core_whose_callers_hardly_wait_refuses_only_what_can_come_back_later() {
+    let run = |callers: u32, criticality| {
+        let mut core = Core {
+            gate: Gate::new(AdmissionConfig::default(), Arc::default(), 0),
+            now_ns: 0,
+            criticality,
+            free: (0..callers).collect(),
+        };
+        let mut decisions = Vec::new();
+        while core.now_ns < 200 * MS {
+            core.turn(&mut decisions);
+        }
+        decisions.iter().filter(|decision| matches!(decision, Decision::Shed { .. })).count()
+    };
+    assert_eq!(run(32, Criticality::Default), 0);
+    assert_eq!(run(32, Criticality::Critical), 0);
+    assert!(run(32, Criticality::Sheddable) > 0);
+    assert!(run(256, Criticality::Default) > 0);
+}
