@@ -21,10 +21,10 @@ use self::{
 use crate::{
     Catalog, Settings, Shared, State,
     auth::KeyTable,
+    budget::{self, LatencyBudget},
     error::{Fault, Quoted, Refusal},
     limits::{ANSWER_RESERVE_NS, LOG_EVERY_NS, TIMED_OUT_AFTER_NS},
     metrics::{self, CoreMetrics, Recorder, Standing},
-    plan::Budget,
     query::{Locator, Query},
     render::Stamp,
     routes::{Route, route},
@@ -103,13 +103,14 @@ impl Core {
     }
 
     /// What is known from the head alone.
-    fn admit(&mut self, now: Now, head: &Head<'_>) -> Result<Route, Fault<'static>> {
+    fn admit(&mut self, now: Now, head: &Head<'_>) -> Result<(Route, Option<LatencyBudget>), Fault<'static>> {
         let route = route(head.method, head.path);
-        if !route.is_public(head.path)
-            && let Err(why) = self.keys.check(head.authorization, now.unix_us)
-        {
-            self.metrics.denied(why);
-            return Err(Fault::Unauthenticated);
+        let mut budget = None;
+        if !route.is_public(head.path) {
+            budget = self.keys.check(head.authorization, now.unix_us).map_err(|why| {
+                self.metrics.denied(why);
+                Fault::Unauthenticated
+            })?;
         }
         match route {
             Route::NotFound => Err(Fault::NotFound),
@@ -117,14 +118,14 @@ impl Core {
             Route::GetFeatures => match head.content_encoding {
                 Some(coding) if !coding.eq_ignore_ascii_case(b"identity") => Err(Fault::ContentEncoding),
                 _ if self.catalog.is_none() => Err(Fault::Unavailable),
-                _ => Ok(route),
+                _ => Ok((route, budget)),
             },
-            _ => Ok(route),
+            _ => Ok((route, None)),
         }
     }
 
-    /// Decodes and plans a request for features, and starts its lookups.
-    fn get_features(&mut self, body: &mut [u8], seen_ns: u64) -> Pending {
+    /// Decodes and plans a request for features, and starts its lookups. `of_key` is the budget of the key that let it in.
+    fn get_features(&mut self, body: &mut [u8], seen_ns: u64, of_key: Option<LatencyBudget>) -> Pending {
         let Self { decoder, batch, metrics, .. } = self;
         let mut slot = metrics::NONE;
         let refused = |fault: Fault<'_>, slot, batch: &mut Batch| batch.refused(&fault, Some(slot), seen_ns);
@@ -173,7 +174,7 @@ impl Core {
             batch.look_up(catalog.tables(), view.table, self.encoder.key(view.key_set));
         }
         let options = metadata.unwrap_or(self.settings.default_metadata_options);
-        let deadline = Deadline::of(latency_budget_us, plan.budget, seen_ns);
+        let deadline = Deadline::of(budget::of(latency_budget_us, [plan.budget, of_key]), seen_ns);
         Pending::Features(Features { plan: place, options, lookups, seen_ns, deadline })
     }
 
@@ -333,12 +334,12 @@ impl Service for Core {
 
     fn begin(&mut self, now: Now, request: Request<'_>) -> Ticket {
         let pending = match self.admit(now, &request.head) {
-            Ok(Route::GetFeatures) => self.get_features(request.body, request.seen_ns),
-            Ok(Route::Healthz) => Pending::Healthz,
-            Ok(Route::Readyz) => Pending::Readyz,
-            Ok(Route::Metrics) => Pending::Metrics,
-            Ok(Route::Options { allow }) => Pending::Options { allow },
-            Ok(Route::MethodNotAllowed { .. } | Route::NotFound) => {
+            Ok((Route::GetFeatures, budget)) => self.get_features(request.body, request.seen_ns, budget),
+            Ok((Route::Healthz, _)) => Pending::Healthz,
+            Ok((Route::Readyz, _)) => Pending::Readyz,
+            Ok((Route::Metrics, _)) => Pending::Metrics,
+            Ok((Route::Options { allow }, _)) => Pending::Options { allow },
+            Ok((Route::MethodNotAllowed { .. } | Route::NotFound, _)) => {
                 self.batch.refused(&Fault::NotFound, Some(metrics::NONE), request.seen_ns)
             }
             Err(fault) => self.batch.refused(&fault, Some(metrics::NONE), request.seen_ns),
@@ -462,12 +463,8 @@ fn render<'t>(
 }
 
 impl Deadline {
-    /// The earlier of what the caller and the definitions set, as far as the caller's may not be longer.
-    fn of(asked_us: Option<u32>, default: Budget, seen_ns: u64) -> Self {
-        let budget_us = match (asked_us, default.latency_us) {
-            (Some(asked), Some(most)) if default.is_cap => Some(asked.min(most)),
-            (asked, most) => asked.or(most),
-        };
+    /// The end of a budget, or of Tecton's patience where there is none.
+    fn of(budget_us: Option<u32>, seen_ns: u64) -> Self {
         match budget_us.map(|us| u64::from(us) * 1000) {
             Some(budget_ns) => {
                 // What rendering, sending and the way back take, so that the answer is there when the budget ends.
