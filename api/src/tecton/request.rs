@@ -296,7 +296,7 @@ fn latency_budget(value: Value<'_, '_>) -> Result<Option<u32>, Fault<'static>> {
         Value::Null => return Ok(None),
         Value::Int64(value) => u32::try_from(value).ok().map(f64::from),
         Value::Number(value) => Some(value),
-        Value::String(text) => text.text.parse().ok(),
+        Value::String(text) => number::double(text.text),
         _ => None,
     };
     let range = LATENCY_BUDGET_MS_MIN..=LATENCY_BUDGET_MS_MAX;

@@ -96,6 +96,50 @@ fn a_budget_ends_a_little_before_its_time_so_that_the_answer_is_there_by_then() 
     }
 }
 
+/// The same message for whatever is no budget, and only once all else about the request is right.
+#[test]
+fn what_is_no_budget_is_refused_as_documented() {
+    let mut world = world();
+    for bad in
+        ["0", "-1", "0.0999", "60001", "true", "[]", "{}", "\"abc\"", "\"\"", "\"Infinity\"", "\"NaN\"", "\"0\"", "1e9"]
+    {
+        for name in ["latencyBudgetMs", "latency_budget_ms"] {
+            world.check_error(
+                &params(&format!("\"{name}\":{bad}")),
+                400,
+                3,
+                "latencyBudgetMs must be a number of milliseconds from 0.1 to 60000.",
+            );
+        }
+    }
+    let elsewhere = r#"{"featureServiceName":"none","requestOptions":{"latencyBudgetMs":0}}"#;
+    let (status, body) = world.get_features(&format!("{{\"params\":{elsewhere}}}"));
+    assert_eq!(status, 404, "{body}");
+}
+
+#[test]
+fn a_budget_in_any_spelling_ends_at_its_time() {
+    let mut world = world();
+    world.slow_down(&[("slow", SLOW)]);
+    for (spelt, us) in [
+        ("200", 200_000),
+        ("\"200\"", 200_000),
+        ("200.0", 200_000),
+        ("2e2", 200_000),
+        ("\"2e2\"", 200_000),
+        ("\"0.75\"", 750),
+        ("0.75", 750),
+        ("60000", 60_000_000),
+        ("\"60000\"", 60_000_000),
+    ] {
+        for name in ["latencyBudgetMs", "latency_budget_ms"] {
+            let (waiting, until_ns) = begin(&mut world, &params(&format!("\"{name}\":{spelt}")));
+            assert_eq!((until_ns - world.now.monotonic_ns) / 1000, us - 50, "{spelt}");
+            world.core.abandon(waiting);
+        }
+    }
+}
+
 /// What a service and a key set, in every combination with what the request asks for; microseconds until its answer is begun.
 #[test]
 fn the_shortest_cap_bounds_all_and_the_own_budget_beats_defaults() {
