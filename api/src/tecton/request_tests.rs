@@ -183,6 +183,7 @@ fn faults_of_options_are_kept_for_last() {
         "Unexpected value for aggregationLeadingEdge. Expected one of: AGGREGATION_MODE_UNSPECIFIED, \
          AGGREGATION_MODE_WALL_CLOCK_TIME, AGGREGATION_MODE_LATEST_EVENT_TIME.",
     );
+    options(r#"{"serverTiming":1}"#, "Unexpected JSON type for serverTiming. Expected boolean.");
     options(r#"{"read_from_cache":"true"}"#, "Unexpected JSON type for readFromCache. Expected boolean.");
     options(r#"{"readFromCache":1,"latencyBudgetMs":0}"#, "Unexpected JSON type for readFromCache. Expected boolean.");
     check(

@@ -76,6 +76,7 @@ impl Service for Teller {
             retry_after_s: None,
             authenticate: None,
             accept_encoding: None,
+            server_timing: None,
         })
     }
 
