@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::budget::LatencyBudget;
+
 /// Random bytes that [`create_key`] needs.
 pub const KEY_RANDOM_BYTES: usize = 38;
 
@@ -32,6 +34,9 @@ pub struct KeyRecord {
     /// Refused, but kept so that the file tells what happened.
     #[serde(default)]
     pub revoked: bool,
+    /// For requests with this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_budget: Option<LatencyBudget>,
 }
 
 impl KeyRecord {
@@ -50,6 +55,7 @@ impl KeyRecord {
             created_at_us,
             expires_at_us: None,
             revoked: false,
+            latency_budget: None,
         }
     }
 }
@@ -97,6 +103,8 @@ pub enum KeysError {
     Hash { id: String },
     #[error("key {id} is there twice")]
     Twice { id: String },
+    #[error("key {id}: a latency budget of {us} µs; expected {}", LatencyBudget::EXPECTED)]
+    Budget { id: String, us: u32 },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -112,6 +120,11 @@ impl KeyTable {
         for (place, record) in (0u32..).zip(&records) {
             let hash = unhex(&record.sha256).ok_or_else(|| KeysError::Hash { id: record.id.clone() })?;
             by_hash.push((hash, place));
+            if let Some(LatencyBudget { us, .. }) =
+                record.latency_budget.filter(|set| !LatencyBudget::is_in_range(set.us))
+            {
+                return Err(KeysError::Budget { id: record.id.clone(), us });
+            }
         }
         by_hash.sort_unstable();
         let mut ids: Vec<&str> = records.iter().map(|record| record.id.as_str()).collect();
@@ -143,8 +156,9 @@ impl KeyTable {
         &self.records
     }
 
-    /// Checks the value of an `Authorization` header: `Tecton-key <key>` or `Bearer <key>`, the scheme in any case.
-    pub(crate) fn check(&self, header: Option<&[u8]>, unix_us: i64) -> Result<(), Denied> {
+    /// Checks the value of an `Authorization` header: `Tecton-key <key>` or `Bearer <key>`, the scheme in any case. Whoever is let
+    /// in has the budget that is set for the key.
+    pub(crate) fn check(&self, header: Option<&[u8]>, unix_us: i64) -> Result<Option<LatencyBudget>, Denied> {
         let Some(header) = header else { return Err(Denied::Missing) };
         let Some(key) = presented(header) else { return Err(Denied::Undecodable) };
         let hash = sha256(key);
@@ -159,7 +173,7 @@ impl KeyTable {
             None => Err(Denied::Unknown),
             Some(record) if record.revoked => Err(Denied::Revoked),
             Some(record) if record.expires_at_us.is_some_and(|at| at <= unix_us) => Err(Denied::Expired),
-            Some(_) => Ok(()),
+            Some(record) => Ok(record.latency_budget),
         }
     }
 }
@@ -245,12 +259,15 @@ fn nibble(digit: u8) -> Option<u8> {
 mod tests {
     use super::*;
 
+    const BUDGET: LatencyBudget = LatencyBudget { us: 20_000, cap: true };
+
     fn table() -> (KeyTable, String) {
         let (key, record) = create_key(&[7; KEY_RANDOM_BYTES], "prod", "ci", 1);
         let mut gone = KeyRecord::of("gone", "", 1);
         gone.revoked = true;
         let mut old = KeyRecord::of("old", "", 1);
         old.expires_at_us = Some(100);
+        old.latency_budget = Some(BUDGET);
         (KeyTable::new(vec![record, KeyRecord::of("quickstart", "", 1), gone, old]).unwrap(), key)
     }
 
@@ -269,10 +286,10 @@ mod tests {
     fn keys_are_let_in_by_either_scheme_in_any_case() {
         let (table, key) = table();
         let check = |header: &str, expected| assert_eq!(table.check(Some(header.as_bytes()), 50), expected, "{header}");
-        check(&format!("Tecton-key {key}"), Ok(()));
-        check(&format!("bearer   {key}"), Ok(()));
-        check("TECTON-KEY quickstart", Ok(()));
-        check("Tecton-key old", Ok(()));
+        check(&format!("Tecton-key {key}"), Ok(None));
+        check(&format!("bearer   {key}"), Ok(None));
+        check("TECTON-KEY quickstart", Ok(None));
+        check("Tecton-key old", Ok(Some(BUDGET)));
         check("Tecton-key gone", Err(Denied::Revoked));
         check("Tecton-key other", Err(Denied::Unknown));
         check("Tecton-key quickstart x", Err(Denied::Unknown));
@@ -282,6 +299,19 @@ mod tests {
         assert_eq!(table.check(Some(b"Tecton-key old"), 100), Err(Denied::Expired));
         assert_eq!(table.check(None, 0), Err(Denied::Missing));
         assert_eq!(KeyTable::default().check(Some(b"Tecton-key x"), 0), Err(Denied::Unknown));
+    }
+
+    /// As releases before budgets wrote it.
+    #[test]
+    fn a_file_without_budgets_is_read_and_written_as_it_was() {
+        let hash = "0".repeat(64);
+        let file = format!(
+            "{{\n  \"format\": 1,\n  \"keys\": [\n    {{\n      \"id\": \"a\",\n      \"sha256\": \"{hash}\",\n      \
+             \"description\": \"\",\n      \"created_at_us\": 0,\n      \"revoked\": false\n    }}\n  ]\n}}\n"
+        );
+        let table = KeyTable::parse(file.as_bytes()).unwrap();
+        assert_eq!(table.records()[0].latency_budget, None);
+        assert_eq!(String::from_utf8(table.serialise().unwrap()).unwrap(), file);
     }
 
     #[test]
@@ -295,6 +325,16 @@ mod tests {
         check("{", "not a key table");
         check(r#"{"format":2,"keys":[]}"#, "format 2");
         check(r#"{"format":1,"keys":[{"id":"a","sha256":"XX","description":"","created_at_us":0}]}"#, "key a: sha256");
+        let with_budget = |us: u32| {
+            let hash = "0".repeat(64);
+            format!(
+                r#"{{"format":1,"keys":[{{"id":"a","sha256":"{hash}","description":"","created_at_us":0,"latency_budget":{{"us":{us}}}}}]}}"#
+            )
+        };
+        check(&with_budget(99), "key a: a latency budget of 99 µs; expected");
+        check(&with_budget(60_000_001), "key a: a latency budget of 60000001 µs");
+        let table = KeyTable::parse(with_budget(100).as_bytes()).unwrap();
+        assert_eq!(table.records()[0].latency_budget, Some(LatencyBudget { us: 100, cap: false }));
         let record = KeyRecord::of("k", "", 0);
         assert!(matches!(KeyTable::new(vec![record.clone(), record]), Err(KeysError::Twice { .. })));
     }

@@ -79,7 +79,9 @@ impl Catalog {
             for service in workspace.feature_services.values() {
                 names.services.insert(service.name.as_bytes().into(), catalog.plans.len());
                 names.service_ids.insert(id(&workspace.name, &service.name), catalog.plans.len());
-                catalog.plans.push(Plan::compile(workspace, &service.name, &service.selections, find, metrics));
+                let mut plan = Plan::compile(workspace, &service.name, &service.selections, find, metrics);
+                plan.budget = service.latency_budget;
+                catalog.plans.push(plan);
             }
             for view in workspace.feature_views.values() {
                 names.views.insert(view.name.as_bytes().into(), catalog.plans.len());

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+mod budget;
 mod catalog;
 pub mod definitions;
 mod error;
@@ -22,6 +23,7 @@ mod routes;
 mod shared;
 mod tecton;
 
+pub use budget::LatencyBudget;
 pub use catalog::Catalog;
 pub use execute::Core;
 pub use metrics::Metrics;

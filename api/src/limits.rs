@@ -15,9 +15,13 @@ pub(crate) const PAIRWISE_NAMES_MAX: usize = 32;
 /// What a message quotes of the caller's bytes is cut here.
 pub(crate) const QUOTED_BYTES_MAX: usize = 256;
 
-/// Shortest and longest latency budget, in milliseconds.
+/// Shortest and longest latency budget, in milliseconds as requests write it.
 pub(crate) const LATENCY_BUDGET_MS_MIN: f64 = 0.1;
 pub(crate) const LATENCY_BUDGET_MS_MAX: f64 = 60_000.0;
+
+/// The same in microseconds, for budgets that services and keys set.
+pub(crate) const BUDGET_US_MIN: u32 = 100;
+pub(crate) const BUDGET_US_MAX: u32 = 60_000_000;
 
 /// A request without a budget is answered `Timed out` after this time, as Tecton does.
 pub(crate) const TIMED_OUT_AFTER_NS: u64 = 2_000_000_000;
@@ -53,5 +57,7 @@ pub(crate) const RETRY_AFTER_S: u32 = 1;
 /// Longest duration the latency recorder tells apart, in nanoseconds; the largest bucket ends at 10 s.
 pub(crate) const DURATION_NS_MAX: u64 = 60_000_000_000;
 
+const _: () = assert!(BUDGET_US_MIN as f64 == LATENCY_BUDGET_MS_MIN * 1000.0);
+const _: () = assert!(BUDGET_US_MAX as f64 == LATENCY_BUDGET_MS_MAX * 1000.0);
 const _: () = assert!(PUBLISH_EVERY_NS < 100_000_000); // promised: metrics lag by at most 100 ms
 const _: () = assert!(SERVICE_SLOTS_MAX > 2 && VIEW_SLOTS_MAX > 2); // two slots are reserved

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, ops::Range, sync::OnceLock};
 use gannet_store::{KeyType, Table};
 
 use crate::{
+    budget::LatencyBudget,
     definitions::model::{Feature, FeatureView, JoinKey, Selection, Workspace},
     metrics::Metrics,
     tecton::{MetadataOptions, Template},
@@ -30,18 +31,10 @@ pub(crate) struct Plan {
     pub(crate) not_materialized: Option<Box<str>>,
     /// Place of the service's counters.
     pub(crate) service_slot: usize,
-    pub(crate) budget: Budget,
+    /// What the service sets for requests that set none.
+    pub(crate) budget: Option<LatencyBudget>,
     /// Constant bytes by set of options, made when first asked for.
     templates: Box<[OnceLock<Box<Template>>]>,
-}
-
-/// The latency budget that a definition sets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Budget {
-    /// For requests that set none. Microseconds.
-    pub(crate) latency_us: Option<u32>,
-    /// A request may only shorten it.
-    pub(crate) is_cap: bool,
 }
 
 /// Which join keys make up an encoded key, in the table's order.
@@ -143,7 +136,7 @@ impl Plan {
             slots: slots.into_boxed_slice(),
             not_materialized,
             service_slot: metrics.service_slot(&workspace.name, name),
-            budget: Budget::default(),
+            budget: None,
             templates: (0..MetadataOptions::ITEM_SETS).map(|_| OnceLock::new()).collect(),
             join_keys,
         }

@@ -27,6 +27,8 @@ pub(crate) struct Query {
     pub(crate) metadata: Option<MetadataOptions>,
     /// Microseconds from when the request was seen.
     pub(crate) latency_budget_us: Option<u32>,
+    /// The answer is to tell where its time went.
+    pub(crate) server_timing: bool,
     /// Top-level keys of the request context; none is expected yet, so all are counted and ignored.
     pub(crate) context_keys: u32,
 }

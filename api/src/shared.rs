@@ -21,11 +21,17 @@ pub struct Settings {
     pub default_workspace: String,
     /// Metadata for requests that set no metadata option themselves. Empty by default.
     pub default_metadata_options: MetadataOptions,
+    /// Every answer tells where its time went, whether or not it was asked to.
+    pub server_timing: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { default_workspace: "prod".to_owned(), default_metadata_options: MetadataOptions::default() }
+        Self {
+            default_workspace: "prod".to_owned(),
+            default_metadata_options: MetadataOptions::default(),
+            server_timing: false,
+        }
     }
 }
 

@@ -65,6 +65,25 @@ pub struct Answer {
     pub authenticate: Option<&'static str>,
     /// The value of an `Accept-Encoding` header (415).
     pub accept_encoding: Option<&'static str>,
+    /// What a `Server-Timing` header tells, if the client asked for one.
+    pub server_timing: Option<ServerTiming>,
+}
+
+/// Where an answer's time went, from when its request was seen. Microseconds, one stage after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ServerTiming {
+    /// Until the turn that took the request.
+    pub queue_us: u32,
+    /// Until all requests of the turn were decoded and planned.
+    pub parse_us: u32,
+    /// Until all rows of the turn that are in memory were found.
+    pub lookup_us: u32,
+    /// Set aside, until what had to be read was there or the time was over.
+    pub cold_us: u32,
+    /// Until `from_ns`: rendering what was before it in its turn. The answer's own rendering is added when its head is written.
+    pub render_us: u32,
+    /// When the service was asked for the answer, on the monotonic clock.
+    pub from_ns: u64,
 }
 
 impl Answer {
@@ -77,6 +96,7 @@ impl Answer {
             retry_after_s: None,
             authenticate: None,
             accept_encoding: None,
+            server_timing: None,
         }
     }
 }

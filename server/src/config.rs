@@ -25,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) drain_seconds_max: Option<u64>,
     pub(crate) default_workspace: Option<String>,
     pub(crate) default_metadata_options: Vec<String>,
+    pub(crate) server_timing: bool,
     pub(crate) limits: LimitsConfig,
     pub(crate) admission: AdmissionSettings,
     pub(crate) memory: MemoryConfig,

@@ -7,6 +7,7 @@ use super::{
     faults::{Place, Spanned},
     model::{Feature, JoinKey, Source},
 };
+use crate::budget::LatencyBudget;
 
 /// One file.
 #[derive(Debug)]
@@ -50,6 +51,7 @@ pub(super) struct ViewDeclared {
 pub(super) struct ServiceDeclared {
     pub(super) heading: Heading,
     pub(super) selections: Option<Vec<SelectionDeclared>>,
+    pub(super) latency_budget: Option<LatencyBudget>,
 }
 
 #[derive(Debug)]

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use gannet_store::{ColumnType, KeyType};
 use serde::{Deserialize, Serialize};
 
+use crate::budget::LatencyBudget;
+
 /// All workspaces of one applied version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definitions {
@@ -99,6 +101,8 @@ pub struct FeatureService {
     /// The vector's order: views marked `first` before the others, each part sorted by namespace (UTF-8 bytes).
     /// Namespaces are unique.
     pub selections: Vec<Selection>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_budget: Option<LatencyBudget>,
 }
 
 /// What a service takes from one view.

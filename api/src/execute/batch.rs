@@ -6,6 +6,7 @@
 
 use std::{io::Write as _, ops::Range};
 
+use gannet_engine::ServerTiming;
 use gannet_store::{
     ColdStep, Corrupt, KeyHash, Probe, Probed, Row,
     cache::{Place, RowCache},
@@ -28,8 +29,8 @@ pub(super) enum Pending {
         message: Span,
         /// Whose counters the answer goes to; `None` for what is no API request.
         service_slot: Option<usize>,
-        /// When the request was seen; only API requests are timed.
-        seen_ns: u64,
+        /// Only API requests are timed.
+        seen: Seen,
     },
     Healthz,
     Readyz,
@@ -47,8 +48,17 @@ pub(super) struct Features {
     pub(super) options: MetadataOptions,
     /// Position in [`Batch::lookups`] of the first view's; the others follow.
     pub(super) lookups: usize,
-    pub(super) seen_ns: u64,
+    pub(super) seen: Seen,
     pub(super) deadline: Deadline,
+}
+
+/// When a request was seen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    /// On the monotonic clock.
+    pub(super) at_ns: u64,
+    /// Its answer is to tell where the time from then on went.
+    pub(super) server_timing: bool,
 }
 
 /// Until when an answer is worth something.
@@ -119,6 +129,8 @@ pub(super) struct Batch {
     lookups: Vec<Lookup>,
     keys: Vec<u8>,
     text: Vec<u8>,
+    /// When the turn began.
+    began_ns: u64,
     /// When the turn's store reads began.
     gathered_from_ns: u64,
     /// From then to the turn's first answer: no store read of the turn took longer.
@@ -128,6 +140,12 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// A turn begins.
+    pub(super) fn begin(&mut self, now_ns: u64) {
+        self.clear();
+        (self.began_ns, self.gathered_from_ns) = (now_ns, now_ns);
+    }
+
     pub(super) fn clear(&mut self) {
         self.pending.clear();
         self.lookups.clear();
@@ -158,15 +176,13 @@ impl Batch {
         self.lookups.push(Lookup { table, key, stage: Stage::Hashed(hash) });
     }
 
-    /// Reads all bucket lines and touches all rows, as far as they are in memory.
-    pub(super) fn gather(
-        &mut self,
-        now_ns: u64,
-        tables: &[NamedTable],
-        cache: &mut RowCache,
-        mut corrupt: impl FnMut(&Corrupt),
-    ) {
+    /// The turn's requests are decoded.
+    pub(super) fn gather_from(&mut self, now_ns: u64) {
         self.gathered_from_ns = now_ns;
+    }
+
+    /// Reads all bucket lines and touches all rows, as far as they are in memory.
+    pub(super) fn gather(&mut self, tables: &[NamedTable], cache: &mut RowCache, mut corrupt: impl FnMut(&Corrupt)) {
         for lookup in &mut self.lookups {
             let Stage::Hashed(hash) = lookup.stage else { continue };
             let NamedTable { table, delay_ns, .. } = &tables[lookup.table];
@@ -230,22 +246,42 @@ impl Batch {
         *self.store_ns.get_or_insert_with(|| now_ns.saturating_sub(self.gathered_from_ns))
     }
 
+    /// Where the time of a request went until its answer is begun, at `now_ns`; if it asked.
+    pub(super) fn timing(&mut self, seen: Seen, now_ns: u64) -> Option<ServerTiming> {
+        seen.server_timing.then(|| {
+            let store_ns = self.store_ns(now_ns);
+            ServerTiming {
+                queue_us: us(self.began_ns.saturating_sub(seen.at_ns)),
+                parse_us: us(self.gathered_from_ns.saturating_sub(self.began_ns)),
+                lookup_us: us(store_ns),
+                cold_us: 0,
+                render_us: us(now_ns.saturating_sub(self.gathered_from_ns + store_ns)),
+                from_ns: now_ns,
+            }
+        })
+    }
+
     /// Whether any key of these lookups was really looked up.
     pub(super) fn reads_anything(&self, lookups: Range<usize>) -> bool {
         self.lookups[lookups].iter().any(|lookup| lookup.key.len > 0)
     }
 
     /// Writes a fault's message down, since what it quotes will be gone.
-    pub(super) fn refused(&mut self, fault: &Fault<'_>, service_slot: Option<usize>, seen_ns: u64) -> Pending {
+    pub(super) fn refused(&mut self, fault: &Fault<'_>, service_slot: Option<usize>, seen: Seen) -> Pending {
         let start = self.text.len();
         let _infallible = write!(self.text, "{fault}");
         let message = span(start, self.text.len());
-        Pending::Refused { refusal: fault.refusal(), message, service_slot, seen_ns }
+        Pending::Refused { refusal: fault.refusal(), message, service_slot, seen }
     }
 
     pub(super) fn message(&self, message: Span) -> &[u8] {
         message.of(&self.text)
     }
+}
+
+/// Whole microseconds.
+pub(super) fn us(ns: u64) -> u32 {
+    u32::try_from(ns / 1000).unwrap_or(u32::MAX)
 }
 
 /// A stretch of an arena. Arenas hold a turn's keys or messages: far below 4 GiB.

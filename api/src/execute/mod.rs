@@ -15,17 +15,17 @@ use gannet_engine::{
 use gannet_store::{Corrupt, cache::RowCache};
 
 use self::{
-    batch::{Batch, Deadline, Features, Fetched, Found, Pending, Unreadable},
+    batch::{Batch, Deadline, Features, Fetched, Found, Pending, Seen, Unreadable},
     keys::KeyEncoder,
     waiting::WaitingRequests,
 };
 use crate::{
     Catalog, Settings, Shared, State,
     auth::KeyTable,
+    budget::{self, LatencyBudget},
     error::{Fault, Quoted, Refusal},
     limits::{ANSWER_RESERVE_NS, LOG_EVERY_NS, TIMED_OUT_AFTER_NS},
     metrics::{self, CoreMetrics, Recorder, Standing},
-    plan::Budget,
     query::{Locator, Query},
     render::Stamp,
     routes::{Route, route},
@@ -103,14 +103,19 @@ impl Core {
         Ticket(u32::try_from(self.batch.pending.len() - 1).unwrap_or(u32::MAX))
     }
 
+    fn seen(&self, at_ns: u64, head: &Head<'_>) -> Seen {
+        Seen { at_ns, server_timing: head.server_timing || self.settings.server_timing }
+    }
+
     /// What is known from the head alone.
-    fn admit(&mut self, now: Now, head: &Head<'_>) -> Result<Route, Fault<'static>> {
+    fn admit(&mut self, now: Now, head: &Head<'_>) -> Result<(Route, Option<LatencyBudget>), Fault<'static>> {
         let route = route(head.method, head.path);
-        if !route.is_public(head.path)
-            && let Err(why) = self.keys.check(head.authorization, now.unix_us)
-        {
-            self.metrics.denied(why);
-            return Err(Fault::Unauthenticated);
+        let mut budget = None;
+        if !route.is_public(head.path) {
+            budget = self.keys.check(head.authorization, now.unix_us).map_err(|why| {
+                self.metrics.denied(why);
+                Fault::Unauthenticated
+            })?;
         }
         match route {
             Route::NotFound => Err(Fault::NotFound),
@@ -118,26 +123,27 @@ impl Core {
             Route::GetFeatures => match head.content_encoding {
                 Some(coding) if !coding.eq_ignore_ascii_case(b"identity") => Err(Fault::ContentEncoding),
                 _ if self.catalog.is_none() => Err(Fault::Unavailable),
-                _ => Ok(route),
+                _ => Ok((route, budget)),
             },
-            _ => Ok(route),
+            _ => Ok((route, None)),
         }
     }
 
-    /// Decodes and plans a request for features, and starts its lookups.
-    fn get_features(&mut self, body: &mut [u8], seen_ns: u64) -> Pending {
+    /// Decodes and plans a request for features, and starts its lookups. `of_key` is the budget of the key that let it in.
+    fn get_features(&mut self, body: &mut [u8], mut seen: Seen, of_key: Option<LatencyBudget>) -> Pending {
         let Self { decoder, batch, metrics, .. } = self;
         let mut slot = metrics::NONE;
-        let refused = |fault: Fault<'_>, slot, batch: &mut Batch| batch.refused(&fault, Some(slot), seen_ns);
-        let Some(catalog) = &self.catalog else { return refused(Fault::Unavailable, slot, batch) };
+        let refused = |fault: Fault<'_>, slot, seen, batch: &mut Batch| batch.refused(&fault, Some(slot), seen);
+        let Some(catalog) = &self.catalog else { return refused(Fault::Unavailable, slot, seen, batch) };
         let decoded = match decoder.decode(body) {
             Ok(decoded) => decoded,
             Err(fault) => {
                 metrics.undecodable();
-                return refused(fault, slot, batch);
+                return refused(fault, slot, seen, batch);
             }
         };
-        let Query { workspace, locator, metadata, context_keys, latency_budget_us } = decoded.query;
+        let Query { workspace, locator, metadata, context_keys, latency_budget_us, server_timing } = decoded.query;
+        seen.server_timing |= server_timing;
         let workspace = match &workspace {
             Some(named) => named.of(decoded.body),
             None => self.settings.default_workspace.as_bytes(),
@@ -150,7 +156,7 @@ impl Core {
         let found = self.last_plan.filter(is_last).or_else(|| catalog.find(workspace, locator, decoded.body));
         let Some(place) = found else {
             let service = Quoted(locator.span().of(decoded.body));
-            return refused(Fault::UnknownService { service, workspace: Quoted(workspace) }, slot, batch);
+            return refused(Fault::UnknownService { service, workspace: Quoted(workspace) }, slot, seen, batch);
         };
         if matches!(locator, Locator::Service(_)) {
             self.last_plan = Some(place);
@@ -158,24 +164,24 @@ impl Core {
         let plan = catalog.plan(place);
         slot = plan.service_slot;
         if let Some(view) = &plan.not_materialized {
-            return refused(Fault::NotMaterialized { view }, slot, batch);
+            return refused(Fault::NotMaterialized { view }, slot, seen, batch);
         }
         if let Err(fault) = self.encoder.encode(plan, &decoded, batch.keys()) {
-            return refused(fault, slot, batch);
+            return refused(fault, slot, seen, batch);
         }
         if context_keys > 0 {
             metrics.context_keys_ignored(context_keys);
         }
         if let Some(fault) = decoded.option_fault {
-            return refused(fault, slot, batch);
+            return refused(fault, slot, seen, batch);
         }
         let lookups = batch.lookups_next();
         for view in &plan.views {
             batch.look_up(catalog.tables(), view.table, self.encoder.key(view.key_set));
         }
         let options = metadata.unwrap_or(self.settings.default_metadata_options);
-        let deadline = Deadline::of(latency_budget_us, plan.budget, seen_ns);
-        Pending::Features(Features { plan: place, options, lookups, seen_ns, deadline })
+        let deadline = Deadline::of(budget::of(latency_budget_us, [plan.budget, of_key]), seen.at_ns);
+        Pending::Features(Features { plan: place, options, lookups, seen, deadline })
     }
 
     /// Renders an answer, or sets the request aside.
@@ -194,28 +200,25 @@ impl Core {
         let lookups = features.lookups..features.lookups + plan.views.len();
         if self.batch.is_cold(lookups.clone()) && now.monotonic_ns < features.deadline.at_ns {
             let Self { waiting, batch, cache, .. } = self;
-            match waiting.hold(features, catalog, batch, cache) {
+            let timing = batch.timing(features.seen, now.monotonic_ns);
+            match waiting.hold(features, timing, catalog, batch, cache) {
                 Ok(Some(waiting)) => return Finished::Waits { waiting, until_ns: features.deadline.at_ns },
                 Ok(None) => {
-                    let answer = refuse(&Fault::Overloaded, body);
-                    answered(
-                        &self.metrics,
-                        &mut self.recorder,
-                        now,
-                        plan.service_slot,
-                        answer.status,
-                        features.seen_ns,
-                    );
+                    let answer = Answer { server_timing: timing, ..refuse(&Fault::Overloaded, body) };
+                    let Self { metrics, recorder, .. } = self;
+                    answered(metrics, recorder, now, plan.service_slot, answer.status, features.seen.at_ns);
                     return Finished::Answer(answer);
                 }
                 Err(unreadable) => {
-                    return Finished::Answer(self.told(now, catalog, features, Err(unreadable), body.len(), body));
+                    let answer = self.told(now, catalog, features, Err(unreadable), body.len(), body);
+                    return Finished::Answer(Answer { server_timing: timing, ..answer });
                 }
             }
         }
         let Self { batch, outcomes, stamp, cache, .. } = self;
         let start = body.len();
         let store_ns = if batch.reads_anything(lookups) { batch.store_ns(now.monotonic_ns) } else { 0 };
+        let server_timing = batch.timing(features.seen, now.monotonic_ns);
         let tables = catalog.tables();
         let row = |view: usize| {
             Ok(match batch.fetched(tables, cache, features.lookups + view)? {
@@ -225,7 +228,7 @@ impl Core {
             })
         };
         let rendered = render(now, catalog, &features, row, store_ns, outcomes, stamp, body);
-        Finished::Answer(self.told(now, catalog, features, rendered, start, body))
+        Finished::Answer(Answer { server_timing, ..self.told(now, catalog, features, rendered, start, body) })
     }
 
     /// Renders the answer of a request that waited.
@@ -234,12 +237,12 @@ impl Core {
         let catalog = Arc::clone(catalog);
         let Self { waiting, outcomes, stamp, .. } = self;
         let start = body.len();
-        let store_ns = waiting.store_ns(held, now.monotonic_ns);
+        let (store_ns, server_timing) = (waiting.store_ns(held), waiting.timing(held, now.monotonic_ns));
         let row = |view: usize| waiting.found(held, &catalog, view);
         let rendered = render(now, &catalog, &features, row, store_ns, outcomes, stamp, body);
         let answer = self.told(now, &catalog, features, rendered, start, body);
         self.waiting.release(held);
-        answer
+        Answer { server_timing, ..answer }
     }
 
     /// Counts what was rendered; if a row cannot be trusted or the time is over, nothing of it is left but the fault.
@@ -276,7 +279,7 @@ impl Core {
                 refuse(&Fault::Internal, body)
             }
         };
-        answered(metrics, recorder, now, plan.service_slot, answer.status, features.seen_ns);
+        answered(metrics, recorder, now, plan.service_slot, answer.status, features.seen.at_ns);
         answer
     }
 
@@ -319,8 +322,8 @@ impl Core {
 }
 
 impl Service for Core {
-    fn turn(&mut self, _: Now) {
-        self.batch.clear();
+    fn turn(&mut self, now: Now) {
+        self.batch.begin(now.monotonic_ns);
         let version = self.shared.version.load(Ordering::Acquire);
         if self.version != Some(version) {
             self.version = Some(version); // before the loads: a change in between is taken up again next turn
@@ -333,16 +336,17 @@ impl Service for Core {
     }
 
     fn begin(&mut self, now: Now, request: Request<'_>) -> Ticket {
+        let seen = self.seen(request.seen_ns, &request.head);
         let pending = match self.admit(now, &request.head) {
-            Ok(Route::GetFeatures) => self.get_features(request.body, request.seen_ns),
-            Ok(Route::Healthz) => Pending::Healthz,
-            Ok(Route::Readyz) => Pending::Readyz,
-            Ok(Route::Metrics) => Pending::Metrics,
-            Ok(Route::Options { allow }) => Pending::Options { allow },
-            Ok(Route::MethodNotAllowed { .. } | Route::NotFound) => {
-                self.batch.refused(&Fault::NotFound, Some(metrics::NONE), request.seen_ns)
+            Ok((Route::GetFeatures, budget)) => self.get_features(request.body, seen, budget),
+            Ok((Route::Healthz, _)) => Pending::Healthz,
+            Ok((Route::Readyz, _)) => Pending::Readyz,
+            Ok((Route::Metrics, _)) => Pending::Metrics,
+            Ok((Route::Options { allow }, _)) => Pending::Options { allow },
+            Ok((Route::MethodNotAllowed { .. } | Route::NotFound, _)) => {
+                self.batch.refused(&Fault::NotFound, Some(metrics::NONE), seen)
             }
-            Err(fault) => self.batch.refused(&fault, Some(metrics::NONE), request.seen_ns),
+            Err(fault) => self.batch.refused(&fault, Some(metrics::NONE), seen),
         };
         self.ticket(pending)
     }
@@ -365,16 +369,17 @@ impl Service for Core {
 
     fn refuse_early(&mut self, now: Now, head: &Head<'_>) -> Option<Ticket> {
         let fault = self.admit(now, head).err()?;
-        let pending = self.batch.refused(&fault, Some(metrics::NONE), now.monotonic_ns);
+        let seen = self.seen(now.monotonic_ns, head);
+        let pending = self.batch.refused(&fault, Some(metrics::NONE), seen);
         Some(self.ticket(pending))
     }
 
     fn gather(&mut self, now: Now) {
         let Self { shared, core, catalog, batch, cache, corrupt_logged_ns, .. } = self;
-        let Some(catalog) = catalog else { return };
         let now_ns = now.monotonic_ns;
-        batch
-            .gather(now_ns, catalog.tables(), cache, |damage| report(shared, *core, corrupt_logged_ns, now_ns, damage));
+        batch.gather_from(now_ns);
+        let Some(catalog) = catalog else { return };
+        batch.gather(catalog.tables(), cache, |damage| report(shared, *core, corrupt_logged_ns, now_ns, damage));
     }
 
     fn finish(&mut self, now: Now, ticket: Ticket, body: &mut Vec<u8>) -> Finished {
@@ -383,13 +388,14 @@ impl Service for Core {
         };
         Finished::Answer(match pending {
             Pending::Features(features) => return self.features(now, features, body),
-            Pending::Refused { refusal, message, service_slot, seen_ns } => {
+            Pending::Refused { refusal, message, service_slot, seen } => {
+                let server_timing = self.batch.timing(seen, now.monotonic_ns);
                 response::error(self.batch.message(message), refusal.code, body);
                 if let Some(service_slot) = service_slot {
                     let Self { metrics, recorder, .. } = self;
-                    answered(metrics, recorder, now, service_slot, Status(refusal.status), seen_ns);
+                    answered(metrics, recorder, now, service_slot, Status(refusal.status), seen.at_ns);
                 }
-                refused(refusal)
+                Answer { server_timing, ..refused(refusal) }
             }
             Pending::Healthz => {
                 body.extend_from_slice(b"{\"status\":\"ok\"}");
@@ -471,7 +477,7 @@ fn render<'t>(
         outcomes.push(outcome);
         response::values(plan, view, live, body).map_err(Unreadable::Now)?;
     }
-    let slo = SloInfo { server_ns: now.monotonic_ns.saturating_sub(features.seen_ns), store_ns, store_bytes };
+    let slo = SloInfo { server_ns: now.monotonic_ns.saturating_sub(features.seen.at_ns), store_ns, store_bytes };
     response::close(plan, features.options, outcomes, slo, stamp, body);
     // After the last byte was read: a file that shrank under its mapping reads as zeros, which must not get out.
     let tables = catalog.tables();
@@ -479,12 +485,8 @@ fn render<'t>(
 }
 
 impl Deadline {
-    /// The earlier of what the caller and the definitions set, as far as the caller's may not be longer.
-    fn of(asked_us: Option<u32>, default: Budget, seen_ns: u64) -> Self {
-        let budget_us = match (asked_us, default.latency_us) {
-            (Some(asked), Some(most)) if default.is_cap => Some(asked.min(most)),
-            (asked, most) => asked.or(most),
-        };
+    /// The end of a budget, or of Tecton's patience where there is none.
+    fn of(budget_us: Option<u32>, seen_ns: u64) -> Self {
         match budget_us.map(|us| u64::from(us) * 1000) {
             Some(budget_ns) => {
                 // What rendering, sending and the way back take, so that the answer is there when the budget ends.
@@ -529,6 +531,7 @@ const fn answer(status: u16, content: Content) -> Answer {
         retry_after_s: None,
         authenticate: None,
         accept_encoding: None,
+        server_timing: None,
     }
 }
 
@@ -540,6 +543,7 @@ const fn refused(refusal: Refusal) -> Answer {
         retry_after_s: refusal.retry_after_s,
         authenticate: refusal.authenticate,
         accept_encoding: refusal.accept_encoding,
+        server_timing: None,
     }
 }
 

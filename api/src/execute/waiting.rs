@@ -6,12 +6,12 @@
 
 use std::sync::Arc;
 
-use gannet_engine::{Read, Waiting, limits::WAITING_MAX};
+use gannet_engine::{Read, ServerTiming, Waiting, limits::WAITING_MAX};
 use gannet_store::{ColdStep, Corrupt, Probe, Resumed, cache::RowCache};
 
 use super::{
     Features,
-    batch::{Batch, Fetched, Found, Unreadable, span},
+    batch::{Batch, Fetched, Found, Unreadable, span, us},
 };
 use crate::{Catalog, limits::WAITING_KEPT_BYTES_MAX, query::Span};
 
@@ -51,6 +51,8 @@ struct WaitingRequest {
     reading: usize,
     /// The slowest read so far.
     store_ns: u64,
+    /// Where the time went until it was set aside, if it asked.
+    timing: Option<ServerTiming>,
 }
 
 /// What came of a read.
@@ -97,6 +99,7 @@ impl WaitingRequests {
     pub(super) fn hold(
         &mut self,
         features: Features,
+        timing: Option<ServerTiming>,
         catalog: &Arc<Catalog>,
         batch: &Batch,
         cache: &RowCache,
@@ -133,6 +136,7 @@ impl WaitingRequests {
             held.lookups.push(HeldLookup { table, key, stage });
         }
         held.request = Some((features, Arc::clone(catalog)));
+        held.timing = timing;
         Ok(Some(Waiting(place)))
     }
 
@@ -232,14 +236,16 @@ impl WaitingRequests {
         }
     }
 
-    /// The slowest read of a request, those that are not over included.
-    pub(super) fn store_ns(&self, waiting: Waiting, now_ns: u64) -> u64 {
-        let held = &self.places[waiting.0 as usize];
-        let still = held.lookups.iter().filter_map(|lookup| match lookup.stage {
-            HeldStage::Reading { since_ns, .. } => Some(now_ns.saturating_sub(since_ns)),
-            _ => None,
-        });
-        still.max().unwrap_or(0).max(held.store_ns)
+    /// The slowest read of a request. One that is not over counts for nothing: that it was late is told by `TIME_OUT`, and an
+    /// answer that kept its budget is eligible for the service-level objective.
+    pub(super) fn store_ns(&self, waiting: Waiting) -> u64 {
+        self.places[waiting.0 as usize].store_ns
+    }
+
+    /// Where the time of a request went that is concluded at `now_ns`; if it asked.
+    pub(super) fn timing(&self, waiting: Waiting, now_ns: u64) -> Option<ServerTiming> {
+        let timing = self.places[waiting.0 as usize].timing?;
+        Some(ServerTiming { cold_us: us(now_ns.saturating_sub(timing.from_ns)), from_ns: now_ns, ..timing })
     }
 
     /// Forgets a request; its place may be used again.

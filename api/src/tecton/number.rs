@@ -1,4 +1,4 @@
-//! Integers out of JSON numbers, exactly.
+//! Integers out of JSON numbers, exactly; and numbers out of strings.
 
 /// The int64 that a JSON number is, if it is one: `5`, `5.0`, `50e-1`, but not `5.5`. `text` must be a JSON number;
 /// anything else gives `None` or whatever its digits are.
@@ -63,6 +63,19 @@ pub(super) fn decimal(text: &[u8]) -> Option<i64> {
     std::str::from_utf8(text).ok().filter(|_| starts_with_digit)?.parse().ok()
 }
 
+/// The number that a string is: spelt as a JSON number may be, but for a minus, and nothing around it. `parse` alone would take a
+/// plus, a bare point, and words such as `inf`.
+pub(super) fn double(text: &str) -> Option<f64> {
+    let bytes = text.as_bytes();
+    let (first, last) = (bytes.first()?, bytes.last()?);
+    let digits_around = |at: usize| at > 0 && bytes[at - 1].is_ascii_digit() && bytes[at + 1].is_ascii_digit();
+    let spelt = first.is_ascii_digit()
+        && last.is_ascii_digit()
+        && bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'))
+        && bytes.iter().position(|byte| *byte == b'.').is_none_or(digits_around);
+    text.parse().ok().filter(|_| spelt)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +101,22 @@ mod tests {
         check("5.5", None);
         check("1000000000000000000000000000000000000000000e-40", Some(100));
         check("0.00000000000000000000000000000000000000000000000001", None);
+    }
+
+    #[test]
+    fn strings_are_numbers_as_json_spells_them() {
+        let check = |text: &str, expected| assert_eq!(double(text), expected, "{text}");
+        check("5", Some(5.0));
+        check("0.25", Some(0.25));
+        check("1e3", Some(1000.0));
+        check("2.5E+1", Some(25.0));
+        check("5e-1", Some(0.5));
+        for refused in [
+            "", " 5", "5 ", "+5", "-5", ".5", "5.", "5.e1", "1e", "e1", "1e+", "1.2.3", "1,5", "0x5", "5ms", "NaN",
+            "inf", "Infinity", "infinity", "٣", "5\0",
+        ] {
+            check(refused, None);
+        }
     }
 
     #[test]

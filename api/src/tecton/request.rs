@@ -61,6 +61,7 @@ impl Decoder {
             locator: params.locator()?,
             metadata: params.metadata,
             latency_budget_us: params.latency_budget_us,
+            server_timing: params.server_timing,
             context_keys: params.context_keys,
         };
         Ok(Decoded { query, keys: &self.keys, body, option_fault: params.option_fault, json: &self.json })
@@ -99,6 +100,7 @@ struct Params {
     packages: usize,
     metadata: Option<MetadataOptions>,
     latency_budget_us: Option<u32>,
+    server_timing: bool,
     context_keys: u32,
     option_fault: Option<Fault<'static>>,
 }
@@ -234,6 +236,8 @@ impl Params {
                 "ignoreExtraRequestContextFields" | "ignore_extra_request_context_fields" => {
                     (6, "ignoreExtraRequestContextFields")
                 }
+                // Ours: Tecton ignores it, as it does every option that it does not know.
+                "serverTiming" | "server_timing" => (7, "serverTiming"),
                 _ => continue,
             };
             seen.once(place, name)?;
@@ -241,6 +245,7 @@ impl Params {
                 0 => latency_budget(value).map(|budget| self.latency_budget_us = budget),
                 1 => leading_edge(value),
                 2 => string(name, value).map(|_| ()),
+                7 => boolean(name, value).map(|timing| self.server_timing = timing == Some(true)),
                 _ => boolean(name, value).map(|_| ()),
             };
             if let Err(fault) = read {
@@ -296,7 +301,7 @@ fn latency_budget(value: Value<'_, '_>) -> Result<Option<u32>, Fault<'static>> {
         Value::Null => return Ok(None),
         Value::Int64(value) => u32::try_from(value).ok().map(f64::from),
         Value::Number(value) => Some(value),
-        Value::String(text) => text.text.parse().ok(),
+        Value::String(text) => number::double(text.text),
         _ => None,
     };
     let range = LATENCY_BUDGET_MS_MIN..=LATENCY_BUDGET_MS_MAX;

@@ -135,10 +135,46 @@ fn faults_of_options_are_kept_for_last() {
             &format!("service a in default{expected}"),
         );
     };
-    for accepted in ["0.1", "60000", "\"200\"", "200.0", "1e3", "\"0.25\"", "null"] {
+    for accepted in
+        ["0.1", "60000", "\"200\"", "200.0", "1e3", "\"0.25\"", "\"1e3\"", "\"60000\"", "\"0.1\"", "6e4", "null"]
+    {
         options(&format!("{{\"latencyBudgetMs\":{accepted}}}"), "");
     }
-    for refused in ["0", "-5", "60001", "0.09", "\"\"", "\" 5\"", "\"x\"", "\"NaN\"", "true", "[]", "{}", "1e300"] {
+    for refused in [
+        "0",
+        "0.0",
+        "-0",
+        "-5",
+        "60001",
+        "60000.0001",
+        "0.09",
+        "0.0999999",
+        "1e300",
+        "9223372036854775808",
+        "true",
+        "false",
+        "[]",
+        "[200]",
+        "{}",
+        "\"\"",
+        "\" 5\"",
+        "\"5 \"",
+        "\"+5\"",
+        "\"-5\"",
+        "\".5\"",
+        "\"5.\"",
+        "\"0\"",
+        "\"60001\"",
+        "\"x\"",
+        "\"abc\"",
+        "\"5ms\"",
+        "\"NaN\"",
+        "\"inf\"",
+        "\"Infinity\"",
+        "\"1e\"",
+        "\"0x5\"",
+        "\"true\"",
+    ] {
         options(&format!("{{\"latencyBudgetMs\":{refused}}}"), budget);
     }
     options(r#"{"aggregationLeadingEdge":"AGGREGATION_MODE_WALL_CLOCK_TIME"}"#, "");
@@ -147,6 +183,7 @@ fn faults_of_options_are_kept_for_last() {
         "Unexpected value for aggregationLeadingEdge. Expected one of: AGGREGATION_MODE_UNSPECIFIED, \
          AGGREGATION_MODE_WALL_CLOCK_TIME, AGGREGATION_MODE_LATEST_EVENT_TIME.",
     );
+    options(r#"{"serverTiming":1}"#, "Unexpected JSON type for serverTiming. Expected boolean.");
     options(r#"{"read_from_cache":"true"}"#, "Unexpected JSON type for readFromCache. Expected boolean.");
     options(r#"{"readFromCache":1,"latencyBudgetMs":0}"#, "Unexpected JSON type for readFromCache. Expected boolean.");
     check(

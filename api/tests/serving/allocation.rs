@@ -41,7 +41,7 @@ fn warm_requests_allocate_nothing() {
                 format!("{{\"params\":{{\"featureServiceName\":\"fs\",{key}}}}}"),
                 format!(
                     "{{\"params\":{{\"workspaceName\":\"prod\",\"featureServiceName\":\"fs\",{key},\
-                     \"metadataOptions\":{{{all}}},\"requestOptions\":{{\"latencyBudgetMs\":\"200\"}}}}}}"
+                     \"metadataOptions\":{{{all}}},\"requestOptions\":{{\"latencyBudgetMs\":\"200\",\"serverTiming\":true}}}}}}"
                 ),
                 format!("{{\"params\":{{\"featureViewName\":\"b\",{key}}}}}"),
                 "{\"params\":{\"featureServiceName\":\"fs\",\"joinKeyMap\":{\"user_id\":\"\\u0041\\n\"}}}".to_owned(),

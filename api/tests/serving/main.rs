@@ -7,4 +7,5 @@ mod exposition;
 mod fixture;
 mod golden;
 mod lifecycle;
+mod timing;
 mod waits;

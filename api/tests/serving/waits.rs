@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gannet_api::Catalog;
+use gannet_api::{
+    Catalog, LatencyBudget,
+    auth::{KeyRecord, KeyTable},
+};
 use gannet_engine::{Finished, Now, Read, Service, Waiting, http::Request};
 use gannet_store::Value::{Int64, String as Text};
 
@@ -29,9 +32,13 @@ features = ["fast", "slow"]
 const SLOW: Duration = Duration::from_millis(30);
 
 fn world() -> World {
+    world_of(DEFINITIONS)
+}
+
+fn world_of(definitions: &str) -> World {
     let fast = vec![(vec![text("u")], 0, vec![Int64(1), Text("x".to_owned())])];
     let slow = vec![(vec![text("u")], 0, vec![Int64(7)])];
-    World::new(DEFINITIONS, vec![("fast", fast), ("slow", slow)])
+    World::new(definitions, vec![("fast", fast), ("slow", slow)])
 }
 
 fn params(options: &str) -> String {
@@ -86,6 +93,98 @@ fn a_budget_ends_a_little_before_its_time_so_that_the_answer_is_there_by_then() 
         let (waiting, until) = begin(&mut world, &params(&format!("\"latencyBudgetMs\":{budget}")));
         assert_eq!(until - world.now.monotonic_ns, until_ns, "{budget} ms");
         world.core.abandon(waiting);
+    }
+}
+
+/// The same message for whatever is no budget, and only once all else about the request is right.
+#[test]
+fn what_is_no_budget_is_refused_as_documented() {
+    let mut world = world();
+    for bad in
+        ["0", "-1", "0.0999", "60001", "true", "[]", "{}", "\"abc\"", "\"\"", "\"Infinity\"", "\"NaN\"", "\"0\"", "1e9"]
+    {
+        for name in ["latencyBudgetMs", "latency_budget_ms"] {
+            world.check_error(
+                &params(&format!("\"{name}\":{bad}")),
+                400,
+                3,
+                "latencyBudgetMs must be a number of milliseconds from 0.1 to 60000.",
+            );
+        }
+    }
+    let elsewhere = r#"{"featureServiceName":"none","requestOptions":{"latencyBudgetMs":0}}"#;
+    let (status, body) = world.get_features(&format!("{{\"params\":{elsewhere}}}"));
+    assert_eq!(status, 404, "{body}");
+}
+
+#[test]
+fn a_budget_in_any_spelling_ends_at_its_time() {
+    let mut world = world();
+    world.slow_down(&[("slow", SLOW)]);
+    for (spelt, us) in [
+        ("200", 200_000),
+        ("\"200\"", 200_000),
+        ("200.0", 200_000),
+        ("2e2", 200_000),
+        ("\"2e2\"", 200_000),
+        ("\"0.75\"", 750),
+        ("0.75", 750),
+        ("60000", 60_000_000),
+        ("\"60000\"", 60_000_000),
+    ] {
+        for name in ["latencyBudgetMs", "latency_budget_ms"] {
+            let (waiting, until_ns) = begin(&mut world, &params(&format!("\"{name}\":{spelt}")));
+            assert_eq!((until_ns - world.now.monotonic_ns) / 1000, us - 50, "{spelt}");
+            world.core.abandon(waiting);
+        }
+    }
+}
+
+/// What a service and a key set, in every combination with what the request asks for; microseconds until its answer is begun.
+#[test]
+fn the_shortest_cap_bounds_all_and_the_own_budget_beats_defaults() {
+    const RESERVE_US: u64 = 50;
+    let check = |service: &str, key: Option<(u32, bool)>, asked: &str, budget_us: u64| {
+        let definitions =
+            DEFINITIONS.replace("[feature_services.both]", &format!("[feature_services.both]\n{service}"));
+        let mut world = world_of(&definitions);
+        let mut record = KeyRecord::of("quickstart", "", 0);
+        record.latency_budget = key.map(|(us, cap)| LatencyBudget { us, cap });
+        world.shared.set_keys(KeyTable::new(vec![record]).unwrap());
+        world.slow_down(&[("slow", SLOW)]);
+        let (waiting, until_ns) = begin(&mut world, &params(asked));
+        world.core.abandon(waiting);
+        let until_us = (until_ns - world.now.monotonic_ns) / 1000;
+        assert_eq!(until_us + RESERVE_US, budget_us, "{service} {key:?} {asked}");
+    };
+    let asks = "\"latencyBudgetMs\":9";
+    let (default, cap) = ("latency_budget = \"5ms\"", "latency_budget = \"5ms\"\nbudget_cap = true");
+    check("", None, "", 2_000_000 + RESERVE_US);
+    check("", None, asks, 9000);
+    check(default, None, "", 5000);
+    check(default, None, asks, 9000);
+    check(cap, None, asks, 5000);
+    check(cap, None, "\"latencyBudgetMs\":\"4.5\"", 4500);
+    check("", Some((3000, false)), "", 3000);
+    check("", Some((3000, false)), asks, 9000);
+    check("", Some((3000, true)), asks, 3000);
+    check(default, Some((3000, false)), "", 3000);
+    check(default, Some((7000, false)), "", 5000);
+    check(default, Some((7000, true)), asks, 7000);
+    check(cap, Some((3000, false)), asks, 5000);
+    check(cap, Some((3000, true)), asks, 3000);
+    check(cap, Some((7000, true)), "", 5000);
+    check("latency_budget = \"60s\"", None, "", 60_000_000);
+}
+
+/// An answer that a default or a cap cut short is as partial as one that the request's own budget did.
+#[test]
+fn budgets_set_beforehand_give_partial_answers_too() {
+    for keys in ["latency_budget = \"5ms\"", "latency_budget = \"5ms\"\nbudget_cap = true"] {
+        let keys = format!("[feature_services.both]\n{keys}");
+        let mut world = world_of(&DEFINITIONS.replace("[feature_services.both]", &keys));
+        world.slow_down(&[("slow", SLOW)]);
+        world.check(&params(""), 200, PARTIAL);
     }
 }
 

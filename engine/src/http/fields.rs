@@ -18,6 +18,7 @@ pub(super) struct Said<'b> {
     pub(super) expects: Expects,
     pub(super) close: bool,
     pub(super) keep_alive: bool,
+    pub(super) server_timing: bool,
     /// Authorization or Content-Type came twice.
     pub(super) repeated: bool,
     hosts: u32,
@@ -60,6 +61,7 @@ impl<'b> Said<'b> {
                     Some(earlier) if !earlier.eq_ignore_ascii_case(b"identity") => {}
                     _ => said.content_encoding = Some(field.value),
                 },
+                20 if named("gannet-server-timing") => said.server_timing = field.value == b"1",
                 14 if named("content_length") => return Err(Fault::FieldLookAlike),
                 17 if named("transfer_encoding") => return Err(Fault::FieldLookAlike),
                 _ => {}

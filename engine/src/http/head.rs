@@ -126,6 +126,7 @@ fn judge<'b>(
             query: target.query,
             authorization: said.authorization,
             content_encoding: said.content_encoding,
+            server_timing: said.server_timing,
             expect_continue: expects == Expects::Continue && !matches!(framing, Framing::None | Framing::Length(0)),
             fields: Fields::new(section),
         },

@@ -44,6 +44,8 @@ pub struct Head<'b> {
     pub authorization: Option<&'b [u8]>,
     /// The value of `Content-Encoding`, trimmed. Of several, the first that is not `identity`.
     pub content_encoding: Option<&'b [u8]>,
+    /// `Gannet-Server-Timing: 1`: the client wants to be told where the time went.
+    pub server_timing: bool,
     /// The client waits for `100 Continue` before it sends a body (HTTP/1.1, and there is a body).
     pub expect_continue: bool,
     /// The fields, for the few readers that need another one.
@@ -59,6 +61,7 @@ impl<'b> Head<'b> {
             query: b"",
             authorization: None,
             content_encoding: None,
+            server_timing: false,
             expect_continue: false,
             fields: Fields::default(),
         }

@@ -6,7 +6,7 @@
 //!   Date: Sun, 06 Nov 1994 08:49:37 GMT
 //!   Content-Type: application/json      Whatever differs (status, fields, number of digits) is written anew
 //!   Cache-Control: no-store             into a reused buffer, and the body is moved once to fit it.
-//!   [Allow | WWW-Authenticate | Retry-After | Accept-Encoding | Connection]
+//!   [Allow | WWW-Authenticate | Retry-After | Accept-Encoding | Server-Timing | Connection]
 //!   Content-Length: 912
 //! ```
 
@@ -16,7 +16,10 @@ use super::{
     inbound::Persistence,
     status::Status,
 };
-use crate::service::{Answer, Content};
+use crate::{
+    clock::Clock,
+    service::{Answer, Content, ServerTiming},
+};
 
 /// Written before a body is asked for (RFC 9110 §15.2.1); it has neither date nor length.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -31,6 +34,8 @@ pub struct Responses {
     digits: usize,
     /// Where a head that is not the common one is put together.
     scratch: Vec<u8>,
+    /// Read only for an answer with `Server-Timing`.
+    clock: Option<Clock>,
 }
 
 /// Where an answer begins in the output, and where its body does.
@@ -56,9 +61,17 @@ impl Responses {
             common: Vec::with_capacity(HEAD_BYTES_TYPICAL),
             digits: 3,
             scratch: Vec::with_capacity(HEAD_BYTES_TYPICAL),
+            clock: None,
         };
         responses.rebuild_common();
         responses
+    }
+
+    /// The same with the clock that the service's times are of: `Server-Timing` then counts an answer's own rendering too.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
     }
 
     /// Takes the time of this turn.
@@ -145,21 +158,50 @@ impl Responses {
             });
         }
         head.extend_from_slice(b"Cache-Control: no-store\r\n");
-        let mut field = |name: &[u8], value: Option<&[u8]>| {
-            if let Some(value) = value {
-                for part in [name, b": ", value, b"\r\n"] {
-                    head.extend_from_slice(part);
-                }
-            }
-        };
+        let mut field = |name: &[u8], value: Option<&[u8]>| write_field(head, name, value);
         field(b"Allow", answer.allow.map(str::as_bytes));
         field(b"WWW-Authenticate", answer.authenticate.map(str::as_bytes));
         field(b"Retry-After", answer.retry_after_s.map(|s| Decimal::new(s as usize)).as_ref().map(Decimal::text));
         field(b"Accept-Encoding", answer.accept_encoding.map(str::as_bytes));
+        if let Some(timing) = &answer.server_timing {
+            write_timing(timing, self.clock.as_ref(), head);
+        }
+        let mut field = |name: &[u8], value: Option<&[u8]>| write_field(head, name, value);
         field(b"Connection", connection.map(str::as_bytes));
         field(b"Content-Length", (answer.status != Status::NO_CONTENT).then_some(length));
         head.extend_from_slice(b"\r\n");
     }
+}
+
+fn write_field(head: &mut Vec<u8>, name: &[u8], value: Option<&[u8]>) {
+    if let Some(value) = value {
+        for part in [name, b": ", value, b"\r\n"] {
+            head.extend_from_slice(part);
+        }
+    }
+}
+
+/// `Server-Timing` as the W3C has it: durations are milliseconds.
+#[cold]
+fn write_timing(timing: &ServerTiming, clock: Option<&Clock>, head: &mut Vec<u8>) {
+    let own_ns = clock.map_or(0, |clock| clock.now().monotonic_ns.saturating_sub(timing.from_ns));
+    let own_us = u32::try_from(own_ns / 1000).unwrap_or(u32::MAX);
+    let stages: [(&[u8], u32); 5] = [
+        (b"Server-Timing: queue", timing.queue_us),
+        (b", parse", timing.parse_us),
+        (b", lookup", timing.lookup_us),
+        (b", cold", timing.cold_us),
+        (b", render", timing.render_us.saturating_add(own_us)),
+    ];
+    for (name, us) in stages {
+        head.extend_from_slice(name);
+        head.extend_from_slice(b";dur=");
+        head.extend_from_slice(Decimal::new(us as usize / 1000).text());
+        head.push(b'.');
+        let thousandths = Decimal::new(1000 + us as usize % 1000); // a one in front keeps the zeros
+        head.extend_from_slice(thousandths.text().get(1..).unwrap_or_default());
+    }
+    head.extend_from_slice(b"\r\n");
 }
 
 /// A JSON body with this status and no further field.
@@ -171,6 +213,7 @@ const fn json(status: Status) -> Answer {
         retry_after_s: None,
         authenticate: None,
         accept_encoding: None,
+        server_timing: None,
     }
 }
 

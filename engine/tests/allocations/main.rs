@@ -85,6 +85,7 @@ impl Service for Teller {
             retry_after_s: None,
             authenticate: None,
             accept_encoding: None,
+            server_timing: None,
         })
     }
 

@@ -57,6 +57,7 @@ impl Service for Echo {
             retry_after_s: None,
             authenticate: None,
             accept_encoding: None,
+            server_timing: None,
         })
     }
 

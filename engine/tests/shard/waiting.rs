@@ -189,5 +189,6 @@ fn ok() -> Answer {
         retry_after_s: None,
         authenticate: None,
         accept_encoding: None,
+        server_timing: None,
     }
 }

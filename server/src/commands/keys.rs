@@ -4,7 +4,10 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Subcommand};
-use gannet_api::auth::{KEY_RANDOM_BYTES, KeyRecord, KeyTable, create_key};
+use gannet_api::{
+    LatencyBudget,
+    auth::{KEY_RANDOM_BYTES, KeyRecord, KeyTable, create_key},
+};
 use gannet_store::directory::DataDirectory;
 
 use crate::{clock, keys, output, text};
@@ -14,6 +17,7 @@ use crate::{clock, keys, output, text};
 #[command(after_help = "\
 Examples:
   gannet keys create --description 'checkout service'
+  gannet keys create --description 'batch job' --latency-budget 50ms --budget-cap
   gannet keys list
   gannet keys revoke 3kPz91LmQ
 
@@ -46,6 +50,14 @@ struct Create {
     /// Refuse the key after so many days [default: never]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
     expires_in_days: Option<u16>,
+
+    /// For requests with this key that set no latency budget themselves, such as 20ms, 0.5ms or 1s [default: none]
+    #[arg(long, value_name = "TIME", value_parser = latency_budget)]
+    latency_budget: Option<u32>,
+
+    /// Requests with this key may ask for a shorter latency budget, but not for a longer one
+    #[arg(long, requires = "latency_budget")]
+    budget_cap: bool,
 }
 
 #[derive(Debug, Args)]
@@ -74,6 +86,7 @@ impl Create {
         let now_us = clock::unix_us();
         let (key, mut record) = create_key(&random, &self.environment, &self.description, now_us);
         record.expires_at_us = self.expires_in_days.map(|days| now_us + i64::from(days) * DAY_US);
+        record.latency_budget = self.latency_budget.map(|us| LatencyBudget { us, cap: self.budget_cap });
         let id = record.id.clone();
         keys::change(data, |table| Ok((with(&table, record)?, ())))?;
         output::note(format_args!("Created key {id}. It is shown this once:"));
@@ -109,7 +122,9 @@ fn list(data: &DataDirectory) -> Result<()> {
         return output::say("No keys. Make one with `gannet keys create`.");
     }
     let now_us = clock::unix_us();
-    output::say(format_args!("{:<12} {:<8} {:<28} {:<28} DESCRIPTION", "ID", "STATE", "CREATED", "EXPIRES"))?;
+    let heading =
+        format!("{:<12} {:<8} {:<28} {:<28} {:<12} DESCRIPTION", "ID", "STATE", "CREATED", "EXPIRES", "BUDGET");
+    output::say(heading)?;
     for record in table.records() {
         let state = match record.expires_at_us {
             _ if record.revoked => "revoked",
@@ -118,7 +133,12 @@ fn list(data: &DataDirectory) -> Result<()> {
         };
         let created = text::time(record.created_at_us);
         let expires = record.expires_at_us.map_or_else(|| "never".to_owned(), text::time);
-        let line = format!("{:<12} {state:<8} {created:<28} {expires:<28} {}", record.id, record.description);
+        let budget = match record.latency_budget {
+            None => "none".to_owned(),
+            Some(budget) => format!("{}{}", budget.text(), if budget.cap { " cap" } else { "" }),
+        };
+        let line =
+            format!("{:<12} {state:<8} {created:<28} {expires:<28} {budget:<12} {}", record.id, record.description);
         output::say(line.trim_end())?;
     }
     Ok(())
@@ -127,6 +147,10 @@ fn list(data: &DataDirectory) -> Result<()> {
 fn environment(text: &str) -> Result<String, String> {
     let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     if fits { Ok(text.to_owned()) } else { Err("expected lower-case letters and digits, such as prod".to_owned()) }
+}
+
+fn latency_budget(text: &str) -> Result<u32, String> {
+    LatencyBudget::parse(text).ok_or_else(|| format!("expected {}", LatencyBudget::EXPECTED))
 }
 
 const DAY_US: i64 = 86_400_000_000;

@@ -74,7 +74,11 @@ impl Serve {
             (None, Some(text)) => cores::parse(text).map_err(|e| anyhow!("cores: {e}"))?,
             (None, None) => allowed_cpus(),
         };
-        let mut api = gannet_api::Settings { default_metadata_options: metadata, ..Default::default() };
+        let mut api = gannet_api::Settings {
+            default_metadata_options: metadata,
+            server_timing: config.server_timing,
+            ..Default::default()
+        };
         if let Some(workspace) = &config.default_workspace {
             api.default_workspace.clone_from(workspace);
         }

@@ -25,6 +25,30 @@ fn a_key_is_shown_once_listed_by_id_and_revoked() {
 }
 
 #[test]
+fn a_key_has_the_budget_it_was_made_with() {
+    let world = world();
+    world.succeed(&["keys", "create", "--description", "a", "--latency-budget", "0.5ms"]);
+    world.succeed(&["keys", "create", "--description", "b", "--latency-budget", "20ms", "--budget-cap"]);
+    world.succeed(&["keys", "create", "--description", "c"]);
+    let list = world.succeed(&["keys", "list"]);
+    let budget = |name: &str| {
+        let line = list.lines().find(|line| line.ends_with(name)).unwrap();
+        line.split("never").nth(1).unwrap().trim_end_matches(name).trim().to_owned()
+    };
+    assert_eq!(
+        (budget(" a"), budget(" b"), budget(" c")),
+        ("0.5ms".into(), "20ms cap".into(), "none".into()),
+        "{list}"
+    );
+    for refused in ["0.05ms", "61s", "20", "soon"] {
+        let run = world.run(&["keys", "create", "--latency-budget", refused]);
+        assert_eq!(run.code, Some(2), "{run:?}");
+        assert!(run.err.contains("a latency budget from \"0.1ms\" to \"60s\""), "{run:?}");
+    }
+    assert_eq!(world.run(&["keys", "create", "--budget-cap"]).code, Some(2), "a cap of nothing");
+}
+
+#[test]
 fn keys_made_at_the_same_time_are_all_kept() {
     let world = world();
     let children: Vec<_> = (0..8).map(|_| world.command(&["keys", "create"]).spawn().unwrap()).collect();

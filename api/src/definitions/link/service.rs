@@ -50,6 +50,7 @@ pub(super) fn link(
         description: service.heading.description.clone(),
         tags: service.heading.tags.clone(),
         selections: selections.into_iter().map(|(_, selection)| selection).collect(),
+        latency_budget: service.latency_budget,
     })
 }
 

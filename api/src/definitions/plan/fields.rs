@@ -59,6 +59,10 @@ pub(super) fn view(view: &FeatureView) -> Fields {
 /// The selections, and beyond them the vector and the keys as callers see them.
 pub(super) fn service(service: &FeatureService, workspace: &Workspace) -> Fields {
     let mut fields = heading(&service.description, &service.tags);
+    if let Some(budget) = service.latency_budget {
+        let cap = if budget.cap { ", cap" } else { "" };
+        fields.insert((SHAPE, "latency_budget".to_owned()), format!("{}{cap}", budget.text()));
+    }
     for selection in &service.selections {
         let renamed = workspace.feature_views.get(&selection.view).map(|view| {
             let keys = view.join_keys.iter().zip(&selection.join_keys).filter(|(key, sent)| key.name != **sent);

@@ -270,6 +270,38 @@ Plan: 0 to add, 0 to change, 2 to remove.
 }
 
 #[test]
+fn a_budget_is_the_services_own() {
+    let budget = |keys: &str| format!("features = [\"planes\"]\n{keys}");
+    check_plan(
+        &[("features = [\"planes\"]", &budget("latency_budget = \"0.5ms\""))],
+        r#"
+workspace prod
+  ~ feature service model
+      + latency_budget  0.5ms
+
+Plan: 0 to add, 1 to change, 0 to remove.
+"#,
+    );
+    let old = OLD.replace("features = [\"planes\"]", &budget("latency_budget = \"20ms\""));
+    check_diff(
+        &definitions(&old),
+        &definitions(&old.replace("\"20ms\"", "\"20ms\"\nbudget_cap = true")),
+        r#"
+workspace prod
+  ~ feature service model
+      ~ latency_budget  20ms → 20ms, cap
+
+Plan: 0 to add, 1 to change, 0 to remove.
+"#,
+    );
+    check_diff(
+        &definitions(&old),
+        &definitions(&old.replace("20ms", "0.02s")),
+        "No changes: the definitions mean what is applied already.\n",
+    );
+}
+
+#[test]
 fn json_is_stable() {
     let plan = diff(&definitions(OLD), &definitions(&OLD.replace("30d", "60d")));
     let expected = r#"{"changes":[{"action":"change","kind":"feature_view","workspace":"prod","name":"planes","fields":[{"field":"ttl","old":"30d","new":"60d"}],"materialize":false,"breaks":[]}]}"#;

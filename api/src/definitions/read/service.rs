@@ -6,23 +6,54 @@ use super::{
     described,
     section::{Reader, Section},
 };
-use crate::definitions::{
-    declared::{Rename, SelectionDeclared, ServiceDeclared},
-    error::quoted,
-    faults::{Reported, Spanned},
-    limits::SELECTIONS_PER_SERVICE_MAX,
-    names::NameKind,
+use crate::{
+    budget::LatencyBudget,
+    definitions::{
+        declared::{Rename, SelectionDeclared, ServiceDeclared},
+        error::quoted,
+        faults::{Reported, Spanned},
+        limits::SELECTIONS_PER_SERVICE_MAX,
+        names::NameKind,
+    },
 };
 
 /// Every key of a feature service.
-pub(super) const SERVICE_KEYS: [&str; 3] = ["features", "description", "tags"];
+pub(super) const SERVICE_KEYS: [&str; 5] = ["features", "latency_budget", "budget_cap", "description", "tags"];
 
 /// Every key of a selection in the long form.
 pub(super) const SELECTION_KEYS: [&str; 4] = ["view", "as", "join_keys", "features"];
 
 pub(super) fn read(reader: &mut Reader<'_, '_>, section: &Section<'_>, name: Spanned<String>) -> ServiceDeclared {
     section.only(reader, &SERVICE_KEYS, &[]);
-    ServiceDeclared { heading: section.heading(reader, name), selections: selections(reader, section).ok() }
+    ServiceDeclared {
+        heading: section.heading(reader, name),
+        selections: selections(reader, section).ok(),
+        latency_budget: latency_budget(reader, section).ok().flatten(),
+    }
+}
+
+/// `latency_budget = "…"`, and with it `budget_cap`.
+fn latency_budget(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<Option<LatencyBudget>, Reported> {
+    let cap = match section.table.get("budget_cap") {
+        None => Ok(None),
+        Some(item) => match item.as_bool() {
+            Some(cap) => Ok(Some(cap)),
+            None => Err(section.unfit(reader, "budget_cap", item, "true or false")),
+        },
+    };
+    let Some(text) = section.string(reader, "latency_budget", LatencyBudget::EXPECTED)? else {
+        if cap?.is_some() {
+            let place = section.key_place(reader, "budget_cap");
+            let found = format!("`budget_cap` without `latency_budget` in {}", section.owner);
+            return Err(reader.faults.report(place, found, "a `latency_budget` that it makes a cap"));
+        }
+        return Ok(None);
+    };
+    let Some(us) = LatencyBudget::parse(&text.value) else {
+        let found = format!("the latency budget {} of {}", quoted(&text.value), section.owner);
+        return Err(reader.faults.report(text.place, found, LatencyBudget::EXPECTED));
+    };
+    Ok(Some(LatencyBudget { us, cap: cap?.unwrap_or(false) }))
 }
 
 fn selections(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<Vec<SelectionDeclared>, Reported> {

@@ -2,6 +2,7 @@
 //! line. What the cases refer to is in `PRELUDE`.
 
 use super::{super::check, files};
+use crate::budget::LatencyBudget;
 
 const PRELUDE: &str = r#"
 workspace = "prod"
@@ -419,7 +420,36 @@ features = ["planes"]
     );
     check_service(
         r##"features = ["planes"]
-view = "planes" #~ 1: unknown key `view` in feature service `s`; expected one of: features, description, tags"##,
+view = "planes" #~ 1: unknown key `view` in feature service `s`; expected one of: features, latency_budget, budget_cap, description, tags"##,
+    );
+}
+
+#[test]
+fn latency_budgets_have_a_unit_and_a_range() {
+    let check = |keys: &str| check_service(&format!("features = [\"planes\"]\n{keys}"));
+    for accepted in ["20ms", "0.5ms", "1s", "0.1ms", "60s"] {
+        check(&format!("latency_budget = \"{accepted}\""));
+        check(&format!("latency_budget = \"{accepted}\"\nbudget_cap = true"));
+        check(&format!("budget_cap = false\nlatency_budget = \"{accepted}\""));
+    }
+    for refused in ["20", "0.09ms", "61s", "1m", "", "-1ms", "0.1234ms"] {
+        check(&format!(
+            "latency_budget = \"{refused}\" #~ 18: the latency budget `{refused}` of feature service `s`; expected {}",
+            LatencyBudget::EXPECTED
+        ));
+    }
+    check(
+        r##"latency_budget = 20 #~ 18: the integer `20` for `latency_budget` of feature service `s`; expected a latency budget from "0.1ms" to "60s", such as "20ms", "0.5ms" or "1s""##,
+    );
+    check(
+        r##"latency_budget = "1s"
+budget_cap = "yes" #~ 14: the string `yes` for `budget_cap` of feature service `s`; expected true or false"##,
+    );
+    check(
+        r##"budget_cap = true #~ 1: `budget_cap` without `latency_budget` in feature service `s`; expected a `latency_budget` that it makes a cap"##,
+    );
+    check(
+        r##"latency_budgt = "1s" #~ 1: unknown key `latency_budgt` in feature service `s`; expected one of: features, latency_budget, budget_cap, description, tags (did you mean `latency_budget`?)"##,
     );
 }
 

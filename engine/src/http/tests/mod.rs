@@ -10,4 +10,5 @@ mod limits;
 mod positions;
 mod properties;
 mod responses;
+mod timing;
 mod vectors;

@@ -1,8 +1,9 @@
 //! Answers as bytes, whole.
 
 use crate::{
+    clock::{Clock, Origin},
     http::{CONTINUE, DateCache, Fault, Persistence, Responses, Status},
-    service::{Answer, Content},
+    service::{Answer, Content, ServerTiming},
 };
 
 const KEEP: Persistence = Persistence { keep_alive: true, say_keep_alive: false };
@@ -16,6 +17,7 @@ const OK: Answer = Answer {
     retry_after_s: None,
     authenticate: None,
     accept_encoding: None,
+    server_timing: None,
 };
 
 /// One answer, as written behind others.
@@ -148,6 +150,51 @@ fn metrics_have_their_own_type() {
 }
 
 #[test]
+fn stages_are_told_in_milliseconds_to_the_microsecond() {
+    let timing =
+        ServerTiming { queue_us: 12, parse_us: 0, lookup_us: 1_000, cold_us: 199_950, render_us: u32::MAX, from_ns: 0 };
+    let told =
+        "Server-Timing: queue;dur=0.012, parse;dur=0.000, lookup;dur=1.000, cold;dur=199.950, render;dur=4294967.295";
+    let answer = Answer { server_timing: Some(timing), ..OK };
+    check(
+        &Written { answer, ..Written::default() },
+        &format!(
+            "HTTP/1.1 200 OK\r\nServer: gannet\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\n\
+             Cache-Control: no-store\r\n{told}\r\nContent-Length: 2\r\n\r\n{{}}"
+        ),
+    );
+    let refused = Answer { status: Status(503), retry_after_s: Some(1), ..answer };
+    check(
+        &Written { answer: refused, close: true, ..Written::default() },
+        &format!(
+            "HTTP/1.1 503 Service Unavailable\r\nServer: gannet\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+             Content-Type: application/json\r\nCache-Control: no-store\r\nRetry-After: 1\r\n{told}\r\nConnection: close\r\n\
+             Content-Length: 2\r\n\r\n{{}}"
+        ),
+    );
+}
+
+/// With a clock, rendering lasts until the head is written: here from the clock's beginning, so that it is more than nothing.
+#[test]
+fn an_answers_own_rendering_counts() {
+    let clock = Clock::new(Origin::now());
+    let mut responses = Responses::new(DATE_S).with_clock(clock);
+    while clock.now().monotonic_ns < 1_000 {
+        std::hint::spin_loop();
+    }
+    let timing = ServerTiming { render_us: 5, ..ServerTiming::default() };
+    let text =
+        write(&mut responses, &Written { answer: Answer { server_timing: Some(timing), ..OK }, ..Written::default() });
+    let (_, rest) = text.split_once("render;dur=").unwrap();
+    let (milliseconds, _) = rest.split_once("\r\n").unwrap();
+    assert!(milliseconds.parse::<f64>().unwrap() >= 0.006, "{text}");
+    let after = ServerTiming { from_ns: u64::MAX, ..timing }; // a clock that does not run backwards gives no less than nothing
+    let text =
+        write(&mut responses, &Written { answer: Answer { server_timing: Some(after), ..OK }, ..Written::default() });
+    assert!(text.contains("render;dur=0.005\r\n"), "{text}");
+}
+
+#[test]
 fn faults_are_answered_with_one_line_of_json_and_a_standard_phrase() {
     let mut responses = Responses::new(DATE_S);
     for fault in Fault::ALL {
@@ -178,7 +225,9 @@ fn steady_state_does_not_allocate() {
         out.clear();
         let mark = responses.begin(&mut out);
         out.resize(out.len() + n * 50, b'x');
-        responses.finish(&mut out, mark, &OK, if n % 3 == 0 { SAY_KEEP } else { KEEP }, false, n % 7 == 0);
+        let server_timing = (n % 5 == 0).then(|| ServerTiming { cold_us: u32::MAX, ..ServerTiming::default() });
+        let answer = Answer { server_timing, ..OK };
+        responses.finish(&mut out, mark, &answer, if n % 3 == 0 { SAY_KEEP } else { KEEP }, false, n % 7 == 0);
     }
     assert_eq!(out.capacity(), before);
 }
