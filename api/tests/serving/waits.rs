@@ -348,7 +348,7 @@ fn read_all(world: &mut World) {
         if reads.is_empty() {
             return;
         }
-        for read in reads.drain(..).collect::<Vec<_>>() {
+        for read in std::mem::take(&mut reads) {
             world.core.read_over(world.now, read.tag, Ok(&bytes_of(&read)));
         }
     }

@@ -15,10 +15,14 @@ pub(crate) struct Sample {
     pub(crate) body: &'static str,
 }
 
-pub(crate) const SAMPLES: [Sample; 3] = [
+pub(crate) const SAMPLES: [Sample; 4] = [
     Sample {
-        title: "Is this transaction fraudulent? (invented data)",
-        body: r#"{"params":{"workspaceName":"prod","featureServiceName":"fraud_detection_feature_service","joinKeyMap":{"user_id":"C1000262126"},"metadataOptions":{"includeNames":true,"includeEffectiveTimes":true,"includeDataTypes":true,"includeServingStatus":true}}}"#,
+        title: "Is this transaction fraudulent? One view is slowed down to 250 ms; within a budget of 200 ms it is TIME_OUT (invented data)",
+        body: r#"{"params":{"workspaceName":"prod","featureServiceName":"fraud_detection_feature_service","joinKeyMap":{"user_id":"C1000262126"},"requestOptions":{"latencyBudgetMs":"200"},"metadataOptions":{"includeNames":true,"includeEffectiveTimes":true,"includeDataTypes":true,"includeSloInfo":true,"includeServingStatus":true}}}"#,
+    },
+    Sample {
+        title: "The same without a budget: the answer waits for the slow view, and has its value",
+        body: r#"{"params":{"workspaceName":"prod","featureServiceName":"fraud_detection_feature_service","joinKeyMap":{"user_id":"C1000262126"},"metadataOptions":{"includeNames":true,"includeServingStatus":true}}}"#,
     },
     Sample {
         title: "Will this flight leave late? (real flights of 2013)",

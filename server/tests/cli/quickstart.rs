@@ -27,32 +27,49 @@ fn it_serves_the_sample_answer_and_finds_its_data_again() {
     assert!(said.starts_with("Example data in quickstart-data:") && world.path("quickstart-data/CURRENT").exists());
     assert_eq!(std::fs::read_dir(world.path("data")).unwrap().count(), 0);
 
-    let request = r#"{"params":{"workspaceName":"prod","featureServiceName":"fraud_detection_feature_service",
-        "joinKeyMap":{"user_id":"C1000262126"},"requestOptions":{"latencyBudgetMs":"200"},
-        "metadataOptions":{"includeNames":true,"includeEffectiveTimes":true,"includeDataTypes":true,
-        "includeSloInfo":true,"includeServingStatus":true}}}"#;
-    let (status, body) = server.ask("POST", "/api/v1/feature-service/get-features", "quickstart", request);
-    assert_eq!(status, 200, "{body}");
-    let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
-    let features = &answer["result"]["features"];
-    assert_eq!((&features[0], &features[1]), (&"0".into(), &"1".into()), "{body}");
-    assert_eq!(features[2], 216_409, "{body}");
-    let metadata = answer["metadata"]["features"].as_array().unwrap();
-    let names: Vec<_> = metadata.iter().map(|feature| feature["name"].as_str().unwrap()).collect();
-    assert_eq!(
-        names,
-        [
-            "transaction_amount_is_high.transaction_amount_is_high",
-            "transaction_amount_is_higher_than_average.transaction_amount_is_higher_than_average",
-            "last_transaction_amount_sql.amount",
-            "transaction_amount_last_1000d.sum",
-        ]
-    );
-    let types: Vec<_> = metadata.iter().map(|feature| feature["dataType"]["type"].as_str().unwrap()).collect();
-    assert_eq!(types, ["int64", "int64", "float64", "int64"]);
-    assert!(metadata.iter().all(|feature| feature["status"] == "PRESENT"), "{body}");
-    assert_eq!(metadata[0].get("effectiveTime"), None, "{body}");
-    assert_eq!(metadata[2]["effectiveTime"], "2021-08-21T01:23:58.996Z");
+    let samples: Vec<&str> =
+        said.lines().filter_map(|line| line.trim().strip_prefix("-d '")?.strip_suffix('\'')).collect();
+    let ask = |request: &str| {
+        let (status, body) = server.ask("POST", "/api/v1/feature-service/get-features", "quickstart", request);
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str::<serde_json::Value>(&body).unwrap()
+    };
+    let mut answer = ask(samples[0]);
+    let slo = answer["metadata"].as_object_mut().unwrap().remove("sloInfo").unwrap();
+    let sample = serde_json::json!({
+        "result": { "features": ["0", "1", 216_409, null] },
+        "metadata": { "features": [
+            {
+                "name": "transaction_amount_is_high.transaction_amount_is_high",
+                "dataType": { "type": "int64" },
+                "status": "PRESENT"
+            },
+            {
+                "name": "transaction_amount_is_higher_than_average.transaction_amount_is_higher_than_average",
+                "dataType": { "type": "int64" },
+                "status": "PRESENT"
+            },
+            {
+                "name": "last_transaction_amount_sql.amount",
+                "effectiveTime": "2021-08-21T01:23:58.996Z",
+                "dataType": { "type": "float64" },
+                "status": "PRESENT"
+            },
+            {
+                "name": "transaction_amount_last_1000d.sum",
+                "dataType": { "type": "int64" },
+                "status": "TIME_OUT"
+            },
+        ] },
+    });
+    assert_eq!(answer, sample);
+    assert_eq!(slo["sloEligible"], true, "{slo}");
+    assert!(slo["serverTimeSeconds"].is_f64() && slo["storeResponseSizeBytes"].is_u64(), "{slo}");
+
+    let answer = ask(samples[1]);
+    let slow = &answer["metadata"]["features"][3];
+    assert_eq!((&slow["name"], &slow["status"]), (&sample["metadata"]["features"][3]["name"], &"PRESENT".into()));
+    assert!(answer["result"]["features"][3].is_string(), "{answer}");
 
     server.signal("INT");
     assert_eq!(server.wait().code(), Some(0));
