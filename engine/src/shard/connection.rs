@@ -136,11 +136,17 @@ impl Connection {
 
     /// Whether another request may begin: it is not held, and neither its share nor the unsent output is used up.
     pub(super) fn may_begin(&self, limits: &Limits) -> bool {
-        let unsent = self.out.len() + self.sending.unwrap_or(0);
+        let unsent = self.out.len() + self.sending.unwrap_or(0) + self.behind_bytes();
         self.fate == Fate::Open
             && !self.held
             && self.begun < limits.requests_in_process_max
             && unsent <= limits.unsent_bytes_max
+    }
+
+    /// Bytes that are rendered behind a request that waits.
+    fn behind_bytes(&self) -> usize {
+        let bytes = |piece: &Piece| if let Piece::Rendered(bytes) = piece { bytes.len() } else { 0 };
+        self.behind.iter().map(bytes).sum() // empty but for the connection of a request that waits
     }
 
     /// Where the next answer goes: to the output, or behind one that waits.
