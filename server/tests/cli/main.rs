@@ -8,6 +8,7 @@ mod definitions;
 mod formats;
 mod gannet;
 mod keys;
+mod memory;
 mod quickstart;
 mod serve;
 mod usage;
