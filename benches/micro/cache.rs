@@ -22,7 +22,7 @@ const ROW: [u8; 100] = [7; 100];
 const ROWS: u64 = 1_900_000;
 
 fn id(row: u64) -> RowId {
-    RowId { segment: row >> 20, start: u32::try_from(row & 0xf_ffff).unwrap_or(0) * 25 }
+    RowId { segment: row >> 20, key: u32::try_from(row & 0xf_ffff).unwrap_or(0) * 25 }
 }
 
 fn filled() -> RowCache {

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-pub use crate::reactor::system::allowed_cpus;
+pub use crate::reactor::{
+    program::{ProgramMemory, keep_program_in_memory},
+    system::{allowed_cpus, work_in_the_background},
+};
 pub use crate::shard::ShardMetrics;
 use crate::{
     admission::AdmissionConfig,

@@ -40,6 +40,14 @@ pub struct Probe {
     start: u32,
 }
 
+#[cfg(test)]
+impl Probe {
+    /// Its segment's position, and where in the file the row starts.
+    pub(crate) fn place(self) -> (usize, u64) {
+        (self.partition as usize, u64::from(self.start) * crate::limits::ROW_ALIGNMENT as u64)
+    }
+}
+
 /// What is known of a key after its bucket line was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Probed {

@@ -86,7 +86,7 @@ enum Stage {
     /// In memory, in its segment.
     Resident(Probe),
     /// In memory, in this core's cache.
-    Cached(Probe, Place),
+    Cached(KeyHash, Place),
     /// Has to be read.
     Cold(ColdStep),
     /// The key is not there, or a part of it is null.
@@ -108,7 +108,7 @@ pub(super) enum Found<'t> {
 /// A row as the turn's lookups left it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fetched<'t> {
-    Row(Probe, Row<'t>),
+    Row(Row<'t>),
     Absent,
     Cold(ColdStep),
 }
@@ -185,15 +185,14 @@ impl Batch {
     pub(super) fn gather(&mut self, tables: &[NamedTable], cache: &mut RowCache, mut corrupt: impl FnMut(&Corrupt)) {
         for lookup in &mut self.lookups {
             let Stage::Hashed(hash) = lookup.stage else { continue };
-            let NamedTable { table, delay_ns, .. } = &tables[lookup.table];
+            let named = &tables[lookup.table];
+            let NamedTable { table, delay_ns, .. } = named;
+            let key = lookup.key.of(&self.keys);
             lookup.stage = match table.probe(hash) {
                 Ok(Probed::At(probe)) if *delay_ns == 0 && table.is_resident(probe) => Stage::Resident(probe),
-                Ok(Probed::At(probe)) => match cache.find(table.row_id(probe)) {
-                    Some(place) if *delay_ns == 0 => Stage::Cached(probe, place),
-                    _ => Stage::Cold(table.cold_row(probe)),
-                },
+                Ok(Probed::At(probe)) => cached(named, hash, key, cache).unwrap_or(Stage::Cold(table.cold_row(probe))),
+                Ok(Probed::Cold(step)) => cached(named, hash, key, cache).unwrap_or(Stage::Cold(step)),
                 Ok(Probed::Absent) => Stage::Absent,
-                Ok(Probed::Cold(step)) => Stage::Cold(step),
                 Err(damage) => {
                     corrupt(&damage);
                     Stage::Corrupt
@@ -224,15 +223,15 @@ impl Batch {
         let lookup = &self.lookups[lookup];
         let table = &tables[lookup.table].table;
         let key = lookup.key.of(&self.keys);
-        let (probe, row) = match lookup.stage {
-            Stage::Resident(probe) => (probe, table.row(probe, key)),
-            Stage::Cached(probe, place) => (probe, table.cached_row(probe, key, cache.bytes(place))),
+        let row = match lookup.stage {
+            Stage::Resident(probe) => table.row(probe, key),
+            Stage::Cached(hash, place) => table.cached_row(hash, key, cache.bytes(place)),
             Stage::Cold(step) => return Ok(Fetched::Cold(step)),
             Stage::Absent => return Ok(Fetched::Absent),
             Stage::Corrupt => return Err(Unreadable::Before),
             Stage::Hashed(_) => unreachable!("answers are finished after the batch was gathered"),
         };
-        Ok(row.map_err(Unreadable::Now)?.map_or(Fetched::Absent, |row| Fetched::Row(probe, row)))
+        Ok(row.map_err(Unreadable::Now)?.map_or(Fetched::Absent, Fetched::Row))
     }
 
     /// When the turn's store reads began.
@@ -282,6 +281,14 @@ impl Batch {
 /// Whole microseconds.
 pub(super) fn us(ns: u64) -> u32 {
     u32::try_from(ns / 1000).unwrap_or(u32::MAX)
+}
+
+/// The row in this core's cache, if it is there: also where the index that says where it lies is not in memory.
+fn cached(named: &NamedTable, hash: KeyHash, key: &[u8], cache: &mut RowCache) -> Option<Stage> {
+    let place = cache.find(named.table.row_id(hash)).filter(|_| named.delay_ns == 0)?;
+    // Another key of the same name is possible, and says nothing about this one.
+    let is_it = matches!(named.table.cached_row(hash, key, cache.bytes(place)), Ok(Some(_)));
+    is_it.then_some(Stage::Cached(hash, place))
 }
 
 /// A stretch of an arena. Arenas hold a turn's keys or messages: far below 4 GiB.

@@ -222,7 +222,7 @@ impl Core {
         let tables = catalog.tables();
         let row = |view: usize| {
             Ok(match batch.fetched(tables, cache, features.lookups + view)? {
-                Fetched::Row(_, row) => Found::Row(row),
+                Fetched::Row(row) => Found::Row(row),
                 Fetched::Absent => Found::Absent,
                 Fetched::Cold(_) => Found::Late,
             })

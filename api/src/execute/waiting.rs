@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use gannet_engine::{Read, ServerTiming, Waiting, limits::WAITING_MAX};
-use gannet_store::{ColdStep, Corrupt, Probe, Resumed, cache::RowCache};
+use gannet_store::{ColdStep, Corrupt, Resumed, cache::RowCache};
 
 use super::{
     Features,
@@ -28,7 +28,7 @@ struct HeldLookup {
 #[derive(Debug, Clone, Copy)]
 enum HeldStage {
     /// Copied to [`WaitingRequest::bytes`].
-    Row(Probe, Span),
+    Row(Span),
     Absent,
     /// Being read since then.
     Reading {
@@ -119,7 +119,7 @@ impl WaitingRequests {
             let (table, key) = batch.key(lookup);
             let key = append(&mut held.bytes, key);
             let stage = match batch.fetched(tables, cache, lookup) {
-                Ok(Fetched::Row(probe, row)) => HeldStage::Row(probe, append(&mut held.bytes, row.encoded())),
+                Ok(Fetched::Row(row)) => HeldStage::Row(append(&mut held.bytes, row.encoded())),
                 Ok(Fetched::Absent) => HeldStage::Absent,
                 Ok(Fetched::Cold(step)) => {
                     let tag = Tag { generation: held.generation, place, lookup: held.lookups.len() };
@@ -183,20 +183,17 @@ impl WaitingRequests {
                 return nothing;
             }
             Ok(Resumed::Row(row)) => {
-                let probe = table.probe_of(step);
-                if let Some(probe) = probe {
-                    cache.insert(table.row_id(probe), row.encoded());
-                }
-                Ok(probe.map(|probe| (probe, row)))
+                cache.insert(table.row_id(table.hash(key.of(bytes))), row.encoded());
+                Ok(Some(row))
             }
             // The index line was read, and names a row that is in memory.
-            Ok(Resumed::At(probe)) => table.row(probe, key.of(bytes)).map(|row| row.map(|row| (probe, row))),
+            Ok(Resumed::At(probe)) => table.row(probe, key.of(bytes)),
             Ok(Resumed::Absent) => Ok(None),
             Err(damage) => Err(damage),
         };
         let mut damage = None;
         *stage = match row {
-            Ok(Some((probe, row))) => HeldStage::Row(probe, append(bytes, row.encoded())),
+            Ok(Some(row)) => HeldStage::Row(append(bytes, row.encoded())),
             Ok(None) => HeldStage::Absent,
             Err(met) => {
                 damage = Some(met);
@@ -225,9 +222,10 @@ impl WaitingRequests {
         let held = &self.places[waiting.0 as usize];
         let HeldLookup { table, key, stage } = held.lookups[view];
         match stage {
-            HeldStage::Row(probe, row) => {
+            HeldStage::Row(row) => {
                 let table = &catalog.tables()[table].table;
-                let row = table.cached_row(probe, key.of(&held.bytes), row.of(&held.bytes)).map_err(Unreadable::Now)?;
+                let key = key.of(&held.bytes);
+                let row = table.cached_row(table.hash(key), key, row.of(&held.bytes)).map_err(Unreadable::Now)?;
                 Ok(row.map_or(Found::Absent, Found::Row))
             }
             HeldStage::Absent => Ok(Found::Absent),

@@ -16,6 +16,7 @@
 #![expect(unsafe_code, reason = "ring entries point at memory, and sockets are set up by system calls")]
 
 pub(crate) mod buffers;
+pub(crate) mod program;
 pub(crate) mod reads;
 pub(crate) mod system;
 

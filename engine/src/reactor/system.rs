@@ -119,6 +119,17 @@ pub(crate) fn fire_timers_on_time() {
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, nanoseconds) };
 }
 
+/// From now on the calling thread works when nobody else wants its core or the disk. What a kernel refuses of it, or does not
+/// know, is left as it was.
+pub fn work_in_the_background() {
+    let no_priority = libc::sched_param { sched_priority: 0 };
+    // SAFETY: a live parameter; 0 is the calling thread. An idle thread is interrupted as soon as another one wakes up.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const no_priority) };
+    let (this_thread, idle_class) = (1, 3 << 13);
+    // SAFETY: passes three numbers; 0 is the calling thread.
+    unsafe { libc::syscall(libc::SYS_ioprio_set, this_thread, 0, idle_class) };
+}
+
 /// Page faults of the calling thread for which the kernel had to read from a disk.
 pub(crate) fn thread_major_faults() -> u64 {
     // SAFETY: all zeroes is a valid rusage: it holds numbers only.

@@ -170,9 +170,11 @@ fn bring_in_more(
         move |cause| (name, cause)
     };
     for (name, table) in tables {
-        let (missing, _) = missing(table);
-        if missing > 0 && missing <= left {
-            return table.bring_in_index(lock, huge_pages).map(Some).map_err(failed(name));
+        if missing(table).0 > 0 {
+            let brought = table.bring_in_index_within(left, lock, huge_pages).map_err(failed(name))?;
+            if brought.bytes > 0 {
+                return Ok(Some(brought));
+            }
         }
     }
     for (name, table) in tables.iter().filter(|_| populate == Populate::All) {
@@ -217,9 +219,10 @@ fn tell(tables: &[(&str, Arc<Table>)], live: &Adopted) {
         [("mib", &(used >> 20)), ("of_mib", &(all >> 20)), ("budget_mib", &(live.budget_bytes >> 20))];
     log::info("in memory", &figures);
     for (name, table) in tables {
-        if missing(table).0 > 0 {
-            let message = "its index has no room in memory: every lookup reads the disk twice";
-            log::warn(message, &[("table", name), ("mib", &(table.index_bytes() >> 20))]);
+        let (index, _) = missing(table);
+        if index > 0 {
+            let message = "index without room in memory: a row whose place it says is read from the disk in two steps";
+            log::warn(message, &[("table", name), ("mib", &(index >> 20)), ("of_mib", &(table.index_bytes() >> 20))]);
         }
     }
 }

@@ -23,6 +23,7 @@ use gannet_engine::{
 use gannet_store::{
     Error,
     directory::{DataDirectory, Stamp},
+    table::Lock,
 };
 
 use super::{
@@ -137,18 +138,20 @@ impl Process {
         if let Ok((_, most)) = rlimit::Resource::MEMLOCK.get() {
             let _ = rlimit::Resource::MEMLOCK.set(most, most); // if refused, locking says so
         }
-        let plan = MemoryPlan::new(&settings.memory, settings.cores.len());
+        keep_program(settings.memory.lock);
         let (verifier, keeper) = (Verifier::start()?, Keeper::start()?);
         // The stamp first: what is published between the two is seen at the next look.
         let seen = data.stamp().ok();
         // Before the port opens: the first answer should not be a 503 when there is something to serve.
         let live = Live::open(&data, None, &shared, &settings.slow_tables);
+        let plan = MemoryPlan::new(&settings.memory, settings.cores.len());
         let server =
             server::start(&config, |core| Core::new(Arc::clone(&shared), core).with_row_cache(plan.row_cache_bytes))?;
         let mut process = Self {
             data,
             drain_max: settings.drain_max,
-            memory: settings.memory,
+            // The caches are there now, whatever later tables would leave them.
+            memory: MemorySettings { row_cache_bytes: Some(plan.row_cache_bytes), ..settings.memory },
             slow_tables: settings.slow_tables.clone(),
             cores: settings.cores.len(),
             shared,
@@ -201,7 +204,7 @@ impl Process {
     /// Memory options hold for tables opened from now on.
     fn adopt(&mut self, settings: Settings) {
         self.drain_max = settings.drain_max;
-        self.memory = settings.memory;
+        self.memory = MemorySettings { row_cache_bytes: self.memory.row_cache_bytes, ..settings.memory };
         if self.slow_tables != settings.slow_tables {
             self.slow_tables = settings.slow_tables;
             self.seen = None; // what is live is compiled again
@@ -321,6 +324,16 @@ impl Process {
                 log::error("the keys are refused; those before still hold", &[("cause", &crate::output::chain(&e))])
             }
         }
+    }
+}
+
+/// The binary's own pages, before a request can run into one that is not there.
+fn keep_program(lock: Lock) {
+    let kept = server::keep_program_in_memory(lock != Lock::Never);
+    if let Some(refused) = kept.lock_refused {
+        let message =
+            "the program is in memory but not locked there; the kernel may take it back; raise RLIMIT_MEMLOCK";
+        log::warn(message, &[("cause", &refused), ("mib", &(kept.bytes >> 20))]);
     }
 }
 

@@ -1,5 +1,5 @@
 //! Reads every block of tables that were just adopted, so that damage is known before a request meets it. One thread, which
-//! rests four times as long as it works.
+//! rests four times as long as it works, and gives way to serving cores: with their reads and on their CPU.
 
 use std::{
     sync::{
@@ -43,6 +43,7 @@ impl Verifier {
         let (queue, batches) = mpsc::channel::<Batch>();
         let (report, found) = mpsc::channel();
         let work = move || {
+            gannet_engine::server::work_in_the_background();
             for batch in batches {
                 work_off(batch, &report);
             }

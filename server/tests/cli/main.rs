@@ -9,6 +9,7 @@ mod formats;
 mod gannet;
 mod kernel;
 mod keys;
+mod memory;
 mod quickstart;
 mod serve;
 mod usage;

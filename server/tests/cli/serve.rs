@@ -59,7 +59,7 @@ impl Server {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
-    fn features(&self, key: &str, user: &str) -> (u16, String) {
+    pub(crate) fn features(&self, key: &str, user: &str) -> (u16, String) {
         let body = format!(
             r#"{{"params":{{"workspaceName":"prod","featureServiceName":"model","joinKeyMap":{{"user_id":"{user}"}}}}}}"#
         );
@@ -77,7 +77,7 @@ impl Server {
 
     /// Reads the log up to the line that holds `expected`.
     #[track_caller]
-    fn log_until(&mut self, expected: &str) -> String {
+    pub(crate) fn log_until(&mut self, expected: &str) -> String {
         let mut seen = String::new();
         while !seen.contains(expected) {
             assert_ne!(self.log.read_line(&mut seen).unwrap(), 0, "the server ended: {seen}");
@@ -107,7 +107,7 @@ fn within<T: PartialEq + std::fmt::Debug>(time: Duration, expected: &T, mut ask:
     }
 }
 
-fn create_key(world: &World) -> String {
+pub(crate) fn create_key(world: &World) -> String {
     world.succeed(&["keys", "create"]).trim().to_owned()
 }
 

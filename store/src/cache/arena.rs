@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  0         8       12       16
-//!  | segment | start | length | row … | padding
+//!  | segment | key   | length | row … | padding
 //!                      uses in the upper two bits
 //! ```
 
@@ -95,7 +95,7 @@ impl Arena {
     fn write_header(&mut self, at: usize, entry: Entry) {
         let header = &mut self.bytes[at..][..HEADER_BYTES];
         header[..8].copy_from_slice(&entry.id.segment.to_le_bytes());
-        header[8..COUNTED_AT].copy_from_slice(&entry.id.start.to_le_bytes());
+        header[8..COUNTED_AT].copy_from_slice(&entry.id.key.to_le_bytes());
         header[COUNTED_AT..].copy_from_slice(&(entry.row_bytes | entry.uses << LENGTH_BITS).to_le_bytes());
     }
 
@@ -108,7 +108,7 @@ impl Arena {
 #[inline]
 fn id(header: &[u8; HEADER_BYTES]) -> RowId {
     let [s0, s1, s2, s3, s4, s5, s6, s7, a, b, c, d, ..] = *header;
-    RowId { segment: u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]), start: u32::from_le_bytes([a, b, c, d]) }
+    RowId { segment: u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]), key: u32::from_le_bytes([a, b, c, d]) }
 }
 
 #[inline]

@@ -15,16 +15,15 @@ pub(super) struct Ghost {
     dropped_bytes: usize,
 }
 
-/// Ghosts, 0 where there is none.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Line([u32; GHOSTS]);
+/// Ghosts, 0 where there is none. A plain array, of which many zeros are memory that nobody has touched yet; an allocation of
+/// this size starts at a page, and so each line at a cache line.
+type Line = [u32; GHOSTS];
 
 impl Ghost {
     /// `main_bytes`: how many bytes must be dropped until a ghost is forgotten.
     pub(super) fn new(lines: usize, main_bytes: usize) -> Self {
         let era_bytes = (main_bytes / ERAS_REMEMBERED as usize).max(1);
-        Self { lines: vec![Line([0; GHOSTS]); lines].into_boxed_slice(), era_bytes, era: 0, dropped_bytes: 0 }
+        Self { lines: vec![[0; GHOSTS]; lines].into_boxed_slice(), era_bytes, era: 0, dropped_bytes: 0 }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -39,7 +38,7 @@ impl Ghost {
             self.era = (self.era + 1) % ERAS;
         }
         let (at, era) = (self.line(hash), self.era);
-        let ghosts = &mut self.lines[at].0;
+        let ghosts = &mut self.lines[at];
         let age = |ghost: u32| if ghost == 0 { ERAS } else { age(ghost, era) };
         let oldest = ghosts.iter_mut().max_by_key(|ghost| age(**ghost)).expect("a line has ghosts");
         *oldest = fingerprint(hash) | era;
@@ -49,7 +48,7 @@ impl Ghost {
     pub(super) fn take(&mut self, hash: u64) -> bool {
         let (at, era) = (self.line(hash), self.era);
         let is_it = |ghost: u32| ghost & !ERA == fingerprint(hash) && age(ghost, era) <= ERAS_REMEMBERED;
-        let found = self.lines[at].0.iter_mut().find(|ghost| is_it(**ghost));
+        let found = self.lines[at].iter_mut().find(|ghost| is_it(**ghost));
         found.map(|ghost| *ghost = 0).is_some()
     }
 

@@ -14,22 +14,23 @@ pub(super) struct Index {
     lines: Box<[Line]>,
 }
 
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line {
-    /// Never 0 in a filled slot.
-    tags: [u8; SLOTS],
-    /// In units of [`ALIGNMENT`], plus one; 0 is empty.
-    places: [u32; SLOTS],
-    /// Entries that would be in this line or an earlier one and are in a later one.
-    passed: u32,
-}
+/// One line, as numbers:
+///
+/// ```text
+///  0      3                              15
+///  | tags | places                       | passed |
+/// ```
+/// A byte of tag per slot, never 0 in a filled one. Places are in units of [`ALIGNMENT`], plus one; 0 is empty. `passed` are
+/// entries that would be in this line or an earlier one and are in a later one.
+///
+/// A plain array, of which many zeros are memory that nobody has touched yet: a cache that is never used takes none. An
+/// allocation of this size starts at a page, and so each line at a cache line.
+type Line = [u32; WORDS];
 
 impl Index {
     pub(super) fn new(lines: usize) -> Self {
         assert!(u32::try_from(lines).is_ok(), "32 bits of the hash choose the line");
-        let empty = Line { tags: [0; SLOTS], places: [0; SLOTS], passed: 0 };
-        Self { lines: vec![empty; lines].into_boxed_slice() }
+        Self { lines: vec![[0; WORDS]; lines].into_boxed_slice() }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -46,15 +47,15 @@ impl Index {
     pub(super) fn find(&self, hash: u64, is_it: impl Fn(usize) -> bool) -> Option<usize> {
         for at in self.path(hash) {
             let line = &self.lines[at];
-            let mut matches = line.matches(tag(hash));
+            let mut matches = matches_of(line, tag(hash));
             while matches != 0 {
-                let place = unpack(line.places[matches.trailing_zeros() as usize]);
+                let place = unpack(line[PLACES + matches.trailing_zeros() as usize]);
                 if is_it(place) {
                     return Some(place);
                 }
                 matches &= matches - 1;
             }
-            if line.passed == 0 {
+            if line[PASSED] == 0 {
                 return None;
             }
         }
@@ -63,19 +64,19 @@ impl Index {
 
     /// Whether [`Index::add`] would find a slot.
     pub(super) fn has_room(&self, hash: u64) -> bool {
-        self.path(hash).any(|at| self.lines[at].free().is_some())
+        self.path(hash).any(|at| free_slot(&self.lines[at]).is_some())
     }
 
     /// Adds an entry. There must be room for it.
     pub(super) fn add(&mut self, hash: u64, place: usize) {
         for at in self.path(hash) {
             let line = &mut self.lines[at];
-            if let Some(slot) = line.free() {
-                line.tags[slot] = tag(hash);
-                line.places[slot] = pack(place);
+            if let Some(slot) = free_slot(line) {
+                set_tag(line, slot, tag(hash));
+                line[PLACES + slot] = pack(place);
                 return;
             }
-            line.passed += 1;
+            line[PASSED] += 1;
         }
         unreachable!("whoever adds an entry asks for room first");
     }
@@ -84,12 +85,12 @@ impl Index {
     pub(super) fn remove(&mut self, hash: u64, place: usize) {
         for at in self.path(hash) {
             let line = &mut self.lines[at];
-            if let Some(slot) = line.slot_of(place) {
-                line.tags[slot] = 0;
-                line.places[slot] = 0;
+            if let Some(slot) = slot_of(line, pack(place)) {
+                set_tag(line, slot, 0);
+                line[PLACES + slot] = 0;
                 return;
             }
-            line.passed -= 1;
+            line[PASSED] -= 1;
         }
         unreachable!("whatever lies in a ring is in the index");
     }
@@ -98,8 +99,8 @@ impl Index {
     pub(super) fn move_to(&mut self, hash: u64, from: usize, to: usize) {
         for at in self.path(hash) {
             let line = &mut self.lines[at];
-            if let Some(slot) = line.slot_of(from) {
-                line.places[slot] = pack(to);
+            if let Some(slot) = slot_of(line, pack(from)) {
+                line[PLACES + slot] = pack(to);
                 return;
             }
         }
@@ -109,8 +110,7 @@ impl Index {
     /// Whether no trace is left of any entry.
     #[cfg(test)]
     pub(super) fn is_as_new(&self) -> bool {
-        let is_new = |line: &Line| line.tags == [0; SLOTS] && line.places == [0; SLOTS] && line.passed == 0;
-        self.lines.iter().all(is_new)
+        self.lines.iter().all(|line| *line == [0; WORDS])
     }
 
     /// The lines in which an entry with this hash may be, in the order in which they are tried.
@@ -126,26 +126,31 @@ impl Index {
     }
 }
 
-impl Line {
-    /// The slots with this tag, one bit each.
-    #[inline]
-    fn matches(&self, tag: u8) -> u32 {
-        let mut matches = 0;
-        // No early exit: see `format::bucket::find`.
-        for (slot, &of_slot) in self.tags.iter().enumerate() {
-            matches |= u32::from(of_slot == tag) << slot;
+/// The slots with this tag, one bit each.
+#[inline]
+fn matches_of(line: &Line, tag: u8) -> u32 {
+    let mut matches = 0;
+    // No early exit: see `format::bucket::find`.
+    for (word, of_four) in line.iter().take(PLACES).enumerate() {
+        for (byte, of_slot) in of_four.to_le_bytes().into_iter().enumerate() {
+            matches |= u32::from(of_slot == tag) << (word * 4 + byte);
         }
-        matches
     }
+    matches
+}
 
-    fn free(&self) -> Option<usize> {
-        self.places.iter().position(|&place| place == 0)
-    }
+fn free_slot(line: &Line) -> Option<usize> {
+    slot_of(line, 0)
+}
 
-    fn slot_of(&self, place: usize) -> Option<usize> {
-        let packed = pack(place);
-        self.places.iter().position(|&place| place == packed)
-    }
+fn slot_of(line: &Line, packed: u32) -> Option<usize> {
+    line[PLACES..PASSED].iter().position(|&place| place == packed)
+}
+
+fn set_tag(line: &mut Line, slot: usize, tag: u8) {
+    let shift = slot % 4 * 8;
+    let of_four = &mut line[slot / 4];
+    *of_four = *of_four & !(0xff << shift) | u32::from(tag) << shift;
 }
 
 #[inline]
@@ -164,6 +169,13 @@ fn unpack(place: u32) -> usize {
 }
 
 const SLOTS: usize = 12;
+
+/// Where places begin: behind a byte of tag per slot.
+const PLACES: usize = SLOTS / 4;
+
+const PASSED: usize = PLACES + SLOTS;
+
+const WORDS: usize = PASSED + 1;
 
 /// How far from its own line an entry may lie. With 3 of 4 slots filled, 8 of 10,000 find all of
 /// these lines full (with 7 of 8 it would be 3 of 100).

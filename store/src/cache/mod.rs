@@ -41,11 +41,15 @@ mod ring;
 #[cfg(test)]
 mod tests;
 
-/// Names a row for ever: its segment, and where in it the row starts.
+/// Names a row for ever, by its segment and the hash of its key: so it can be looked for before it is known where the row lies,
+/// and a row that is asked for often needs no index in memory. Two keys may share a name, if ever; whoever finds a row
+/// compares its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RowId {
+    /// The segment's id, with the upper half of the hash mixed in.
     pub segment: u64,
-    pub start: u32,
+    /// The lower half.
+    pub key: u32,
 }
 
 /// Where a found row lies, until the next `insert`.
@@ -227,7 +231,7 @@ impl RowCache {
     fn hash(&self, id: RowId) -> u64 {
         let mut bytes = [0; 12];
         bytes[..8].copy_from_slice(&id.segment.to_le_bytes());
-        bytes[8..].copy_from_slice(&id.start.to_le_bytes());
+        bytes[8..].copy_from_slice(&id.key.to_le_bytes());
         xxh3_64_with_seed(&bytes, self.seed)
     }
 }

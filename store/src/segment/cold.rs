@@ -107,12 +107,11 @@ impl Segment {
         Row::with_head(&self.layout, bytes, head, offset as u64).map(RowIn::Whole).ok_or_else(no_row)
     }
 
-    /// The row that starts there, from bytes that were one before.
+    /// A row from bytes that were one before; where it lies in the file is not remembered.
     #[inline]
-    pub(crate) fn row_of<'b>(&'b self, start: u32, encoded: &'b [u8]) -> Result<Row<'b>, Corrupt> {
-        let offset = row_offset(start) as u64;
-        let row = RowHead::read(encoded).and_then(|head| Row::with_head(&self.layout, encoded, head, offset));
-        row.ok_or_else(|| damaged(&self.layout, offset, "a row"))
+    pub(crate) fn row_of<'b>(&'b self, encoded: &'b [u8]) -> Result<Row<'b>, Corrupt> {
+        let row = RowHead::read(encoded).and_then(|head| Row::with_head(&self.layout, encoded, head, 0));
+        row.ok_or_else(|| damaged(&self.layout, 0, "a row"))
     }
 
     /// The bytes of this range of whole blocks, each of which matches its checksum.

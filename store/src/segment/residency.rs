@@ -225,25 +225,21 @@ impl Segment {
         }
     }
 
-    /// Returns whether the slice is locked. Populated first: locking alone would read page by page.
+    /// Returns whether the slice is locked. Locked first, which reads nothing: so no page can be taken away again between being
+    /// brought in and being locked, when it would pass for resident.
     fn bring_in_slice(&self, slice: &Range<usize>, lock: Lock, brought: &mut Brought) -> Result<bool, Error> {
+        let mut locked = false;
+        if lock != Lock::Never && brought.lock_refused.is_none() {
+            match (self.map.lock(slice), lock) {
+                (Ok(()), _) => locked = true,
+                (Err(refused), Lock::Required) => return Err(refused),
+                (Err(refused), _) => brought.lock_refused = Some(refused),
+            }
+        }
         self.map.populate(slice)?;
         brought.bytes += slice.len() as u64;
-        let refused_before = brought.lock_refused.is_some();
-        if lock == Lock::Never || refused_before {
-            return Ok(false);
-        }
-        match (self.map.lock(slice), lock) {
-            (Ok(()), _) => {
-                brought.locked_bytes += slice.len() as u64;
-                Ok(true)
-            }
-            (Err(refused), Lock::Required) => Err(refused),
-            (Err(refused), _) => {
-                brought.lock_refused = Some(refused);
-                Ok(false)
-            }
-        }
+        brought.locked_bytes += if locked { slice.len() as u64 } else { 0 };
+        Ok(locked)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     key::KeyWriter,
     row::{Row, RowError, RowWriter},
     schema::{ColumnType, Field, KeyPart, KeyType, Schema},
-    table::{KeyHash, MapOptions, Populate, Probe, Table},
+    table::{KeyHash, MapOptions, Populate, Table},
     value::Value,
 };
 

@@ -10,7 +10,7 @@ use crate::{
     cache::RowId,
     error::Corrupt,
     row::Row,
-    segment::{FoundIn, RowIn, Segment},
+    segment::{FoundIn, RowIn, Segment, partition_of},
 };
 
 /// A stretch of a file that a lookup needs and that is not in memory. Offset and length are multiples of
@@ -51,16 +51,18 @@ pub enum Resumed<'b> {
 }
 
 impl Table {
-    /// The name of the row that `probe` named.
+    /// The name of the row whose key has this hash.
     #[inline]
-    pub fn row_id(&self, probe: Probe) -> RowId {
-        RowId { segment: self.segment(probe.partition).header().id, start: probe.start }
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half is in the other field")]
+    pub fn row_id(&self, hash: KeyHash) -> RowId {
+        let segment = self.segment(partition_of(hash, self.partitions)).header().id;
+        RowId { segment: segment ^ (hash.0 >> 32 << 32), key: hash.0 as u32 }
     }
 
-    /// The row that `probe` named, from bytes that [`Row::encoded`] gave for its [`RowId`] before, if its key is `key`.
+    /// The row whose key has this hash, from bytes that [`Row::encoded`] gave for its [`RowId`] before, if its key is `key`.
     #[inline]
-    pub fn cached_row<'b>(&'b self, probe: Probe, key: &[u8], encoded: &'b [u8]) -> Result<Option<Row<'b>>, Corrupt> {
-        let row = self.segment(probe.partition).row_of(probe.start, encoded)?;
+    pub fn cached_row<'b>(&'b self, hash: KeyHash, key: &[u8], encoded: &'b [u8]) -> Result<Option<Row<'b>>, Corrupt> {
+        let row = self.segment(partition_of(hash, self.partitions)).row_of(encoded)?;
         Ok((row.key() == key).then_some(row))
     }
 
@@ -117,15 +119,6 @@ impl Table {
                 RowIn::Whole(_) => Ok(Resumed::Absent),
                 RowIn::Longer(blocks) => Ok(Resumed::Again(ColdStep(Step::Row { probe, blocks }))),
             },
-        }
-    }
-
-    /// Which row a step reads, if it reads one: so that it can be looked for in a cache, or put there.
-    #[inline]
-    pub fn probe_of(&self, step: ColdStep) -> Option<Probe> {
-        match step.0 {
-            Step::Bucket { .. } => None,
-            Step::Row { probe, .. } => Some(probe),
         }
     }
 

@@ -86,8 +86,17 @@ impl Table {
 
     /// Brings in the index of every segment that has not got it in memory.
     pub fn bring_in_index(&self, lock: Lock, huge_pages: bool) -> Result<Brought, Error> {
+        self.bring_in_index_within(u64::MAX, lock, huge_pages)
+    }
+
+    /// Brings in the index of as many segments more as fit into so many bytes. An index is brought in whole.
+    pub fn bring_in_index_within(&self, bytes_max: u64, lock: Lock, huge_pages: bool) -> Result<Brought, Error> {
         let mut brought = Brought::default();
-        self.segments.iter().try_for_each(|segment| segment.bring_in_index(lock, huge_pages, &mut brought))?;
+        for segment in &self.segments {
+            if segment.index_bytes() as u64 <= bytes_max.saturating_sub(brought.bytes) {
+                segment.bring_in_index(lock, huge_pages, &mut brought)?;
+            }
+        }
         Ok(brought)
     }
 

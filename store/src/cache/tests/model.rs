@@ -11,10 +11,10 @@ enum Step {
     Ask(RowId),
 }
 
-/// Few ids, so that they meet again; half of them share their start with others.
+/// Few ids, so that they meet again; half of them share their key with others.
 fn ids() -> impl Strategy<Value = RowId> {
     (prop_oneof![Just(0), Just(1), Just(u64::MAX)], prop_oneof![0..12_u32, 0..2000_u32, Just(u32::MAX)])
-        .prop_map(|(segment, start)| RowId { segment, start })
+        .prop_map(|(segment, key)| RowId { segment, key })
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -29,7 +29,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// How long the row of an id is: always the same, as its bytes are. Spread so that each of `longest` and 0 comes up.
 fn length(id: RowId, longest: usize) -> usize {
     let mixed =
-        (id.segment ^ u64::from(id.start).wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        (id.segment ^ u64::from(id.key).wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xd6e8_feb8_6659_fd93);
     usize::try_from(mixed >> 32).unwrap() % (longest + 1)
 }
 

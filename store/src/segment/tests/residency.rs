@@ -35,15 +35,12 @@ fn table_of_megabytes(folder: &Path) -> (TableEntry, Table, Vec<TestRow>) {
 /// Rows that may be read in place. Each lies below what its segment says is in memory, to its last byte.
 fn resident(table: &Table, rows: &[TestRow]) -> usize {
     let segments: Vec<_> = table.residency().collect();
-    let ids: Vec<u64> = table.segments().map(|info| info.id).collect();
     let in_place = rows.iter().filter(|row| {
         let Probed::At(probe) = table.probe(table.hash(&row.key)).unwrap() else { panic!("the index is in memory") };
         let is_resident = table.is_resident(probe);
         if is_resident {
-            let RowId { segment, start } = table.row_id(probe);
-            let bytes = table.row(probe, &row.key).unwrap().unwrap().bytes();
-            let segment = ids.iter().position(|id| *id == segment).unwrap();
-            let end = u64::from(start) * 4 + bytes as u64;
+            let (segment, start) = probe.place();
+            let end = start + table.row(probe, &row.key).unwrap().unwrap().bytes() as u64;
             assert!(end <= BLOCK_BYTES as u64 + segments[segment].rows_resident_bytes, "{row:?} ends at {end}");
         }
         is_resident

@@ -1,0 +1,204 @@
+//! What is not in memory: a data set beyond a control group's limit, and storage that is slow.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use crate::{
+    gannet::{World, files},
+    serve::{Server, create_key},
+};
+
+/// A memory control group of our own, in either version of the interface; removed in the end.
+struct Group(PathBuf);
+
+impl Group {
+    /// `None`: none can be made here.
+    fn with_limit(bytes: u64) -> Option<Self> {
+        let name = format!("gannet-test-{}", std::process::id());
+        let root = Path::new("/sys/fs/cgroup");
+        let (parent, limit) = match root.join("memory/memory.limit_in_bytes").exists() {
+            true => (root.join("memory"), "memory.limit_in_bytes"),
+            false => {
+                fs::write(root.join("cgroup.subtree_control"), "+memory").ok()?;
+                (root.to_owned(), "memory.max")
+            }
+        };
+        let group = Self(parent.join(name));
+        fs::create_dir(&group.0).ok()?;
+        fs::write(group.0.join(limit), bytes.to_string()).ok()?;
+        Some(group)
+    }
+
+    /// The same command, run within the group from its first page on.
+    fn command(&self, command: &Command) -> Command {
+        let mut within = Command::new("sh");
+        within.args(["-c", "echo $$ >\"$0\" && exec \"$@\""]).arg(self.0.join("cgroup.procs"));
+        within.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+        if let Some(folder) = command.get_current_dir() {
+            within.current_dir(folder);
+        }
+        within.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        within
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        for _ in 0..50 {
+            // Refused while the kernel still counts a process that has just ended.
+            if fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Major faults of each serving thread, as the kernel counts them.
+fn serving_faults(server: &Server) -> Vec<u64> {
+    let tasks = format!("/proc/{}/task", server.child.id());
+    let stats =
+        fs::read_dir(tasks).unwrap().filter_map(|task| fs::read_to_string(task.unwrap().path().join("stat")).ok());
+    let serving = stats.filter(|stat| stat.contains("(shard"));
+    serving.map(|stat| stat.rsplit_once(") ").unwrap().1.split(' ').nth(9).unwrap().parse().unwrap()).collect()
+}
+
+fn metric(server: &Server, name: &str) -> f64 {
+    let (_, text) = server.ask("GET", "/metrics", "", "");
+    let lines = text.lines().filter(|line| line.starts_with(name));
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
+/// Every value follows from the number: a spot check needs no second copy of the data.
+fn score(number: u64) -> u64 {
+    number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20
+}
+
+const DEFINITIONS: &str = r#"
+workspace = "prod"
+[entities.user]
+join_keys = { user_id = "string" }
+[feature_views.profile]
+entity = "user"
+timestamp = "at"
+source = { csv = "../data/users.csv" }
+features = { score = "int64", text = "string" }
+[feature_services.model]
+features = ["profile"]
+"#;
+
+const ROWS: u64 = 40_000;
+const TEXT_BYTES: usize = 4000;
+const LIMIT_BYTES: u64 = 80 << 20;
+
+#[test]
+fn data_beyond_its_control_groups_limit_is_served_without_a_major_fault() {
+    let Some(group) = Group::with_limit(LIMIT_BYTES) else {
+        eprintln!("skipped: no memory control group can be made here");
+        return;
+    };
+    let world = World::new();
+    let mut users = "user_id,at,score,text\n".to_owned();
+    let text = "x".repeat(TEXT_BYTES);
+    for number in 0..ROWS {
+        writeln!(users, "u{number},2026-01-01,{},{number}{text}", score(number)).unwrap();
+    }
+    world.write("definitions/users.toml", DEFINITIONS).write("data/users.csv", users);
+    world.succeed(&["apply", "definitions"]);
+    world.succeed(&["materialize"]);
+    let key = create_key(&world);
+    let segments = files(&world.path("store/segments"));
+    let bytes: u64 = segments.iter().map(|file| fs::metadata(file).unwrap().len()).sum();
+    assert!(bytes > 3 * LIMIT_BYTES / 2, "{bytes}");
+    for file in &segments {
+        // Out of the page cache, where they would be on somebody else's account.
+        let mut input = std::ffi::OsString::from("if=");
+        input.push(file);
+        assert!(
+            Command::new("dd").args(["iflag=nocache", "count=0", "status=none"]).arg(input).status().unwrap().success()
+        );
+    }
+
+    let command = world.command(&["serve", "--listen", "127.0.0.1:0", "--cores", "0"]);
+    let mut server = Server::start(group.command(&command));
+    let log = server.log_until("message=\"in memory\"");
+    if log.contains("not locked there") {
+        eprintln!("skipped: memory may not be locked here");
+        return;
+    }
+    let spot_check = |server: &Server, step| {
+        for number in (0..ROWS).step_by(step).chain([ROWS - 1]) {
+            let (status, body) = server.features(&key, &format!("u{number}"));
+            assert_eq!(status, 200, "{number}: {body}");
+            let answer: Value = serde_json::from_str(&body).unwrap();
+            let features = answer["result"]["features"].as_array().unwrap();
+            assert_eq!(features[0], score(number).to_string(), "{number}");
+            let found = features[1].as_str().unwrap();
+            assert!(found.len() > TEXT_BYTES && found.strip_suffix(&text) == Some(&number.to_string()), "{number}");
+        }
+    };
+    spot_check(&server, 79);
+    let cold = metric(&server, "gannet_cold_reads_total");
+    assert!(cold > 100.0, "most rows are not in memory, and {cold} were read");
+    assert_eq!(serving_faults(&server), [0]);
+    let resident = metric(&server, "gannet_segment_resident_bytes");
+    assert!(resident > 0.0 && resident < LIMIT_BYTES as f64, "{resident}");
+
+    // For a moment two generations are mapped, each larger than the limit.
+    world.succeed(&["materialize"]);
+    server.log_until("message=serving generation=3");
+    spot_check(&server, 331);
+    assert_eq!(serving_faults(&server), [0]);
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0), "{}", server.rest_of_log());
+}
+
+const TWO_VIEWS: &str = r#"
+workspace = "prod"
+[entities.user]
+join_keys = { user_id = "string" }
+[feature_views.near]
+entity = "user"
+timestamp = "at"
+source = { csv = "../data/users.csv" }
+features = { age = "int64" }
+[feature_views.far]
+entity = "user"
+timestamp = "at"
+source = { csv = "../data/users.csv" }
+features = { score = "float64" }
+[feature_services.model]
+features = ["near", "far"]
+"#;
+
+#[test]
+fn of_a_slow_view_alone_the_answer_says_time_out() {
+    let world = World::new();
+    world.write("definitions/users.toml", TWO_VIEWS).write("data/users.csv", crate::data::USERS_CSV);
+    world.write("gannet.toml", "[simulate_slow_ms]\n\"prod/far\" = 60000\n");
+    world.succeed(&["apply", "definitions"]);
+    world.succeed(&["materialize"]);
+    let key = create_key(&world);
+    let mut server =
+        Server::start(world.command(&["serve", "--listen", "127.0.0.1:0", "--cores", "0", "--config", "gannet.toml"]));
+    server.log_until("message=\"in memory\"");
+    let request = r#"{"params":{"workspaceName":"prod","featureServiceName":"model","joinKeyMap":{"user_id":"a"},
+        "requestOptions":{"latencyBudgetMs":200},"metadataOptions":{"includeServingStatus":true,"includeNames":true}}}"#;
+    let (status, body) = server.ask("POST", "/api/v1/feature-service/get-features", &key, request);
+    assert_eq!(status, 200, "{body}");
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(answer["result"]["features"], serde_json::json!(["2", null]), "{body}");
+    let metadata = answer["metadata"]["features"].as_array().unwrap();
+    let told: Vec<_> = metadata.iter().map(|f| (f["name"].as_str().unwrap(), f["status"].as_str().unwrap())).collect();
+    assert_eq!(told, [("near.age", "PRESENT"), ("far.score", "TIME_OUT")]);
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+}
