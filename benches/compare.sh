@@ -7,7 +7,8 @@
 # Not the goal: requests per second (wrk's core is full before the servers' are), latency (wrk is a closed loop).
 #
 # usage: benches/compare.sh [ROUNDS=5] [CONNECTIONS=64] [USERS=1000000]
-# environment: SECONDS_EACH (5), PIPELINE (1), PEERS ("floor nginx plain"), DATA (target/compare), GANNET_FLAGS (for `serve`)
+# environment: SECONDS_EACH (5), PIPELINE (1), PEERS ("floor nginx plain"), DATA (target/compare), GANNET_FLAGS (for `serve`),
+#   OTHER (the path of another build of gannet, to be one of the peers: what a change costs)
 # needs: wrk; nginx if it is among the peers (Debian: apt-get install wrk nginx-light)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -40,6 +41,10 @@ body='{"params":{"workspaceName":"prod","featureServiceName":"fraud_bench","join
 url=http://127.0.0.1:8100/api/v1/feature-service/get-features
 curl -sf -i -H 'Authorization: Tecton-key quickstart' -d "$body" "$url" >"$data/response"
 curl -sf -H 'Authorization: Tecton-key quickstart' -d "$body" "$url" >"$data/body"
+if [ -n "${OTHER:-}" ]; then
+  "$OTHER" serve --data "$data" --listen 127.0.0.1:8107 --cores 0 2>"$data/other.log" & pids+=($!)
+  specs+=("other=8107=$!"); await 8107
+fi
 if [[ $peers == *floor* ]]; then
   taskset -c 0 "$root/target/yardsticks/release/floor" 8101 "$data/response" >/dev/null & pids+=($!)
   specs+=("floor=8101=$!"); await 8101

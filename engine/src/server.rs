@@ -11,6 +11,7 @@ use std::{
 pub use crate::reactor::system::allowed_cpus;
 pub use crate::shard::ShardMetrics;
 use crate::{
+    admission::AdmissionConfig,
     clock::{Clock, Origin},
     limits::{self, Limits},
     reactor::{
@@ -30,6 +31,7 @@ pub struct ServerConfig {
     /// How long a shard looks for work before it sleeps in the kernel; zero sleeps at once.
     pub spin: Duration,
     pub limits: Limits,
+    pub admission: AdmissionConfig,
     /// Open connections per shard.
     pub connections_per_core: usize,
     /// One per core, in the order of `cores`.
@@ -85,16 +87,8 @@ impl std::fmt::Display for StartError {
     }
 }
 
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Listen { source, .. }
-            | Self::Core { source, .. }
-            | Self::Ring { source }
-            | Self::Thread { source } => Some(source),
-        }
-    }
-}
+/// Without a source: each message tells its cause, and a chain would tell it twice.
+impl std::error::Error for StartError {}
 
 #[derive(Debug)]
 struct Running {
@@ -133,6 +127,7 @@ where
             service: service(number),
             clock,
             limits: config.limits,
+            admission: config.admission,
             connections_max: config.connections_per_core,
             spin: config.spin,
             control: Arc::clone(&control),

@@ -5,6 +5,7 @@
 
 pub use crate::reactor::reads::Read;
 use crate::{
+    admission::Criticality,
     clock::Now,
     http::{Head, Request, Status},
 };
@@ -25,6 +26,18 @@ pub enum Finished {
     Waits {
         waiting: Waiting,
         until_ns: u64,
+    },
+}
+
+/// What a request's head says to whoever decides whether it is taken on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Health, metrics, administration: never refused for want of room.
+    Operation,
+    Features {
+        criticality: Criticality,
+        /// What may pass until its answer, as far as its head or its key say so.
+        budget_ns: Option<u64>,
     },
 }
 
@@ -73,6 +86,21 @@ pub struct ServerTiming {
     pub from_ns: u64,
 }
 
+impl Answer {
+    /// An answer with a JSON body and no field of its own.
+    pub const fn json(status: Status) -> Self {
+        Self {
+            status,
+            content: Content::Json,
+            allow: None,
+            retry_after_s: None,
+            authenticate: None,
+            accept_encoding: None,
+            server_timing: None,
+        }
+    }
+}
+
 /// The meaning behind a shard. One instance per core; nothing in it is shared on the hot path.
 ///
 /// In a turn the shard calls `turn`, then `begin` for each whole request in arrival order and `read_over` for each read that
@@ -85,6 +113,13 @@ pub trait Service {
     /// Decodes and plans one request, and touches the memory it will need. Never fails: a fault is remembered under
     /// the ticket and told by `finish`.
     fn begin(&mut self, now: Now, request: Request<'_>) -> Ticket;
+
+    /// What this request is, from its head alone. Asked only when the core is busy enough for it to matter, and right before
+    /// [`Self::begin`] if the request is taken on.
+    fn asks(&mut self, now: Now, head: &Head<'_>) -> Asked;
+
+    /// Appends the body of a 429 to a request that was not taken on.
+    fn overloaded(&mut self, now: Now, body: &mut Vec<u8>);
 
     /// Only for `Expect: 100-continue` before the body came: a ticket if the final status is known from the head alone.
     fn refuse_early(&mut self, now: Now, head: &Head<'_>) -> Option<Ticket>;

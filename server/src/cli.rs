@@ -10,7 +10,7 @@ use crate::commands::{apply, completions, inspect, keys, materialize, plan, quic
 #[derive(Debug, Parser)]
 #[command(name = "gannet", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// The data directory [default: ./data; of quickstart: ./data/quickstart]
+    /// The data directory [default: ./data; of quickstart: ./quickstart-data]
     #[arg(long, global = true, value_name = "DIR", env = "GANNET_DATA", hide_env_values = true)]
     pub(crate) data: Option<PathBuf>,
 

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use gannet_api::MetadataOptions;
-use gannet_engine::limits::{CONNECTIONS_PER_CORE_MAX, Limits};
+use gannet_engine::{
+    admission::{AdmissionConfig, Mark},
+    limits::{CONNECTIONS_PER_CORE_MAX, Limits},
+};
 use gannet_store::table::{Lock, Populate};
 use serde::Deserialize;
 
@@ -24,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) default_metadata_options: Vec<String>,
     pub(crate) server_timing: bool,
     pub(crate) limits: LimitsConfig,
+    pub(crate) admission: AdmissionSettings,
     pub(crate) memory: MemoryConfig,
     /// Milliseconds by `workspace/view`.
     pub(crate) simulate_slow_ms: BTreeMap<String, u64>,
@@ -46,6 +50,31 @@ pub(crate) struct LimitsConfig {
     request_time_ms_max: Option<u64>,
     idle_time_ms_max: Option<u64>,
     write_stall_ms_max: Option<u64>,
+}
+
+/// When requests are refused; `docs/operating/overload.md` says why.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AdmissionSettings {
+    enabled: Option<bool>,
+    critical_enter_percent: Option<u32>,
+    critical_leave_percent: Option<u32>,
+    critical_limit_percent: Option<u32>,
+    default_enter_percent: Option<u32>,
+    default_leave_percent: Option<u32>,
+    default_limit_percent: Option<u32>,
+    sheddable_enter_percent: Option<u32>,
+    sheddable_leave_percent: Option<u32>,
+    sheddable_limit_percent: Option<u32>,
+    window_ms: Option<u64>,
+    queue_time_us_min: Option<u64>,
+    turn_answers: Option<u32>,
+    turn_time_us_max: Option<u64>,
+    refusal_percent: Option<u32>,
+    refusal_percent_held: Option<u32>,
+    held_time_ms_max: Option<u64>,
+    retry_after_s_min: Option<u32>,
+    retry_after_s_max: Option<u32>,
 }
 
 /// How tables come into memory.
@@ -82,6 +111,7 @@ impl Config {
         let parsed = Self::parse(&text).with_context(|| format!("{} is not a configuration", file.display()))?;
         parsed.validate().with_context(|| file.display().to_string())?;
         parsed.limits.apply().with_context(|| format!("{}: [limits]", file.display()))?;
+        parsed.admission.apply().with_context(|| format!("{}: [admission]", file.display()))?;
         Ok(parsed)
     }
 
@@ -151,6 +181,50 @@ impl LimitsConfig {
     }
 }
 
+impl AdmissionSettings {
+    /// The defaults with what is set here in their place; refused beyond what the code stands for.
+    pub(crate) fn apply(&self) -> Result<AdmissionConfig> {
+        let default = AdmissionConfig::default();
+        let mark = |enter: Option<u32>, leave: Option<u32>, limit: Option<u32>, default: Mark| Mark {
+            enter_percent: enter.unwrap_or(default.enter_percent),
+            leave_percent: leave.unwrap_or(default.leave_percent),
+            limit_percent: limit.unwrap_or(default.limit_percent),
+        };
+        let config = AdmissionConfig {
+            enabled: self.enabled.unwrap_or(default.enabled),
+            critical: mark(
+                self.critical_enter_percent,
+                self.critical_leave_percent,
+                self.critical_limit_percent,
+                default.critical,
+            ),
+            default: mark(
+                self.default_enter_percent,
+                self.default_leave_percent,
+                self.default_limit_percent,
+                default.default,
+            ),
+            sheddable: mark(
+                self.sheddable_enter_percent,
+                self.sheddable_leave_percent,
+                self.sheddable_limit_percent,
+                default.sheddable,
+            ),
+            window: self.window_ms.map_or(default.window, Duration::from_millis),
+            queue_time_min: self.queue_time_us_min.map_or(default.queue_time_min, Duration::from_micros),
+            turn_answers: self.turn_answers.unwrap_or(default.turn_answers),
+            turn_time_max: self.turn_time_us_max.map_or(default.turn_time_max, Duration::from_micros),
+            refusal_percent: self.refusal_percent.unwrap_or(default.refusal_percent),
+            refusal_percent_held: self.refusal_percent_held.unwrap_or(default.refusal_percent_held),
+            held_time_max: self.held_time_ms_max.map_or(default.held_time_max, Duration::from_millis),
+            retry_after_s_min: self.retry_after_s_min.unwrap_or(default.retry_after_s_min),
+            retry_after_s_max: self.retry_after_s_max.unwrap_or(default.retry_after_s_max),
+        };
+        config.validate()?;
+        Ok(config)
+    }
+}
+
 impl MemoryConfig {
     pub(crate) fn settings(&self) -> MemorySettings {
         let populate = match self.populate.unwrap_or(PopulateConfig::All) {
@@ -199,6 +273,7 @@ mod tests {
     fn the_documented_example_parses_and_is_all_defaults() {
         let config = Config::parse(EXAMPLE).unwrap();
         assert_eq!(config.limits.apply().unwrap(), Limits::default());
+        assert_eq!(config.admission.apply().unwrap(), AdmissionConfig::default());
         assert_eq!(config.memory.settings(), MemorySettings::default());
         assert!(config.metadata_options().unwrap().is_empty());
     }
@@ -210,7 +285,10 @@ mod tests {
             |name: &str| EXAMPLE.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{name} =")));
         let debug = format!("{:?}", Config::default());
         let mut words = debug.split(['{', ',', ' ']).filter_map(|word| word.strip_suffix(':'));
-        assert_eq!(words.find(|name| !shown(name) && !["limits", "memory", "simulate_slow_ms"].contains(name)), None);
+        assert_eq!(
+            words.find(|name| !shown(name) && !["limits", "admission", "memory", "simulate_slow_ms"].contains(name)),
+            None
+        );
     }
 
     #[test]

@@ -8,7 +8,8 @@ mod waiting;
 use std::sync::{Arc, atomic::Ordering};
 
 use gannet_engine::{
-    Answer, Content, Finished, Now, Read, Service, Ticket, Waiting,
+    Answer, Asked, Content, Finished, Now, Read, Service, Ticket, Waiting,
+    admission::Criticality,
     http::{Head, Request, Status},
 };
 use gannet_store::{Corrupt, cache::RowCache};
@@ -350,6 +351,22 @@ impl Service for Core {
         self.ticket(pending)
     }
 
+    fn asks(&mut self, _: Now, head: &Head<'_>) -> Asked {
+        match route(head.method, head.path) {
+            Route::GetFeatures => {
+                let said = head.fields.first(CRITICALITY_FIELD).and_then(Criticality::from_label);
+                Asked::Features { criticality: said.unwrap_or(Criticality::Default), budget_ns: None }
+            }
+            _ => Asked::Operation,
+        }
+    }
+
+    fn overloaded(&mut self, _: Now, body: &mut Vec<u8>) {
+        let fault = Fault::Overloaded;
+        response::error(fault.to_string().as_bytes(), fault.refusal().code, body);
+        self.metrics.answered(metrics::NONE, fault.refusal().status);
+    }
+
     fn refuse_early(&mut self, now: Now, head: &Head<'_>) -> Option<Ticket> {
         let fault = self.admit(now, head).err()?;
         let seen = self.seen(now.monotonic_ns, head);
@@ -537,3 +554,6 @@ fn report(shared: &Shared, core: usize, logged_ns: &mut Option<u64>, now_ns: u64
     *logged_ns = Some(now_ns);
     shared.log(&format!("core {core}: a request failed: {damage}"));
 }
+
+/// How much is lost if a request is refused: `critical`, `default` or `sheddable`.
+const CRITICALITY_FIELD: &str = "Gannet-Criticality";

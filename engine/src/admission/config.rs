@@ -30,6 +30,9 @@ pub struct AdmissionConfig {
     /// The window over which load is judged. As short as it can be while it still holds some tens of dear requests: it is also
     /// how late overload is noticed and its end believed.
     pub window: Duration,
+    /// A full core refuses nobody but the sheddable as long as what is at hand takes less than this. A hundred ordinary requests: so many
+    /// callers, each of which asks again only when it was answered, fill a core without anybody waiting for long.
+    pub queue_time_min: Duration,
     /// What may be admitted in one turn while shedding, in answers. A request waits for the turn before its own and for its own, so
     /// this bounds waiting at about twice as many answers, near what a core at 80 % makes one in a hundred wait anyway.
     pub turn_answers: u32,
@@ -56,6 +59,7 @@ impl Default for AdmissionConfig {
             default: Mark { enter_percent: 95, leave_percent: 90, limit_percent: 100 },
             sheddable: Mark { enter_percent: 80, leave_percent: 75, limit_percent: 80 },
             window: Duration::from_millis(10),
+            queue_time_min: Duration::from_micros(750),
             turn_answers: 8,
             turn_time_max: Duration::from_micros(500),
             refusal_percent: 15,
@@ -89,7 +93,7 @@ impl AdmissionConfig {
 
     /// Every setting with its range as the other settings stand: marks rise with criticality, and each is left below where it
     /// is entered.
-    pub fn settings(&self) -> [Setting; 17] {
+    pub fn settings(&self) -> [Setting; 18] {
         let number = |name, value: u32, min: u32, max: u32| Setting {
             name,
             value: value.into(),
@@ -99,6 +103,12 @@ impl AdmissionConfig {
         let ms = |name, value: Duration, min, max| Setting {
             name,
             value: u64::try_from(value.as_millis()).unwrap_or(u64::MAX),
+            min,
+            max,
+        };
+        let us = |name, value: Duration, min, max| Setting {
+            name,
+            value: u64::try_from(value.as_micros()).unwrap_or(u64::MAX),
             min,
             max,
         };
@@ -114,13 +124,9 @@ impl AdmissionConfig {
             number("default_limit_percent", self.default.limit_percent, 30, self.critical.limit_percent),
             number("sheddable_limit_percent", self.sheddable.limit_percent, 10, self.default.limit_percent),
             ms("window_ms", self.window, 1, 1000),
+            us("queue_time_us_min", self.queue_time_min, 0, 1_000_000),
             number("turn_answers", self.turn_answers, 1, 1024),
-            Setting {
-                name: "turn_time_us_max",
-                value: u64::try_from(self.turn_time_max.as_micros()).unwrap_or(u64::MAX),
-                min: 10,
-                max: 100_000,
-            },
+            us("turn_time_us_max", self.turn_time_max, 10, 100_000),
             number("refusal_percent", self.refusal_percent, 1, 50),
             number("refusal_percent_held", self.refusal_percent_held, 1, self.refusal_percent),
             ms("held_time_ms_max", self.held_time_max, 1, 60_000),

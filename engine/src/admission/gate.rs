@@ -51,6 +51,10 @@ pub struct Gate<T> {
     refusal_credit_ns: f64,
     line: Line<T>,
     random: u32,
+    /// See [`Self::is_calm`]; judged once a turn.
+    calm: bool,
+    /// How many requests the turn takes on in any case.
+    burst: u32,
 }
 
 impl<T: Copy> Gate<T> {
@@ -68,6 +72,8 @@ impl<T: Copy> Gate<T> {
             refusal_credit_ns: 0.0,
             line: Line::new(),
             random: 0x9e37_79b9,
+            calm: false,
+            burst: 1,
         }
     }
 
@@ -82,15 +88,17 @@ impl<T: Copy> Gate<T> {
             return;
         }
         let wall_ns = as_f64(wall_ns);
-        self.load.add(wall_ns, wall_ns - as_f64(slept_ns).min(wall_ns), &turn);
+        self.load.add(wall_ns, wall_ns - as_f64(slept_ns).min(wall_ns), &turn, self.line.len());
         self.judge();
         self.refill(now_ns, wall_ns);
+        self.burst = self.burst();
         self.metrics.publish(&self.load, &last);
     }
 
     /// Which classes are being shed. A class is judged by what it and those more critical ask for, not by what they get, so that
     /// shedding does not end by its own effect.
     fn judge(&mut self) {
+        let queues = self.load.queue_ns >= self.config.queue_time_min.as_secs_f64() * 1e9;
         let mut asked = self.load.operations;
         for class in Criticality::ALL {
             let mark = self.config.mark(class);
@@ -100,9 +108,17 @@ impl<T: Copy> Gate<T> {
             *shedding = if *shedding {
                 asked >= share(mark.leave_percent)
             } else {
-                asked >= share(mark.enter_percent) && self.load.busy >= share(mark.leave_percent)
+                // A full core whose callers hardly wait, because there are few of them and each waits for its answer before it asks
+                // again, is no reason to turn anybody away but those who can come back later.
+                let waits = queues || class == Criticality::Sheddable;
+                waits && asked >= share(mark.enter_percent) && self.load.busy >= share(mark.leave_percent)
             };
         }
+        let first = Criticality::ALL.map(|class| self.config.mark(class).leave_percent).into_iter().min();
+        self.calm = !self.config.enabled
+            || (self.line.is_empty()
+                && self.shedding == [false; Criticality::ALL.len()]
+                && asked < share(first.unwrap_or_default()));
     }
 
     fn refill(&mut self, now_ns: u64, wall_ns: f64) {
@@ -130,8 +146,8 @@ impl<T: Copy> Gate<T> {
         self.ahead += 1;
     }
 
-    /// What becomes of a request of `connection`.
-    pub fn decide(&mut self, now_ns: u64, connection: T, ask: Ask) -> Decision {
+    /// What becomes of a request of `connection`. One that cannot be left unread (`may_hold`) is refused where it would be held.
+    pub fn decide(&mut self, now_ns: u64, connection: T, ask: Ask, may_hold: bool) -> Decision {
         let class = ask.criticality.index();
         self.turn.offered[class] += 1;
         self.oldest_seen_ns = self.oldest_seen_ns.min(ask.seen_ns);
@@ -143,7 +159,8 @@ impl<T: Copy> Gate<T> {
         if !late && !burst && (!self.shedding[class] || self.credit_ns[class] > 0.0) {
             return self.admit(ask.criticality);
         }
-        if (late || self.shedding[class]) && self.line.is_empty() && self.refusal_credit_ns > 0.0 {
+        let may_refuse = (late || self.shedding[class]) && self.line.is_empty() && self.refusal_credit_ns > 0.0;
+        if may_refuse || !may_hold {
             return self.shed(ask.criticality, late, 1.0);
         }
         self.spend(HELD_PART);
@@ -183,6 +200,29 @@ impl<T: Copy> Gate<T> {
             let decision = self.shed(class, late, 1.0 - HELD_PART);
             released.push((held.connection, decision));
         }
+    }
+
+    /// Moves all that are held to `released`, to be admitted: the shard is about to end.
+    pub fn release_all(&mut self, released: &mut Vec<(T, Decision)>) {
+        for class in Criticality::ALL {
+            while let Some(held) = self.line.pop_oldest(class) {
+                self.spend(-HELD_PART);
+                released.push((held.connection, self.admit(class)));
+            }
+        }
+    }
+
+    /// Whether so little is asked for that a request need not even say what it is: nothing is shed, nobody is held, and all together
+    /// stay well below where any class begins to be. Then [`Self::admit_quietly`] stands for [`Self::decide`].
+    pub fn is_calm(&self) -> bool {
+        self.calm && self.ahead < self.burst
+    }
+
+    /// Admits a request of which nothing was asked, because the gate is calm. It counts as an ordinary one.
+    pub fn admit_quietly(&mut self, seen_ns: u64) {
+        self.turn.offered[Criticality::Default.index()] += 1;
+        self.oldest_seen_ns = self.oldest_seen_ns.min(seen_ns);
+        self.admit(Criticality::Default);
     }
 
     /// Whether anybody is held: the shard then comes back after [`crate::limits::HELD_LOOK_NS`] even if nothing happens.

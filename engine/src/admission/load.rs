@@ -27,6 +27,8 @@ pub(super) struct Load {
     pub(super) admitted: [f64; CLASSES],
     pub(super) operations: f64,
     pub(super) refused: f64,
+    /// How long what a turn finds at hand takes, nanoseconds: what was taken on and what is held.
+    pub(super) queue_ns: f64,
     /// What a request costs from receive to send.
     pub(super) answer_ns: f64,
     pub(super) refusal_ns: f64,
@@ -42,13 +44,14 @@ impl Load {
             admitted: [0.0; CLASSES],
             operations: 0.0,
             refused: 0.0,
+            queue_ns: 0.0,
             answer_ns: ANSWER_NS_FIRST_GUESS,
             refusal_ns: REFUSAL_NS_FIRST_GUESS,
         }
     }
 
-    /// A stretch of `wall_ns`, of which the core worked for `busy_ns`, mostly on `turn`.
-    pub(super) fn add(&mut self, wall_ns: f64, busy_ns: f64, turn: &Turn) {
+    /// A stretch of `wall_ns`, of which the core worked for `busy_ns`, mostly on `turn`; so many are held.
+    pub(super) fn add(&mut self, wall_ns: f64, busy_ns: f64, turn: &Turn, held: usize) {
         self.learn_costs(wall_ns, busy_ns, turn);
         // The implicit step of an exponential average: no exponential, and stable however long the stretch was.
         let (part, part_1s) = (wall_ns / (self.window_ns() + wall_ns), wall_ns / (SECOND_NS + wall_ns));
@@ -61,6 +64,9 @@ impl Load {
         }
         toward(&mut self.operations, f64::from(turn.operations) * self.answer_ns, part);
         toward(&mut self.refused, turn.refused * self.refusal_ns, part);
+        let taken = turn.admitted.iter().sum::<u32>() + turn.operations;
+        let queue = f64::from(taken) + f64::from(u32::try_from(held).unwrap_or(u32::MAX));
+        self.queue_ns += part * (queue * self.answer_ns - self.queue_ns);
     }
 
     /// Longer if answers are so dear that chance would rule a shorter one.

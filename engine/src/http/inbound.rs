@@ -36,6 +36,9 @@ pub enum Step<'b> {
         /// Bytes of this message, empty lines before it included. The next call starts behind them.
         consumed: usize,
         persistence: Persistence,
+        /// The bytes are as they came, so that the same request can be read from them again by an [`Inbound`] as it was before.
+        /// (A chunked body was decoded in place.)
+        as_sent: bool,
     },
     /// Answer this instead of serving the message.
     Fault {
@@ -142,10 +145,10 @@ impl Inbound {
             Err(unfit) => return self.close_on(unfit),
         };
         match reading.framing {
-            Framing::None => self.deliver(reading, rest, 0, span.end),
+            Framing::None => self.deliver(reading, rest, 0, span.end, 0),
             Framing::Length(length) => match usize::try_from(length) {
                 Ok(body) if body <= rest.len() && body <= accepted_bytes_max(limits, &reading) => {
-                    self.deliver(reading, rest, body, span.end + body)
+                    self.deliver(reading, rest, body, span.end, body)
                 }
                 _ => self.start_body(limits, head, rest, span, reading),
             },
@@ -158,6 +161,16 @@ impl Inbound {
         if let Stage::Body(body) = &mut self.stage {
             body.waits_for_continue = false;
         }
+    }
+
+    /// The head of a message whose body is not whole, from the bytes that [`Self::next`] was last given; `None` between messages,
+    /// inside a head, and where the message is refused already.
+    pub fn unfinished<'b>(&self, limits: &Limits, bytes: &'b [u8]) -> Option<Head<'b>> {
+        let Stage::Body(body) = &self.stage else { return None };
+        let span = body.span();
+        let head = bytes.get(..span.end)?;
+        let reading = head::read(limits, head, span).ok()?;
+        (!body.refused).then_some(reading.head)
     }
 
     /// The connection will be closed: nothing is parsed from here on.
@@ -278,7 +291,7 @@ impl Inbound {
             },
             Decoded::More => return Step::NeedMore,
             Decoded::Whole { body, wire } => match read() {
-                Ok(reading) => return self.deliver(reading, rest, body, span.end + wire),
+                Ok(reading) => return self.deliver(reading, rest, body, span.end, wire),
                 Err(unfit) => unfit,
             },
             Decoded::Fault(fault) => match read() {
@@ -290,9 +303,17 @@ impl Inbound {
         self.close_on(unfit)
     }
 
-    /// The message is whole: `body` bytes of `rest`, `consumed` bytes in all.
+    /// The message is whole: `body` bytes of `rest`, which took `wire` bytes behind a head of `head` bytes.
     #[inline]
-    fn deliver<'b>(&mut self, reading: Reading<'b>, rest: &'b mut [u8], body: usize, consumed: usize) -> Step<'b> {
+    fn deliver<'b>(
+        &mut self,
+        reading: Reading<'b>,
+        rest: &'b mut [u8],
+        body: usize,
+        head: usize,
+        wire: usize,
+    ) -> Step<'b> {
+        let (consumed, as_sent) = (head + wire, wire == body);
         let Reading { head, persistence, refused, .. } = reading;
         self.stage = if persistence.keep_alive { Stage::default() } else { Stage::Closed };
         if let Some(fault) = refused {
@@ -300,7 +321,7 @@ impl Inbound {
             return Step::Fault { fault, consumed, persistence, head_only: reading.head_only };
         }
         let (body, _) = split(rest, body);
-        Step::Request { head, body, consumed, persistence }
+        Step::Request { head, body, consumed, persistence, as_sent }
     }
 
     #[cold]

@@ -7,6 +7,7 @@ pub struct Status(pub u16);
 impl Status {
     pub const OK: Self = Self(200);
     pub const NO_CONTENT: Self = Self(204);
+    pub const TOO_MANY_REQUESTS: Self = Self(429);
 
     /// The phrase that RFC 9110 and its registry give this code; empty for a code they do not know, which is legal.
     pub const fn reason(self) -> &'static str {

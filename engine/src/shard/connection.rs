@@ -4,6 +4,7 @@ use std::{collections::VecDeque, os::fd::OwnedFd};
 
 use super::timers::{NOWHERE, ns};
 use crate::{
+    admission::Decision,
     http::{Inbound, Phase},
     limits::{BODY_RATE_WINDOW, LINGER_TIME_MAX, Limits},
     service::Waiting,
@@ -58,6 +59,12 @@ pub(super) struct Connection {
     pub(super) peer_done: bool,
     /// Requests begun and not answered: this turn's, and those that wait.
     pub(super) begun: usize,
+    /// Its next request is whole, and neither begun nor refused: see `admit.rs`.
+    pub(super) held: bool,
+    /// It was held already when its input was looked at last.
+    pub(super) was_held: bool,
+    /// What became of that request, once it was decided.
+    pub(super) decided: Option<Decision>,
     /// When the newest of the bytes in `input` came: a request left over for a later turn was seen then.
     pub(super) received_ns: u64,
     /// When the first byte of the message in progress came; `None` between messages.
@@ -110,6 +117,9 @@ impl Connection {
             ready: false,
             peer_done: false,
             begun: 0,
+            held: false,
+            was_held: false,
+            decided: None,
             received_ns: now_ns,
             message_since_ns: None,
             active_ns: now_ns,
@@ -124,10 +134,13 @@ impl Connection {
         self.input.len() - self.consumed
     }
 
-    /// Whether another request may begin: neither this turn's share nor the unsent output is used up.
+    /// Whether another request may begin: it is not held, and neither its share nor the unsent output is used up.
     pub(super) fn may_begin(&self, limits: &Limits) -> bool {
         let unsent = self.out.len() + self.sending.unwrap_or(0);
-        self.fate == Fate::Open && self.begun < limits.requests_in_process_max && unsent <= limits.unsent_bytes_max
+        self.fate == Fate::Open
+            && !self.held
+            && self.begun < limits.requests_in_process_max
+            && unsent <= limits.unsent_bytes_max
     }
 
     /// Where the next answer goes: to the output, or behind one that waits.

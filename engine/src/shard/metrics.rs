@@ -1,7 +1,10 @@
 //! What a shard counts about itself.
 
+use std::sync::Arc;
+
 use super::connection::Expiry;
 use crate::{
+    admission::AdmissionMetrics,
     http::Fault,
     metrics::{Counter, Kind, Sample},
 };
@@ -33,6 +36,7 @@ pub struct ShardMetrics {
     pub(super) reads_in_flight: Counter,
     pub(super) reads_queued: Counter,
     pub(super) major_faults: Counter,
+    pub(super) admission: Arc<AdmissionMetrics>,
     expired: [Counter; EXPIRIES.len()],
     faults: [Counter; Fault::ALL.len()],
 }
@@ -71,6 +75,7 @@ impl Default for ShardMetrics {
             reads_in_flight: zero(),
             reads_queued: zero(),
             major_faults: zero(),
+            admission: Arc::default(),
             expired: std::array::from_fn(|_| zero()),
             faults: std::array::from_fn(|_| zero()),
         }
@@ -142,5 +147,6 @@ impl ShardMetrics {
         put("gannet_cold_reads_queued", help, Kind::Gauge, None, count(&self.reads_queued));
         let help = "Page faults of the serving thread that had to read from a disk; more than 0 is a fault of ours.";
         put("gannet_core_major_faults_total", help, Kind::Counter, None, count(&self.major_faults));
+        self.admission.samples(each);
     }
 }

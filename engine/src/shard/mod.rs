@@ -8,7 +8,7 @@
 //!   for each waiting one    `conclude`, if its reads or its time are over its answer leaves in its place
 //!   once                    `gather`                                     cache misses of all requests overlap
 //!   for each request        `finish`, in the order of arrival            so answers leave in order by construction
-//!                           or set it aside with its reads               it waits as a value, see `held.rs`
+//!                           or set it aside with its reads               it waits as a value, see `waiting.rs`
 //!   for each connection     queue one send
 //! ```
 //!
@@ -16,13 +16,16 @@
 //! connection comes or goes.
 
 mod accept;
+mod admit;
 mod connection;
 mod end;
-mod held;
+
 mod metrics;
 mod read;
+mod rest;
 mod slots;
 mod timers;
+mod waiting;
 mod watch;
 
 use std::{
@@ -38,17 +41,19 @@ use std::{
 pub use self::metrics::ShardMetrics;
 use self::{
     connection::{Connection, Fate},
-    held::{Held, Reads, Timer, hold},
+    rest::Rest,
     slots::Slots,
     timers::{TICK_NS, Wheel, ns},
+    waiting::{Parked, Reads, Timer, park},
 };
 use crate::{
+    admission::{AdmissionConfig, Decision, Gate},
     clock::{Clock, Now},
     deadlines::Deadlines,
-    http::{CONTINUE, Fault, Persistence, Responses},
+    http::{CONTINUE, Fault, Persistence, Responses, Status},
     limits::{self, Limits},
     reactor::{Completion, Reactor, Token, Wait},
-    service::{Finished, Service, Ticket, Waiting},
+    service::{Answer, Finished, Service, Ticket, Waiting},
 };
 
 /// What other threads tell a shard; read when it is woken and at least ten times a second.
@@ -76,6 +81,7 @@ pub(crate) struct ShardParts<S> {
     pub(crate) service: S,
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
+    pub(crate) admission: AdmissionConfig,
     pub(crate) connections_max: usize,
     /// How long to spin before sleeping.
     pub(crate) spin: Duration,
@@ -98,6 +104,10 @@ enum Reply {
     Ticket(Ticket),
     /// Decided by the framing.
     Fault(Fault),
+    /// Decided by admission: 429, with this `Retry-After`. The body is the service's.
+    Shed {
+        retry_after_s: u32,
+    },
     /// `100 Continue`.
     Continue,
 }
@@ -120,8 +130,10 @@ pub(crate) struct Shard<S> {
     /// Exact ones, of requests that wait; the wheel's are coarse.
     deadlines: Deadlines<Timer>,
     /// Requests that wait, by the place that the service gave each.
-    held: Vec<Option<Held>>,
+    parked: Vec<Option<Parked>>,
     reads: Reads,
+    gate: Gate<Token>,
+    rest: Rest,
     control: Arc<Control>,
     metrics: Arc<ShardMetrics>,
     drain_by_ns: Option<u64>,
@@ -138,10 +150,22 @@ pub(crate) struct Shard<S> {
     rearm: Vec<Token>,
     fired: Vec<(Token, u64)>,
     reminders: Vec<Timer>,
+    /// Connections that were held, and what became of their requests.
+    released: Vec<(Token, Decision)>,
     /// Waiting requests that are to be answered.
     due: Vec<Waiting>,
     /// Buffers for input and output, so that idle connections hold none.
     pool: Vec<Vec<u8>>,
+}
+
+/// A system call that may have slept.
+#[derive(Debug, Clone, Copy)]
+struct Entered {
+    at_ns: u64,
+    /// Operations that it submitted.
+    queued: usize,
+    /// Something was there to be taken already.
+    was_due: bool,
 }
 
 /// Time not spent on work, for the busy share of this core.
@@ -171,8 +195,10 @@ impl<S: Service> Shard<S> {
             connections_max: parts.connections_max,
             wheel: Wheel::new(now.monotonic_ns),
             deadlines: Deadlines::new(now.monotonic_ns),
-            held: Vec::new(),
+            parked: Vec::new(),
             reads: Reads::default(),
+            gate: Gate::new(parts.admission, Arc::clone(&parts.metrics.admission), now.monotonic_ns),
+            rest: Rest::new(),
             control: parts.control,
             metrics: parts.metrics,
             drain_by_ns: None,
@@ -186,6 +212,7 @@ impl<S: Service> Shard<S> {
             rearm: Vec::with_capacity(256),
             fired: Vec::with_capacity(256),
             reminders: Vec::with_capacity(256),
+            released: Vec::with_capacity(256),
             due: Vec::with_capacity(256),
             pool: Vec::with_capacity(limits::POOLED_BUFFERS),
         };
@@ -206,8 +233,12 @@ impl<S: Service> Shard<S> {
     }
 
     fn turn(&mut self) -> io::Result<()> {
-        self.wait()?;
+        let entered = self.wait()?;
         let now = self.clock.now();
+        if let Some(Entered { at_ns, queued, was_due }) = entered {
+            self.rest.entered(now.monotonic_ns - at_ns, queued + self.completions.len(), was_due);
+        }
+        self.gate.turn_began(now.monotonic_ns, self.rest.take_ns());
         self.service.turn(now);
         self.responses.update(now.unix_us / 1_000_000);
 
@@ -224,6 +255,7 @@ impl<S: Service> Shard<S> {
         }
         self.completions = completions;
 
+        self.release_held(now);
         self.conclude_due(now);
         if !self.work.is_empty() {
             self.service.gather(self.clock.now());
@@ -236,43 +268,45 @@ impl<S: Service> Shard<S> {
         Ok(())
     }
 
-    /// Enters the kernel, once unless spinning. Sleeps only when there is nothing left to do.
-    fn wait(&mut self) -> io::Result<()> {
+    /// Enters the kernel, once unless spinning. Sleeps only when there is nothing left to do; if it may have, tells of it.
+    fn wait(&mut self) -> io::Result<Option<Entered>> {
         if !self.ready.is_empty() || !self.due.is_empty() {
-            return self.reactor.turn(Wait::No, &mut self.completions);
+            return self.reactor.turn(Wait::No, &mut self.completions).map(|()| None);
         }
         // When the next waiting request's time is over.
         let until_ns = self.deadlines.next_ns().unwrap_or(u64::MAX);
+        let mut at_ns = self.clock.now().monotonic_ns;
         if self.spin_ns > 0 {
             if !self.reactor.is_quiet() {
                 self.reactor.turn(Wait::No, &mut self.completions)?;
                 if !self.completions.is_empty() {
-                    return Ok(());
+                    return Ok(None);
                 }
             }
-            let start_ns = self.clock.now().monotonic_ns;
+            let start_ns = at_ns;
             loop {
                 if self.reactor.is_due() {
                     self.reactor.turn(Wait::No, &mut self.completions)?;
                 }
-                let now_ns = self.clock.now().monotonic_ns;
-                let spun_ns = now_ns - start_ns;
-                if !self.completions.is_empty() || spun_ns >= self.spin_ns || now_ns >= until_ns {
+                at_ns = self.clock.now().monotonic_ns;
+                let spun_ns = at_ns - start_ns;
+                if !self.completions.is_empty() || spun_ns >= self.spin_ns || at_ns >= until_ns {
                     self.slept.spun_ns += spun_ns;
+                    self.rest.spun(spun_ns);
                     break;
                 }
                 std::hint::spin_loop();
             }
             if !self.completions.is_empty() {
-                return Ok(());
+                return Ok(None);
             }
         }
-        let mut time_ns = TICK_NS;
-        if until_ns != u64::MAX {
-            time_ns = time_ns.min(until_ns.saturating_sub(self.clock.now().monotonic_ns));
-        }
+        let time_ns = if self.gate.holds() { limits::HELD_LOOK_NS } else { TICK_NS };
+        let time_ns = time_ns.min(until_ns.saturating_sub(at_ns));
         let wait = if time_ns == 0 { Wait::No } else { Wait::AtMost(Duration::from_nanos(time_ns)) };
-        self.reactor.turn(wait, &mut self.completions)
+        let entered = Entered { at_ns, queued: self.reactor.queued(), was_due: self.reactor.is_due() };
+        self.reactor.turn(wait, &mut self.completions)?;
+        Ok(Some(entered))
     }
 
     fn take(&mut self, now: Now, completion: Completion) {
@@ -347,7 +381,7 @@ impl<S: Service> Shard<S> {
 
     /// Renders every answer of the turn, in the order in which the requests came; sets those aside that have to wait.
     fn answer(&mut self) {
-        let Self { service, connections, work, dirty, pool, responses, clock, metrics, held, deadlines, .. } = self;
+        let Self { service, connections, work, dirty, pool, responses, clock, metrics, parked, deadlines, .. } = self;
         for Work { token, reply, persistence, head_only } in work.drain(..) {
             let Some(connection) = connections.of(token) else {
                 // The connection went while its request was under way: the service still forgets it in `turned`.
@@ -357,8 +391,8 @@ impl<S: Service> Shard<S> {
                 continue;
             }
             connection.begun = connection.begun.saturating_sub(1);
-            // While draining, the last answer of the turn closes: nothing may follow an answer that says so.
-            let closing = self.drain_by_ns.is_some() && connection.begun == 0;
+            // While draining, the last answer that is owed closes: nothing may follow an answer that says so.
+            let closing = self.drain_by_ns.is_some() && connection.begun == 0 && !connection.held;
             let close = closing || !persistence.keep_alive;
             let out =
                 connection.output(|| pool.pop().unwrap_or_else(|| Vec::with_capacity(limits::POOLED_BUFFER_BYTES)));
@@ -373,7 +407,7 @@ impl<S: Service> Shard<S> {
                             out.truncate(mark.start());
                             connection.begun += 1;
                             let timer = deadlines.arm(until_ns, Timer::Conclude(waiting));
-                            hold(connection, held, waiting, Held { token, persistence, head_only, timer });
+                            park(connection, parked, waiting, Parked { token, persistence, head_only, timer });
                             metrics.waiting.set(metrics.waiting.value() + 1);
                             metrics.waited.add(1);
                             continue;
@@ -386,6 +420,16 @@ impl<S: Service> Shard<S> {
                 Reply::Fault(fault) => {
                     metrics.fault(fault).add(1);
                     responses.fault(out, fault, persistence, head_only, close);
+                    if close {
+                        connection.fate = connection.fate.max(Fate::Closing);
+                    }
+                }
+                Reply::Shed { retry_after_s } => {
+                    let mark = responses.begin(out);
+                    service.overloaded(clock.now(), out);
+                    let answer =
+                        Answer { retry_after_s: Some(retry_after_s), ..Answer::json(Status::TOO_MANY_REQUESTS) };
+                    responses.finish(out, mark, &answer, persistence, head_only, close);
                     if close {
                         connection.fate = connection.fate.max(Fate::Closing);
                     }
@@ -423,8 +467,8 @@ impl<S: Service> Shard<S> {
         let mut rearm = std::mem::take(&mut self.rearm);
         for token in rearm.drain(..) {
             let Some(connection) = self.connections.of(token) else { continue };
-            let full = connection.fate == Fate::Open && connection.unconsumed() > self.limits.unsent_bytes_max;
-            let full = full && !connection.may_begin(&self.limits);
+            let full = connection.held || connection.unconsumed() > self.limits.unsent_bytes_max;
+            let full = connection.fate == Fate::Open && full && !connection.may_begin(&self.limits);
             if connection.receiving || connection.peer_done || connection.fate == Fate::Dropped || full {
                 continue; // a full connection receives again once its input was taken: see `resume`
             }

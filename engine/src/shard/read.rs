@@ -2,12 +2,14 @@
 
 use super::{
     Reply, Shard, ShardMetrics, Work,
+    admit::decide,
     connection::{Connection, Fate},
     recycle,
 };
 use crate::{
+    admission::{Decision, Gate},
     clock::Now,
-    http::{Method, Persistence, Phase, Request, Step},
+    http::{Fault, Method, Persistence, Phase, Request, Step},
     limits::{self, Limits},
     reactor::{Token, buffers::Lease},
     service::Service,
@@ -23,21 +25,21 @@ impl<S: Service> Shard<S> {
             connection.receiving = false;
             self.rearm.push(token);
         }
-        let Self { reactor, service, limits, work, metrics, pool, .. } = self;
+        let Self { reactor, service, gate, limits, work, metrics, pool, .. } = self;
         let bytes = reactor.bytes(&lease);
         metrics.received_bytes.add(bytes.len() as u64);
         if connection.fate != Fate::Open {
             connection.discarded += bytes.len();
         } else if connection.unconsumed() == 0 {
             connection.received_ns = now.monotonic_ns;
-            let used = frame(now, limits, connection, token, bytes, service, work, metrics);
+            let used = frame(now, limits, connection, token, bytes, service, gate, work, metrics);
             if connection.fate == Fate::Open && used < bytes.len() {
                 keep(connection, &bytes[used..], pool);
             }
         } else {
             connection.received_ns = now.monotonic_ns;
             keep(connection, bytes, pool);
-            frame_input(now, limits, connection, token, service, work, metrics, pool);
+            frame_input(now, limits, connection, token, service, gate, work, metrics, pool);
         }
         reactor.give_back(lease);
         self.after_reading(now, token);
@@ -45,16 +47,17 @@ impl<S: Service> Shard<S> {
 
     /// Frames what an earlier turn left over.
     pub(super) fn read_on(&mut self, now: Now, token: Token) {
-        let Self { service, limits, work, metrics, pool, .. } = self;
+        let Self { service, gate, limits, work, metrics, pool, .. } = self;
         let Some(connection) = self.connections.of(token) else { return };
         connection.ready = false;
-        frame_input(now, limits, connection, token, service, work, metrics, pool);
+        frame_input(now, limits, connection, token, service, gate, work, metrics, pool);
         self.after_reading(now, token);
     }
 
     /// Decides what a connection waits for, now that its input was framed as far as it goes.
     pub(super) fn after_reading(&mut self, now: Now, token: Token) {
         let Some(connection) = self.connections.of(token) else { return };
+        let more = std::mem::replace(&mut connection.was_held, connection.held);
         let unconsumed = connection.unconsumed();
         if connection.fate == Fate::Open && unconsumed > 0 {
             if !connection.may_begin(&self.limits) {
@@ -65,7 +68,9 @@ impl<S: Service> Shard<S> {
                     connection.ready = true;
                     self.ready.push(token);
                 }
-                if unconsumed > self.limits.unsent_bytes_max && connection.receiving && !connection.pausing {
+                // A held connection need not send more than what it is held for; that it does shows once more bytes came.
+                let enough = unconsumed > self.limits.unsent_bytes_max || (connection.held && more);
+                if enough && connection.receiving && !connection.pausing {
                     connection.pausing = true;
                     self.reactor.cancel_receive(token);
                 }
@@ -92,15 +97,27 @@ impl<S: Service> Shard<S> {
             return; // what is left is looked at first; `read_on` comes back here
         }
         if let Some(fault) = connection.inbound.end(connection.unconsumed()) {
-            let persistence = Persistence::CLOSE;
-            let reply = Reply::Fault(fault);
-            self.work.push(Work { token, reply, persistence, head_only: false });
+            self.refuse_unfinished(now, token, fault);
         } else if connection.begun == 0 {
             connection.fate = Fate::Closing;
             self.settle(now, token);
         } else {
             connection.fate = Fate::Closing; // the answers of this turn are still owed
         }
+    }
+}
+
+impl<S: Service> Shard<S> {
+    /// A message will never be whole. If its head alone is reason to refuse it, that is what its sender is told: whether it may
+    /// ask comes before whether it asked well.
+    pub(super) fn refuse_unfinished(&mut self, now: Now, token: Token, fault: Fault) {
+        let Some(connection) = self.connections.of(token) else { return };
+        let bytes = connection.input.get(connection.consumed..).unwrap_or_default();
+        let head = connection.inbound.unfinished(&self.limits, bytes);
+        let head_only = head.is_some_and(|head| head.method == Method::Head);
+        let refused = head.and_then(|head| self.service.refuse_early(now, &head));
+        let reply = refused.map_or(Reply::Fault(fault), Reply::Ticket);
+        self.work.push(Work { token, reply, persistence: Persistence::CLOSE, head_only });
     }
 }
 
@@ -113,19 +130,41 @@ fn frame<S: Service>(
     token: Token,
     bytes: &mut [u8],
     service: &mut S,
+    gate: &mut Gate<Token>,
     work: &mut Vec<Work>,
     metrics: &ShardMetrics,
 ) -> usize {
     let mut at = 0;
     while at < bytes.len() && connection.may_begin(limits) {
         let mut head_only = false;
+        let before = connection.inbound;
         let (reply, persistence, consumed) = match connection.inbound.next(limits, &mut bytes[at..]) {
             Step::NeedMore => break,
-            Step::Request { head, body, consumed, persistence } => {
+            Step::Request { head, body, consumed, persistence, as_sent } => {
                 head_only = head.method == Method::Head;
-                metrics.requests.add(1);
-                let request = Request { head, body, seen_ns: connection.received_ns };
-                (Reply::Ticket(service.begin(now, request)), persistence, consumed)
+                let decision = match connection.decided.take() {
+                    Some(decision) => decision,
+                    None if gate.is_calm() => {
+                        gate.admit_quietly(connection.received_ns);
+                        Decision::Admit
+                    }
+                    None => decide(now, gate, service, connection.received_ns, token, &head, as_sent),
+                };
+                let reply = match decision {
+                    Decision::Admit => {
+                        metrics.requests.add(1);
+                        let request = Request { head, body, seen_ns: connection.received_ns };
+                        Reply::Ticket(service.begin(now, request))
+                    }
+                    Decision::Shed { retry_after_s, .. } => Reply::Shed { retry_after_s },
+                    Decision::Hold => {
+                        // The bytes are as they came: they are read again from where this message begins.
+                        connection.inbound = before;
+                        connection.held = true;
+                        break;
+                    }
+                };
+                (reply, persistence, consumed)
             }
             Step::Expect(head) => match service.refuse_early(now, &head) {
                 // The client may or may not send the body now: nothing after this can be framed.
@@ -168,12 +207,13 @@ fn frame_input<S: Service>(
     connection: &mut Connection,
     token: Token,
     service: &mut S,
+    gate: &mut Gate<Token>,
     work: &mut Vec<Work>,
     metrics: &ShardMetrics,
     pool: &mut Vec<Vec<u8>>,
 ) {
     let mut input = std::mem::take(&mut connection.input);
-    let used = frame(now, limits, connection, token, &mut input[connection.consumed..], service, work, metrics);
+    let used = frame(now, limits, connection, token, &mut input[connection.consumed..], service, gate, work, metrics);
     connection.consumed += used;
     if connection.consumed == input.len() {
         connection.consumed = 0;

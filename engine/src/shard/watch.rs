@@ -1,13 +1,13 @@
 //! What happens by the clock: timers of connections, counters, and what other threads asked for.
 
 use super::{
-    Reply, Shard, Work,
+    Shard,
     connection::{Connection, Expiry, RateWindow},
     timers::{self, TICK_NS, ns},
 };
 use crate::{
     clock::Now,
-    http::{Fault, Persistence, Phase},
+    http::{Fault, Phase},
     limits::{self, Limits},
     reactor::{Token, system},
     service::Service,
@@ -56,8 +56,8 @@ impl<S: Service> Shard<S> {
         match expiry {
             Expiry::Idle | Expiry::WriteStall | Expiry::Linger => self.drop_connection(token),
             Expiry::Head | Expiry::Body | Expiry::Request => {
-                let reply = Reply::Fault(Fault::Stalled);
-                self.work.push(Work { token, reply, persistence: Persistence::CLOSE, head_only: false });
+                self.refuse_unfinished(now, token, Fault::Stalled);
+                self.service.gather(now);
                 self.answer();
                 if let Some(connection) = self.connections.of(token) {
                     let (deadline_ns, _) = connection.deadline(&self.limits);

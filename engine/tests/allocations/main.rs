@@ -13,7 +13,8 @@ use std::{
 };
 
 use gannet_engine::{
-    Answer, Content, Finished, Now, Read as ReadFile, Service, Ticket, Waiting,
+    Answer, Asked, Content, Finished, Now, Read as ReadFile, Service, Ticket, Waiting,
+    admission::{AdmissionConfig, Criticality},
     clock::Origin,
     http::{Head, Request, Status},
     limits::Limits,
@@ -58,6 +59,14 @@ impl Service for Teller {
     fn begin(&mut self, _: Now, _: Request<'_>) -> Ticket {
         self.0 += 1;
         Ticket(self.0)
+    }
+
+    fn asks(&mut self, _: Now, _: &Head<'_>) -> Asked {
+        Asked::Features { criticality: Criticality::Default, budget_ns: None }
+    }
+
+    fn overloaded(&mut self, _: Now, body: &mut Vec<u8>) {
+        body.extend_from_slice(b"overloaded");
     }
 
     fn refuse_early(&mut self, _: Now, _: &Head<'_>) -> Option<Ticket> {
@@ -131,6 +140,7 @@ fn a_request_in_steady_state_allocates_nothing() {
         cores: vec![server::allowed_cpus()[0]],
         spin: Duration::ZERO,
         limits: Limits::default(),
+        admission: AdmissionConfig::default(),
         connections_per_core: 64,
         metrics: vec![Arc::new(ShardMetrics::default())],
         origin: Origin::now(),

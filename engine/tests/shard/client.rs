@@ -10,6 +10,7 @@ use std::{
 
 use gannet_engine::{
     Service,
+    admission::AdmissionConfig,
     clock::Origin,
     limits::Limits,
     server::{self, Server, ServerConfig, ShardMetrics, StartError},
@@ -24,6 +25,11 @@ use crate::{
 pub(crate) struct Started {
     server: Option<Server>,
     metrics: Arc<ShardMetrics>,
+}
+
+/// Tests measure nothing: what they do in bursts is not to be refused unless it is what they are about.
+fn admit_all() -> AdmissionConfig {
+    AdmissionConfig { enabled: false, ..AdmissionConfig::default() }
 }
 
 impl Started {
@@ -50,7 +56,13 @@ impl Started {
     }
 
     fn start(listen: SocketAddr, limits: Limits, connections: usize, spin: Duration) -> Result<Self, StartError> {
-        Self::serving(listen, limits, connections, spin, Echo::default)
+        Self::serving(listen, limits, admit_all(), connections, spin, Echo::default)
+    }
+
+    /// A server that echoes what its gate lets through.
+    pub(crate) fn guarded(admission: AdmissionConfig) -> Self {
+        let address = "127.0.0.1:0".parse().unwrap();
+        Self::serving(address, Limits::default(), admission, 256, Duration::ZERO, Echo::default).unwrap()
     }
 
     /// A server whose requests may wait, and what it counts.
@@ -63,13 +75,14 @@ impl Started {
         let seen = Arc::new(Seen::default());
         let limits = Limits::default();
         let service = || Patient::new(file.try_clone().unwrap(), Arc::clone(&seen));
-        let started = Self::serving("127.0.0.1:0".parse().unwrap(), limits, 256, spin, service).unwrap();
+        let started = Self::serving("127.0.0.1:0".parse().unwrap(), limits, admit_all(), 256, spin, service).unwrap();
         (started, seen)
     }
 
     fn serving<S: Service + Send + 'static>(
         listen: SocketAddr,
         limits: Limits,
+        admission: AdmissionConfig,
         connections: usize,
         spin: Duration,
         service: impl Fn() -> S,
@@ -80,6 +93,7 @@ impl Started {
             cores: vec![server::allowed_cpus()[0]],
             spin,
             limits,
+            admission,
             connections_per_core: connections,
             metrics: vec![Arc::clone(&metrics)],
             origin: Origin::now(),

@@ -1,7 +1,8 @@
 //! A service that echoes bodies.
 
 use gannet_engine::{
-    Answer, Content, Finished, Now, Read, Service, Ticket, Waiting,
+    Answer, Asked, Content, Finished, Now, Read, Service, Ticket, Waiting,
+    admission::Criticality,
     http::{Head, Request, Status},
 };
 
@@ -23,6 +24,18 @@ impl Service for Echo {
         };
         self.bodies.push((status, body));
         Ticket(u32::try_from(self.bodies.len() - 1).unwrap())
+    }
+
+    fn asks(&mut self, _: Now, head: &Head<'_>) -> Asked {
+        if head.path == b"/operation" {
+            return Asked::Operation;
+        }
+        let criticality = head.fields.first("criticality").and_then(Criticality::from_label);
+        Asked::Features { criticality: criticality.unwrap_or(Criticality::Default), budget_ns: None }
+    }
+
+    fn overloaded(&mut self, _: Now, body: &mut Vec<u8>) {
+        body.extend_from_slice(b"overloaded");
     }
 
     fn refuse_early(&mut self, _: Now, head: &Head<'_>) -> Option<Ticket> {

@@ -2,6 +2,7 @@
 //! connection lives through.
 #![expect(clippy::tests_outside_test_module, clippy::unwrap_used, reason = "an integration test is all test")]
 
+mod admission;
 mod client;
 mod echo;
 mod waiting;
@@ -114,6 +115,29 @@ fn a_refusal_known_from_the_head_comes_before_the_body_and_closes() {
     assert_eq!(response.status, 404);
     assert_eq!(response.header("connection"), Some("close"));
     assert!(client.is_closed());
+}
+
+/// Whether it may ask comes before whether it asked well.
+#[test]
+fn a_refusal_known_from_the_head_is_told_to_whoever_never_sends_the_body() {
+    let server = Started::new();
+    for (path, status) in [("/refused", 404), ("/echo", 400)] {
+        for framing in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
+            let mut client = server.connect();
+            client.send(format!("POST {path} HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n1").as_bytes());
+            client.stream().shutdown(Shutdown::Write).unwrap();
+            let response = client.response();
+            assert_eq!(response.status, status, "{path}, {framing}");
+            assert_eq!(response.header("connection"), Some("close"));
+            assert!(client.is_closed());
+        }
+    }
+    let server = Started::with(|limits| limits.request_time_max = Duration::from_millis(300));
+    for (path, status) in [("/refused", 404), ("/echo", 408)] {
+        let mut client = server.connect();
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n1").as_bytes());
+        assert_eq!(client.response().status, status, "{path}");
+    }
 }
 
 #[test]

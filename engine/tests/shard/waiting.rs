@@ -12,7 +12,8 @@ use std::{
 };
 
 use gannet_engine::{
-    Answer, Content, Finished, Now, Read, Service, Ticket, Waiting,
+    Answer, Asked, Content, Finished, Now, Read, Service, Ticket, Waiting,
+    admission::Criticality,
     http::{Head, Request, Status},
 };
 
@@ -28,7 +29,7 @@ pub(crate) struct Seen {
 }
 
 #[derive(Debug)]
-enum Asked {
+enum Wanted {
     Now(Vec<u8>),
     Wait { until_us: u64, delay_us: u64, seen_ns: u64 },
 }
@@ -44,7 +45,7 @@ struct Place {
 #[derive(Debug)]
 pub(crate) struct Patient {
     file: Arc<OwnedFd>,
-    asked: Vec<Asked>,
+    asked: Vec<Wanted>,
     places: Vec<Place>,
     reads: Vec<Read>,
     seen: Arc<Seen>,
@@ -89,14 +90,22 @@ impl Service for Patient {
         let path = std::str::from_utf8(request.head.path).unwrap();
         let mut parts = path.split('/').skip(1);
         self.asked.push(match (parts.next(), parts.next(), parts.next()) {
-            (Some("wait"), Some(until), Some(delay)) => Asked::Wait {
+            (Some("wait"), Some(until), Some(delay)) => Wanted::Wait {
                 until_us: until.parse().unwrap(),
                 delay_us: delay.parse().unwrap(),
                 seen_ns: request.seen_ns,
             },
-            _ => Asked::Now(request.body.to_vec()),
+            _ => Wanted::Now(request.body.to_vec()),
         });
         Ticket(u32::try_from(self.asked.len() - 1).unwrap())
+    }
+
+    fn asks(&mut self, _: Now, _: &Head<'_>) -> Asked {
+        Asked::Features { criticality: Criticality::Default, budget_ns: None }
+    }
+
+    fn overloaded(&mut self, _: Now, body: &mut Vec<u8>) {
+        body.extend_from_slice(b"overloaded");
     }
 
     fn refuse_early(&mut self, _: Now, _: &Head<'_>) -> Option<Ticket> {
@@ -107,11 +116,11 @@ impl Service for Patient {
 
     fn finish(&mut self, _: Now, ticket: Ticket, body: &mut Vec<u8>) -> Finished {
         let (until_us, delay_us, seen_ns) = match &self.asked[ticket.0 as usize] {
-            Asked::Now(bytes) => {
+            Wanted::Now(bytes) => {
                 body.extend_from_slice(bytes);
                 return Finished::Answer(ok());
             }
-            Asked::Wait { until_us, delay_us, seen_ns } => (*until_us, *delay_us, *seen_ns),
+            Wanted::Wait { until_us, delay_us, seen_ns } => (*until_us, *delay_us, *seen_ns),
         };
         let place = self.places.iter().position(|place| !place.taken).unwrap_or_else(|| {
             self.places.push(Place::default());

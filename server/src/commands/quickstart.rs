@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::Args;
 use gannet_api::auth::KeyRecord;
-use gannet_engine::{limits::Limits, server::allowed_cpus};
+use gannet_engine::{admission::AdmissionConfig, limits::Limits, server::allowed_cpus};
 use gannet_store::directory::DataDirectory;
 
 use super::{apply::apply, keys::with, materialize::Options, serve};
@@ -30,7 +30,7 @@ Examples:
   gannet quickstart --users 1000000 --listen 127.0.0.1:9090     # enough users for a load test
 
 It is for trying out: its API key is `quickstart`, which everybody knows, so it listens on this machine only unless told
-otherwise. The data directory is ./data/quickstart unless --data says otherwise; the example files are beside it.")]
+otherwise. The data directory is ./quickstart-data unless --data says otherwise; the example files are beside it.")]
 pub(crate) struct Quickstart {
     /// Users of the service `fraud_bench`
     #[arg(long, value_name = "N", default_value = "10000")]
@@ -54,6 +54,7 @@ impl Quickstart {
             connections_per_core: None,
             drain_max: Duration::from_secs(1),
             limits: Limits::default(),
+            admission: AdmissionConfig::default(),
             memory: MemorySettings::default(),
             // So that the sample that sets a budget shows what one does.
             slow_tables: BTreeMap::from([(SLOW_VIEW.to_owned(), SLOW)]),
@@ -117,7 +118,7 @@ fn sources(root: &Path) -> PathBuf {
 }
 
 /// Where the quickstart's data is unless said otherwise.
-pub(crate) const DATA: &str = "data/quickstart";
+pub(crate) const DATA: &str = "quickstart-data";
 
 const KEY: &str = "quickstart";
 

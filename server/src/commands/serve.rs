@@ -89,6 +89,7 @@ impl Serve {
             connections_per_core: config.connections_per_core,
             drain_max: Duration::from_secs(config.drain_seconds_max.unwrap_or(DRAIN_SECONDS_MAX)),
             limits: config.limits.apply()?,
+            admission: config.admission.apply()?,
             memory: config.memory.settings(),
             slow_tables: config.slow_tables(),
             api,

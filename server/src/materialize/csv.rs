@@ -1,17 +1,16 @@
 //! CSV by RFC 4180: a header row, commas, double quotes. An empty cell is null.
 
 use std::{
-    cell::Cell,
-    fs::File,
-    io::{self, Read},
-    path::Path,
+    io::Read as _,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, bail};
-use csv::{ByteRecord, ErrorKind, ReaderBuilder, Terminator};
+use csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
 use gannet_store::{ColumnType, Value};
 
 use super::{
+    blocks::{self, Block, Blocks, Body, Ends, cannot_read},
     cast::narrow,
     fault::{Fault, Position, Reason},
     json,
@@ -21,69 +20,93 @@ use super::{
     text,
 };
 
-/// Reads one file. `file` is its position in the list of source files.
-pub(super) fn read(path: &Path, file: usize, rows: &mut Rows<'_>, shape: &Shape, progress: &Progress) -> Result<()> {
-    let open = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    // Flexible, so that a line with too few or too many cells is a bad row and not the end of the file.
-    let taken = Cell::new(0);
-    let bounded = Bounded { file: open, taken: &taken };
-    let mut builder = ReaderBuilder::new();
-    // Lines end in LF as far as the reader knows, and a CR before it is cut off here: it would count CR LF a line late.
-    builder.flexible(true).terminator(Terminator::Any(b'\n')).buffer_capacity(BUFFER_BYTES);
-    let mut reader = builder.from_reader(bounded);
-    let header = reader.byte_headers().with_context(|| format!("cannot read {}", path.display()))?.clone();
-    let columns = columns(&header, shape).with_context(|| format!("{}", path.display()))?;
-    let mut record = ByteRecord::new();
-    let mut read_bytes = 0;
-    let mut row = 0;
-    loop {
-        match reader.read_byte_record(&mut record) {
-            Ok(true) => {}
-            Ok(false) => break,
-            Err(e) => match e.into_kind() {
-                ErrorKind::Io(source) => return Err(source).with_context(|| format!("cannot read {}", path.display())),
-                kind => bail!("cannot read {}: {kind:?}", path.display()),
-            },
+/// The files of one source, their headers read and their records cut into blocks.
+#[derive(Debug)]
+pub(super) struct CsvSource {
+    headers: Vec<Header>,
+    blocks: Blocks,
+}
+
+/// The first record of a file.
+#[derive(Debug)]
+struct Header {
+    /// Which cell each slot is in.
+    columns: Vec<usize>,
+    cells: usize,
+}
+
+impl CsvSource {
+    /// Reads the headers; refuses columns that are missing, all of a file's at once.
+    pub(super) fn open(paths: &[PathBuf], shape: &Shape, block_bytes: usize) -> Result<Self> {
+        let (mut headers, mut bodies) = (Vec::new(), Vec::new());
+        for path in paths {
+            let (header, body) = Header::read(path, shape)?;
+            headers.push(header);
+            bodies.push(body);
         }
-        taken.set(0);
-        let position = Position::Line(record.position().map_or(0, csv::Position::line));
-        if record.len() == 1 && &record[0] == b"\r" {
-            continue; // an empty line
-        }
-        if record.len() == header.len() {
-            rows.take(&Line { record: &record, columns: &columns }, file, row, position)?;
-        } else {
-            let detail = format_args!("{} cells where the header has {}", record.len(), header.len());
-            rows.refuse(file, position, Fault::new(Reason::Malformed, detail));
-        }
-        row += 1;
-        if row.is_multiple_of(PROGRESS_ROWS) {
-            let at = reader.position().byte();
-            progress.advance(at - read_bytes);
-            read_bytes = at;
-        }
+        Ok(Self { headers, blocks: Blocks::new(bodies, Ends::Unquoted, block_bytes, RECORD_BYTES_MAX) })
     }
-    progress.advance(reader.position().byte() - read_bytes);
+
+    /// Takes blocks until there are none left. Called by every worker.
+    pub(super) fn read(&self, rows: &mut Rows<'_>, progress: &Progress) -> Result<()> {
+        let mut block = Block::default();
+        while self.blocks.next(&mut block)? {
+            let Header { columns, cells } = &self.headers[block.file];
+            for_each_record(&block, |record, line| {
+                let position = Position::Line(line);
+                if record.len() == *cells {
+                    return Ok(rows.take(&Line { record, columns }, block.file, line, position)?);
+                }
+                let detail = format_args!("{} cells where the header has {cells}", record.len());
+                rows.refuse(block.file, position, Fault::new(Reason::Malformed, detail));
+                Ok(())
+            })?;
+            progress.advance(block.taken);
+        }
+        Ok(())
+    }
+}
+
+impl Header {
+    fn read(path: &Path, shape: &Shape) -> Result<(Self, Body)> {
+        let limit = RECORD_BYTES_MAX as u64 + 1;
+        let mut reader = reader(blocks::open(path)?.take(limit));
+        let header = reader.byte_headers().with_context(|| cannot_read(path))?.clone();
+        let after = reader.position();
+        if after.byte() == limit {
+            bail!("{}: its header has more than {RECORD_BYTES_MAX} bytes", cannot_read(path));
+        }
+        let columns = columns(&header, shape).with_context(|| path.display().to_string())?;
+        let body = Body { path: path.to_owned(), first_byte: after.byte(), first_line: after.line() };
+        Ok((Self { columns, cells: header.len() }, body))
+    }
+}
+
+/// Hands on each record with the number of its first line.
+pub(super) fn for_each_record(block: &Block, mut take: impl FnMut(&ByteRecord, u64) -> Result<()>) -> Result<()> {
+    // The reader starts with a header of its own, or it would take the block's first record for one, and three bytes in the
+    // middle of a file for a byte order mark.
+    let mut reader = reader(HEADER.chain(block.bytes.as_slice()));
+    let mut record = ByteRecord::new();
+    while reader.read_byte_record(&mut record)? {
+        let start = record.position().map_or((0, 0), |start| (start.byte(), start.line()));
+        // To the reader, the empty lines before a record belong to it.
+        let ahead = usize::try_from(start.0).ok().and_then(|byte| block.bytes.get(byte - HEADER.len()..));
+        let empty_lines = ahead.unwrap_or_default().iter().take_while(|byte| **byte == b'\n').count() as u64;
+        if record.len() == 1 && &record[0] == b"\r" {
+            continue; // an empty line that ends in CR LF
+        }
+        take(&record, block.first_line + (start.1 - HEADER_LINES - 1) + empty_lines)?;
+    }
     Ok(())
 }
 
-/// Ends reading when one record takes too much: a quote that is never closed makes one of all the rest of the file.
-struct Bounded<'t> {
-    file: File,
-    /// Bytes read since the last record was whole.
-    taken: &'t Cell<u64>,
-}
-
-impl Read for Bounded<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.taken.get() > RECORD_BYTES_MAX {
-            let why = format!("a record has more than {RECORD_BYTES_MAX} bytes; is there a quote that is not closed?");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-        }
-        let bytes = self.file.read(buffer)?;
-        self.taken.set(self.taken.get() + bytes as u64);
-        Ok(bytes)
-    }
+fn reader<R: std::io::Read>(bytes: R) -> Reader<R> {
+    // Flexible, so that a line with too few or too many cells is a bad row and not the end of the file. Lines end in LF as far
+    // as the reader knows, and a CR before it is cut off here: it would count CR LF a line late.
+    let mut builder = ReaderBuilder::new();
+    builder.flexible(true).terminator(Terminator::Any(b'\n')).buffer_capacity(BUFFER_BYTES);
+    builder.from_reader(bytes)
 }
 
 /// Which cell each slot is in; a byte order mark before the first name is no part of it.
@@ -165,9 +188,13 @@ impl Record for Line<'_> {
     }
 }
 
-const BUFFER_BYTES: usize = 1 << 20;
+/// What the reader is given for a header when it starts in the middle of a file.
+const HEADER: &[u8] = b"-\n";
+const HEADER_LINES: u64 = 1;
 
-/// A record starts anywhere in a buffer and the longest useful row is 1 MiB, so this never stops an honest one.
-const RECORD_BYTES_MAX: u64 = 16 << 20;
+/// Fits the first-level cache beside what the reader makes of it.
+const BUFFER_BYTES: usize = 16 << 10;
 
-const PROGRESS_ROWS: u64 = 8192;
+/// The longest useful row is 1 MiB, so this never stops an honest one; a quote that is never closed makes one record of all the
+/// rest of the file.
+const RECORD_BYTES_MAX: usize = 16 << 20;

@@ -1,11 +1,12 @@
 //! From source files to a table: which columns, cast how, in parallel, in bounded memory.
 //!
 //! ```text
-//! files ─ Parquet: pieces of row groups ─┐                 ┌─ Rows: key, time, columns → encoded row ─ RowSink ─┐
-//!       └ CSV, NDJSON: whole files ──────┴─ one per worker ┴─ …                                                 ├─ finish
+//! files ─ Parquet: pieces of row groups ───┐                 ┌─ Rows: key, time, columns → encoded row ─ RowSink ─┐
+//!       └ CSV, NDJSON: blocks of records ──┴─ one per worker ┴─ …                                                 ├─ finish
 //! ```
 //! A row that cannot be taken is counted, the first ones are shown, and the rest goes on. Nothing here publishes.
 
+mod blocks;
 mod cast;
 mod cells;
 mod csv;
@@ -19,17 +20,12 @@ mod report;
 mod rows;
 mod shape;
 pub(crate) mod source;
+#[cfg(test)]
+mod tests;
 mod text;
 mod types;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-};
+use std::{path::PathBuf, sync::Arc, thread};
 
 use anyhow::{Context as _, Result, anyhow};
 use gannet_api::definitions::model::{FeatureView, SourceFormat};
@@ -43,7 +39,10 @@ pub(crate) use notes::{Note, Notes};
 pub(crate) use progress::{Progress, Unit};
 pub(crate) use report::Report;
 
-use self::{fault::BadRows, parquet::ParquetSource, rows::Rows, shape::Shape};
+use self::{
+    blocks::BLOCK_BYTES, csv::CsvSource, fault::BadRows, ndjson::NdjsonSource, parquet::ParquetSource, rows::Rows,
+    shape::Shape,
+};
 use crate::clock;
 
 /// What one view is to be made of.
@@ -61,24 +60,29 @@ pub(crate) struct Job<'v> {
 
 /// Reads all of a view's files and builds its table, which is in no manifest yet.
 pub(crate) fn materialize(job: Job<'_>) -> Result<(TableEntry, Report)> {
+    in_blocks(job, BLOCK_BYTES)
+}
+
+/// The size of blocks is nothing to whoever reads, only to tests.
+fn in_blocks(job: Job<'_>, block_bytes: usize) -> Result<(TableEntry, Report)> {
     let started = clock::seconds();
     let shape = Shape::new(job.view, Arc::clone(&job.schema));
     let workers = job.build.workers;
     let bytes_in = bytes_of(&job.files)?;
     let input = match job.view.source.format {
         SourceFormat::Parquet => Input::Parquet(ParquetSource::open(&job.files, &shape, workers)?),
-        SourceFormat::Csv => Input::Lines(csv::read, AtomicUsize::new(0)),
-        SourceFormat::Ndjson => Input::Lines(ndjson::read, AtomicUsize::new(0)),
+        SourceFormat::Csv => Input::Csv(CsvSource::open(&job.files, &shape, block_bytes)?),
+        SourceFormat::Ndjson => Input::Ndjson(NdjsonSource::new(&job.files, block_bytes)),
     };
     let builder = TableBuilder::new(job.schema, job.build).with_context(|| format!("cannot build {}", job.name))?;
     let progress = match &input {
         Input::Parquet(source) => Progress::new(&format!("{}: reading", job.name), source.rows(), Unit::Rows),
-        Input::Lines(..) => Progress::new(&format!("{}: reading", job.name), bytes_in, Unit::Bytes),
+        Input::Csv(_) | Input::Ndjson(_) => Progress::new(&format!("{}: reading", job.name), bytes_in, Unit::Bytes),
     };
 
     let worker = |sink: RowSink| -> Result<(RowSink, u64, BadRows)> {
         let mut rows = Rows::new(&shape, job.now_us, sink);
-        input.read(&mut rows, &job.files, &shape, &progress)?;
+        input.read(&mut rows, &shape, &progress)?;
         Ok(rows.into_parts())
     };
     let sinks: Vec<_> = (0..workers).map(|_| builder.sink()).collect();
@@ -105,25 +109,20 @@ pub(crate) fn materialize(job: Job<'_>) -> Result<(TableEntry, Report)> {
     Ok((entry, report))
 }
 
-type ReadLines = fn(&Path, usize, &mut Rows<'_>, &Shape, &Progress) -> Result<()>;
-
 /// Work to be shared out.
 enum Input {
     Parquet(ParquetSource),
-    /// Lines cannot be counted from the middle of a file, so a file is one worker's; the next file to be taken.
-    Lines(ReadLines, AtomicUsize),
+    Csv(CsvSource),
+    Ndjson(NdjsonSource),
 }
 
 impl Input {
     /// Takes work until there is none left. Called by every worker.
-    fn read(&self, rows: &mut Rows<'_>, files: &[PathBuf], shape: &Shape, progress: &Progress) -> Result<()> {
+    fn read(&self, rows: &mut Rows<'_>, shape: &Shape, progress: &Progress) -> Result<()> {
         match self {
             Self::Parquet(source) => source.read(rows, shape, progress),
-            Self::Lines(read, next) => loop {
-                let file = next.fetch_add(1, Ordering::Relaxed);
-                let Some(path) = files.get(file) else { return Ok(()) };
-                read(path, file, rows, shape, progress)?;
-            },
+            Self::Csv(source) => source.read(rows, progress),
+            Self::Ndjson(source) => source.read(rows, shape, progress),
         }
     }
 }

@@ -1,19 +1,14 @@
 //! Newline-delimited JSON: one object a line. A member that is missing is null; members that no slot wants are passed over.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    fs::File,
-    io::{BufRead as _, BufReader, Read as _},
-    path::Path,
-};
+use std::{collections::HashMap, fmt, path::PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use gannet_store::{ColumnType, Value};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value as Json;
 
 use super::{
+    blocks::{Block, Blocks, Body, Ends},
     fault::{Fault, Position, Reason},
     json,
     progress::Progress,
@@ -22,43 +17,39 @@ use super::{
     text,
 };
 
-/// Reads one file. `file` is its position in the list of source files.
-pub(super) fn read(path: &Path, file: usize, rows: &mut Rows<'_>, shape: &Shape, progress: &Progress) -> Result<()> {
-    let open = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let mut reader = BufReader::with_capacity(BUFFER_BYTES, open);
-    let members = Members::of(shape);
-    let mut object = Object { values: vec![Json::Null; members.count], slots: &members.slots };
-    let mut line = Vec::new();
-    let mut pending = 0;
-    for number in 1.. {
-        line.clear();
-        let limit = LINE_BYTES_MAX + 1;
-        let mut bytes = (&mut reader).take(limit).read_until(b'\n', &mut line);
-        let too_long = line.len() as u64 == limit && !line.ends_with(b"\n");
-        if too_long {
-            bytes = bytes.and_then(|taken| Ok(taken + reader.skip_until(b'\n')?));
-        }
-        let bytes = bytes.with_context(|| format!("cannot read {}", path.display()))?;
-        if bytes == 0 {
-            break;
-        }
-        pending += bytes as u64;
-        if pending >= PROGRESS_BYTES {
-            progress.advance(std::mem::take(&mut pending));
-        }
-        let text = line.trim_ascii();
-        if text.is_empty() {
-            continue; // a blank line is no record; the last line often is one
-        }
-        let position = Position::Line(number);
-        let parsed = if too_long { Err(line_too_long()) } else { members.parse(text, &mut object.values) };
-        match parsed {
-            Ok(()) => rows.take(&object, file, number, position)?,
-            Err(fault) => rows.refuse(file, position, fault),
-        }
+/// The files of one source, their lines cut into blocks.
+#[derive(Debug)]
+pub(super) struct NdjsonSource(Blocks);
+
+impl NdjsonSource {
+    pub(super) fn new(paths: &[PathBuf], block_bytes: usize) -> Self {
+        let body = |path: &PathBuf| Body { path: path.clone(), first_byte: 0, first_line: 1 };
+        Self(Blocks::new(paths.iter().map(body).collect(), Ends::Line, block_bytes, LINE_BYTES_MAX))
     }
-    progress.advance(pending);
-    Ok(())
+
+    /// Takes blocks until there are none left. Called by every worker.
+    pub(super) fn read(&self, rows: &mut Rows<'_>, shape: &Shape, progress: &Progress) -> Result<()> {
+        let members = Members::of(shape);
+        let mut object = Object { values: vec![Json::Null; members.count], slots: &members.slots };
+        let mut block = Block::default();
+        while self.0.next(&mut block)? {
+            for (line, number) in block.bytes.split(|byte| *byte == b'\n').zip(block.first_line..) {
+                let text = line.trim_ascii();
+                if text.is_empty() {
+                    continue; // a blank line is no record; after the last newline of a block there is none either
+                }
+                let position = Position::Line(number);
+                let parsed =
+                    if block.is_too_long { Err(line_too_long()) } else { members.parse(text, &mut object.values) };
+                match parsed {
+                    Ok(()) => rows.take(&object, block.file, number, position)?,
+                    Err(fault) => rows.refuse(block.file, position, fault),
+                }
+            }
+            progress.advance(block.taken);
+        }
+        Ok(())
+    }
 }
 
 fn line_too_long() -> Fault {
@@ -198,9 +189,5 @@ impl Record for Object<'_> {
     }
 }
 
-const BUFFER_BYTES: usize = 1 << 20;
-
 /// Four times the longest row; what is longer is not held in memory.
-const LINE_BYTES_MAX: u64 = 4 << 20;
-
-const PROGRESS_BYTES: u64 = 1 << 20;
+const LINE_BYTES_MAX: usize = 4 << 20;

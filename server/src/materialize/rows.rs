@@ -46,7 +46,7 @@ impl<'v> Rows<'v> {
         Self { shape, now_us, key: Vec::new(), writer, sink, read: 0, bad: BadRows::default() }
     }
 
-    /// Takes a record, or notes why it cannot be taken. `row` counts from 0 within the file and orders equal event times.
+    /// Takes a record, or notes why it cannot be taken. `row` rises within the file and orders equal event times.
     pub(super) fn take(
         &mut self,
         record: &impl Record,

@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use gannet_api::{Core, ShardSamples, Shared, State};
 use gannet_engine::{
+    admission::AdmissionConfig,
     clock::Origin,
     limits::Limits,
     metrics::Sample,
@@ -42,6 +43,7 @@ pub(crate) struct Settings {
     pub(crate) connections_per_core: Option<usize>,
     pub(crate) drain_max: Duration,
     pub(crate) limits: Limits,
+    pub(crate) admission: AdmissionConfig,
     pub(crate) memory: MemorySettings,
     /// Tables whose reads are held back: slow storage, simulated.
     pub(crate) slow_tables: BTreeMap<String, Duration>,
@@ -56,6 +58,7 @@ impl Settings {
             ("listen", self.listen != new.listen),
             ("cores", self.cores != new.cores),
             ("spin_us", self.spin != new.spin),
+            ("[admission]", self.admission != new.admission),
             ("row_cache_mib", self.memory.row_cache_bytes != new.memory.row_cache_bytes),
             ("connections_per_core", self.connections_per_core != new.connections_per_core),
             ("request_line_bytes_max", a.request_line_bytes_max != b.request_line_bytes_max),
@@ -125,6 +128,7 @@ impl Process {
             cores: settings.cores.clone(),
             spin: settings.spin,
             limits: settings.limits,
+            admission: settings.admission,
             connections_per_core: settings.connections_per_core.unwrap_or_else(default),
             metrics,
             origin: Origin::now(),

@@ -7,6 +7,7 @@ mod data;
 mod definitions;
 mod formats;
 mod gannet;
+mod kernel;
 mod keys;
 mod quickstart;
 mod serve;

@@ -23,6 +23,9 @@ fn it_serves_the_sample_answer_and_finds_its_data_again() {
     let world = World::new();
     let (mut server, said) = start(&world);
     assert!(said.contains("N14228") && said.contains("/metrics"), "{said}");
+    // Not below the data directory that the other commands take unless told otherwise.
+    assert!(said.starts_with("Example data in quickstart-data:") && world.path("quickstart-data/CURRENT").exists());
+    assert_eq!(std::fs::read_dir(world.path("data")).unwrap().count(), 0);
 
     let samples: Vec<&str> =
         said.lines().filter_map(|line| line.trim().strip_prefix("-d '")?.strip_suffix('\'')).collect();

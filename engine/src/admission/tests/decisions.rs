@@ -35,7 +35,7 @@ impl Core {
         let first = decisions.len();
         gate.turn_began(*now_ns, 0);
         free.retain(|connection| {
-            decisions.push(gate.decide(*now_ns, *connection, ask(*criticality)));
+            decisions.push(gate.decide(*now_ns, *connection, ask(*criticality), true));
             decisions.last() != Some(&Decision::Hold)
         });
         let mut released = Vec::new();
@@ -53,7 +53,7 @@ impl Core {
     }
 
     fn decide(&mut self, criticality: Criticality) -> Decision {
-        self.gate.decide(self.now_ns, 1000, ask(criticality))
+        self.gate.decide(self.now_ns, 1000, ask(criticality), true)
     }
 }
 
@@ -64,7 +64,7 @@ fn a_core_with_room_admits_everybody() {
         let now_ns = turn * 100 * US;
         gate.turn_began(now_ns, 60 * US);
         for criticality in Criticality::ALL {
-            assert_eq!(gate.decide(now_ns, 1, ask(criticality)), Decision::Admit);
+            assert_eq!(gate.decide(now_ns, 1, ask(criticality), true), Decision::Admit);
         }
     }
     assert!((0.39..0.41).contains(&gate.utilization()), "{}", gate.utilization());
@@ -76,7 +76,7 @@ fn a_request_that_would_be_late_for_its_budget_is_refused_although_there_is_room
     gate.turn_began(10 * MS, 10 * MS);
     let mut decide = |age_ns, budget_ns| {
         let ask = Ask { seen_ns: 10 * MS - age_ns, criticality: Criticality::Default, budget_ns: Some(budget_ns) };
-        gate.decide(10 * MS, 1, ask)
+        gate.decide(10 * MS, 1, ask, true)
     };
     assert_eq!(decide(0, MS), Decision::Admit);
     assert!(matches!(decide(2 * MS, MS), Decision::Shed { reason: Reason::Budget, .. }), "too old already");
@@ -158,10 +158,11 @@ fn what_is_held_when_overload_ends_is_answered() {
 fn a_burst_on_an_idle_core_is_taken_up_in_several_turns_and_nobody_is_refused() {
     let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
     gate.turn_began(100 * MS, 100 * MS);
-    let decisions: Vec<Decision> = (0..300).map(|n| gate.decide(100 * MS, n, ask(Criticality::Default))).collect();
+    let decisions: Vec<Decision> =
+        (0..300).map(|n| gate.decide(100 * MS, n, ask(Criticality::Default), true)).collect();
     let admitted = decisions.iter().filter(|d| **d == Decision::Admit).count();
     assert!((40..100).contains(&admitted), "{admitted}");
-    assert_eq!(gate.decide(100 * MS, 300, ask(Criticality::Critical)), Decision::Admit);
+    assert_eq!(gate.decide(100 * MS, 300, ask(Criticality::Critical), true), Decision::Admit);
     let (mut released, mut now_ns) = (Vec::new(), 100 * MS + 500 * US);
     while gate.holds() {
         gate.turn_began(now_ns, 0);
@@ -180,7 +181,7 @@ fn what_was_held_beyond_its_budget_is_refused_a_few_at_a_time() {
     gate.turn_began(100 * MS, 100 * MS);
     for connection in 0..1000 {
         let ask = Ask { seen_ns: 100 * MS, criticality: Criticality::Default, budget_ns: Some(2 * MS) };
-        gate.decide(100 * MS, connection, ask);
+        gate.decide(100 * MS, connection, ask, true);
     }
     let (mut released, mut now_ns) = (Vec::new(), 110 * MS);
     while gate.holds() {
@@ -208,8 +209,8 @@ fn its_metrics_say_what_it_did() {
     let mut gate = Gate::new(AdmissionConfig::default(), Arc::clone(&metrics), 0);
     gate.turn_began(MS, 0);
     let late = Ask { budget_ns: Some(1), ..ask(Criticality::Critical) };
-    assert!(matches!(gate.decide(MS, 1, late), Decision::Shed { .. }));
-    assert_eq!(gate.decide(MS, 1, ask(Criticality::Default)), Decision::Admit);
+    assert!(matches!(gate.decide(MS, 1, late, true), Decision::Shed { .. }));
+    assert_eq!(gate.decide(MS, 1, ask(Criticality::Default), true), Decision::Admit);
     let retry_after_s = gate.refused_further_on(Criticality::Default, Reason::KeyConcurrency);
     assert!((1..=3).contains(&retry_after_s));
     gate.operation();
@@ -220,4 +221,27 @@ fn its_metrics_say_what_it_did() {
     assert!(lines.contains(&("gannet_shed_default_total", Some("key_concurrency"), 1.0)), "{lines:?}");
     assert!(lines.contains(&("gannet_admission_in_progress", None, 2.0)), "{lines:?}");
     assert!(!lines.iter().any(|(name, ..)| *name == "gannet_shed_sheddable_total"), "{lines:?}");
+}
+
+/// A full core with few callers, each of which asks again only when it was answered: nobody waits long, so nobody is refused but
+/// those who can come back later.
+#[test]
+fn a_full_core_whose_callers_hardly_wait_refuses_only_what_can_come_back_later() {
+    let run = |callers: u32, criticality| {
+        let mut core = Core {
+            gate: Gate::new(AdmissionConfig::default(), Arc::default(), 0),
+            now_ns: 0,
+            criticality,
+            free: (0..callers).collect(),
+        };
+        let mut decisions = Vec::new();
+        while core.now_ns < 200 * MS {
+            core.turn(&mut decisions);
+        }
+        decisions.iter().filter(|decision| matches!(decision, Decision::Shed { .. })).count()
+    };
+    assert_eq!(run(32, Criticality::Default), 0);
+    assert_eq!(run(32, Criticality::Critical), 0);
+    assert!(run(32, Criticality::Sheddable) > 0);
+    assert!(run(256, Criticality::Default) > 0);
 }

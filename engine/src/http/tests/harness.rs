@@ -70,7 +70,7 @@ pub(super) fn play<'p>(limits: &Limits, pieces: impl IntoIterator<Item = &'p [u8
                     connection.continued();
                     continue;
                 }
-                Step::Request { head, body, consumed, persistence } => {
+                Step::Request { head, body, consumed, persistence, .. } => {
                     let event = Event::Served {
                         method: head.method,
                         path: head.path.to_vec(),

@@ -8,9 +8,10 @@ use super::{
     *,
 };
 use crate::{
+    cache::RowId,
     limits::BLOCK_BYTES,
     row::tests::schema,
-    table::{Lock, Probed, RowId},
+    table::{Lock, Probed},
 };
 
 /// Some megabytes in two segments: rows of 40 KiB, and among them short ones and two of nearly the longest.

@@ -25,7 +25,7 @@ use crate::{
 
 /// What is to be remembered of a request until it is concluded.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct Parked {
     pub(super) token: Token,
     pub(super) persistence: Persistence,
     pub(super) head_only: bool,
@@ -95,8 +95,8 @@ impl<S: Service> Shard<S> {
     /// Renders the answer of a request that waited, in its place.
     fn conclude(&mut self, now: Now, waiting: Waiting) {
         // Gone already if its last read and its deadline came in the same turn.
-        let Some(held) = self.held.get_mut(waiting.0 as usize).and_then(Option::take) else { return };
-        let Held { token, persistence, head_only, timer } = held;
+        let Some(parked) = self.parked.get_mut(waiting.0 as usize).and_then(Option::take) else { return };
+        let Parked { token, persistence, head_only, timer } = parked;
         self.deadlines.cancel(timer);
         let Self { connections, service, responses, pool, dirty, ready, clock, metrics, .. } = self;
         metrics.waiting.set(metrics.waiting.value() - 1);
@@ -106,7 +106,8 @@ impl<S: Service> Shard<S> {
         connection.begun = connection.begun.saturating_sub(1);
         connection.waits -= 1;
         let last = place + 1 == connection.behind.len();
-        let close = (self.drain_by_ns.is_some() && connection.begun == 0 && last) || !persistence.keep_alive;
+        let owed = connection.begun > 0 || connection.held || !last;
+        let close = (self.drain_by_ns.is_some() && !owed) || !persistence.keep_alive;
         let first = place == 0;
         let mut buffer = if first { std::mem::take(&mut connection.out) } else { Vec::new() };
         if buffer.capacity() == 0 {
@@ -186,14 +187,14 @@ impl<S: Service> Shard<S> {
 
     /// Lets go of a connection's waiting requests: nobody is left to answer to.
     pub(super) fn abandon_waiting(&mut self, token: Token) {
-        let Self { connections, service, held, deadlines, pool, metrics, .. } = self;
+        let Self { connections, service, parked, deadlines, pool, metrics, .. } = self;
         let Some(connection) = connections.of(token) else { return };
         for piece in connection.behind.drain(..) {
             match piece {
                 Piece::Rendered(bytes) => recycle(pool, bytes),
                 Piece::Waits(waiting) => {
-                    if let Some(held) = held.get_mut(waiting.0 as usize).and_then(Option::take) {
-                        deadlines.cancel(held.timer);
+                    if let Some(parked) = parked.get_mut(waiting.0 as usize).and_then(Option::take) {
+                        deadlines.cancel(parked.timer);
                         metrics.waiting.set(metrics.waiting.value() - 1);
                     }
                     service.abandon(waiting);
@@ -216,13 +217,13 @@ impl Reads {
 }
 
 /// Puts a request that waits behind what its connection has to send.
-pub(super) fn hold(connection: &mut Connection, held: &mut Vec<Option<Held>>, waiting: Waiting, request: Held) {
+pub(super) fn park(connection: &mut Connection, parked: &mut Vec<Option<Parked>>, waiting: Waiting, request: Parked) {
     let place = waiting.0 as usize;
-    if held.len() <= place {
-        held.resize_with(place + 1, || None);
+    if parked.len() <= place {
+        parked.resize_with(place + 1, || None);
     }
-    debug_assert!(held[place].is_none(), "a waiting request has a place of its own");
-    held[place] = Some(request);
+    debug_assert!(parked[place].is_none(), "a waiting request has a place of its own");
+    parked[place] = Some(request);
     connection.behind.push_back(Piece::Waits(waiting));
     connection.waits += 1;
 }

@@ -1,0 +1,153 @@
+//! Admission over real sockets: who is refused is told so and lives on, who is held is answered in the end, and nobody is answered
+//! twice. What the gate decides when is tested in virtual time; here its thresholds are set so that it must refuse, or must hold.
+
+use std::time::Duration;
+
+use gannet_engine::admission::{AdmissionConfig, Mark};
+
+use crate::client::{Client, Started, post};
+
+const NEVER: Mark = Mark { enter_percent: 1_000_000, leave_percent: 1_000_000, limit_percent: 100 };
+const ALWAYS: Mark = Mark { enter_percent: 0, leave_percent: 0, limit_percent: 0 };
+
+/// Everything that is not critical is shed at once.
+fn refusing() -> AdmissionConfig {
+    AdmissionConfig {
+        critical: NEVER,
+        default: ALWAYS,
+        sheddable: ALWAYS,
+        queue_time_min: Duration::ZERO,
+        refusal_percent: 100,
+        refusal_percent_held: 100,
+        ..AdmissionConfig::default()
+    }
+}
+
+/// Nothing is shed, but a turn takes on one request only: all others of a burst are held.
+fn holding() -> AdmissionConfig {
+    AdmissionConfig {
+        critical: NEVER,
+        default: NEVER,
+        sheddable: NEVER,
+        turn_answers: 1,
+        turn_time_max: Duration::ZERO,
+        ..AdmissionConfig::default()
+    }
+}
+
+fn critical(body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("POST /echo HTTP/1.1\r\nHost: h\r\nCriticality: critical\r\nContent-Length: {length}\r\n\r\n{body}")
+        .into_bytes()
+}
+
+/// The gate judges when a turn begins, so the first turn is a calm one.
+fn warm(server: &Started) {
+    let mut client = server.connect();
+    for _ in 0..10 {
+        client.send(&critical("warm"));
+        assert_eq!(client.response().body, "warm");
+    }
+}
+
+#[test]
+fn who_is_refused_is_told_when_to_come_again_and_the_connection_lives() {
+    let server = Started::guarded(refusing());
+    warm(&server);
+    let mut client = server.connect();
+    for _ in 0..100 {
+        client.send(&post("x"));
+        let response = client.response();
+        assert_eq!((response.status, response.body.as_str()), (429, "overloaded"));
+        let seconds: u32 = response.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=3).contains(&seconds), "{seconds}");
+        assert_eq!(response.header("connection"), None);
+    }
+    client.send(&critical("still here"));
+    assert_eq!(client.response().body, "still here");
+}
+
+#[test]
+fn what_is_critical_and_what_operators_ask_is_answered_while_the_rest_is_refused() {
+    let server = Started::guarded(refusing());
+    warm(&server);
+    let mut client = server.connect();
+    let bytes = [
+        post("a"),
+        critical("b"),
+        b"GET /operation HTTP/1.1\r\nHost: h\r\n\r\n".to_vec(),
+        post("c"),
+        critical("d"),
+        b"POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\ne\r\n0\r\n\r\n".to_vec(),
+        critical("f"),
+    ];
+    client.send(&bytes.concat());
+    let statuses: Vec<u16> = (0..bytes.len()).map(|_| client.response().status).collect();
+    assert_eq!(statuses, [429, 200, 404, 429, 200, 429, 200]);
+}
+
+#[test]
+fn who_is_held_is_answered_in_the_end_and_in_order() {
+    let server = Started::guarded(holding());
+    let mut clients: Vec<Client> = (0..64).map(|_| server.connect()).collect();
+    for round in 0..20 {
+        for (n, client) in clients.iter_mut().enumerate() {
+            let chunk = format!("{round}-{n}");
+            let length = chunk.len();
+            let mut bytes = [post(&format!("{round}/{n}/0")), post(&format!("{round}/{n}/1"))].concat();
+            bytes.extend_from_slice(
+                format!("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{chunk}\r\n0\r\n\r\n")
+                    .as_bytes(),
+            );
+            client.send(&bytes);
+        }
+        for (n, client) in clients.iter_mut().enumerate() {
+            assert_eq!(client.response().body, format!("{round}/{n}/0"));
+            assert_eq!(client.response().body, format!("{round}/{n}/1"));
+            // What cannot be left unread is refused where it would be held.
+            let chunked = client.response();
+            assert!(chunked.status == 429 || chunked.body == format!("{round}-{n}"), "{}", chunked.status);
+        }
+    }
+    server.wait_for("gannet_admission_held", 0.0);
+}
+
+/// A request split over many packets, larger ones than a buffer, and connections that go away while they are held.
+#[test]
+fn a_held_request_is_the_one_that_was_sent() {
+    let server = Started::guarded(holding());
+    let mut clients: Vec<Client> = (0..32).map(|_| server.connect()).collect();
+    for round in 0..5 {
+        let body = |n: usize| format!("{n:08}").repeat(1 + n * 700 + round);
+        for (n, client) in clients.iter_mut().enumerate() {
+            client.send(&post(&body(n)));
+            client.send(&post("behind"));
+        }
+        for _ in 0..8 {
+            server.connect().send_and_reset(&post("gone"));
+        }
+        for (n, client) in clients.iter_mut().enumerate() {
+            assert!(client.response().body == body(n), "of request {n} in round {round}");
+            assert_eq!(client.response().body, "behind");
+        }
+    }
+    drop(clients);
+    server.wait_for("gannet_admission_held", 0.0);
+    server.wait_for("gannet_connections_open", 0.0);
+}
+
+#[test]
+fn a_drain_answers_those_who_are_held() {
+    let mut server = Started::guarded(holding());
+    let mut clients: Vec<Client> = (0..64).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(&[post("one"), post("two")].concat());
+    }
+    server.drain(Duration::from_secs(10));
+    for client in &mut clients {
+        assert_eq!(client.response().body, "one");
+        assert_eq!(client.response().body, "two");
+    }
+    drop(clients);
+    server.join();
+}
