@@ -8,7 +8,6 @@ use super::{
     *,
 };
 use crate::{
-    cache::RowId,
     limits::BLOCK_BYTES,
     row::tests::schema,
     table::{Lock, Probed},
