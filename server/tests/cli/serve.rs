@@ -44,19 +44,24 @@ impl Server {
 
     /// Status and body.
     pub(crate) fn ask(&self, method: &str, path: &str, key: &str, body: &str) -> (u16, String) {
+        let (head, body) = self.exchange(method, path, &format!("Authorization: Tecton-key {key}\r\n"), body);
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
+    }
+
+    /// Head and body of the answer to a request with these fields.
+    fn exchange(&self, method: &str, path: &str, fields: &str, body: &str) -> (String, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let length = body.len();
         write!(
             stream,
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Tecton-key {key}\r\nContent-Length: {length}\r\n\
-             Connection: close\r\n\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
         )
         .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        (head.to_owned(), body.to_owned())
     }
 
     pub(crate) fn features(&self, key: &str, user: &str) -> (u16, String) {
@@ -227,6 +232,37 @@ fn a_reload_takes_up_what_it_can_and_names_what_needs_a_restart() {
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0));
     assert!(server.rest_of_log().contains("message=draining seconds_max=7"));
+}
+
+/// Through the whole process: a budget that comes with the key, storage that is slow, and a header that tells what took so long.
+#[test]
+fn a_keys_budget_ends_a_wait_for_slow_storage_and_the_answer_says_what_it_waited_for() {
+    let world = world();
+    world.write("slow.toml", "[simulate_slow_ms]\n\"prod/profile\" = 60000\n");
+    let key = world.succeed(&["keys", "create", "--latency-budget", "20ms"]).trim().to_owned();
+    let mut server = start(&world, &["--config", "slow.toml"]);
+    let ask = |asking: &str| {
+        let body = r#"{"params":{"featureServiceName":"model","joinKeyMap":{"user_id":"a"},
+            "metadataOptions":{"includeServingStatus":true}}}"#;
+        let fields = format!("Authorization: Tecton-key {key}\r\n{asking}");
+        let (head, answer) = server.exchange("POST", "/api/v1/feature-service/get-features", &fields, body);
+        let expected = r#"{"result":{"features":[null,null]},"metadata":{"features":[{"status":"TIME_OUT"},{"status":"TIME_OUT"}]}}"#;
+        assert_eq!(answer, expected);
+        head
+    };
+    assert!(!ask("").contains("Server-Timing"));
+    let head = ask("Gannet-Server-Timing: 1\r\n");
+    let timing = head.lines().find_map(|line| line.strip_prefix("Server-Timing: ")).unwrap();
+    let stages: Vec<(&str, f64)> = timing
+        .split(", ")
+        .map(|stage| stage.split_once(";dur=").unwrap())
+        .map(|(name, milliseconds)| (name, milliseconds.parse().unwrap()))
+        .collect();
+    let names: Vec<&str> = stages.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["queue", "parse", "lookup", "cold", "render"], "{timing}");
+    assert!(stages[3].1 > 0.0, "{timing}");
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
 }
 
 #[test]
