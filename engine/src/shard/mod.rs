@@ -202,7 +202,7 @@ impl<S: Service> Shard<S> {
             control: parts.control,
             metrics: parts.metrics,
             drain_by_ns: None,
-            responses: Responses::new(now.unix_us / 1_000_000),
+            responses: Responses::new(now.unix_us / 1_000_000).with_clock(parts.clock),
             ticked_ns: 0,
             slept: Slept::default(),
             completions: Vec::with_capacity(limits::COMPLETIONS as usize),

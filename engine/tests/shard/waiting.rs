@@ -75,6 +75,7 @@ impl Patient {
 }
 
 /// A file without a name.
+#[expect(clippy::disallowed_types, reason = "what a shard reads is a file, and somebody has to make it")]
 fn tempfile() -> std::fs::File {
     use std::os::unix::fs::OpenOptionsExt as _;
     let folder = std::env::temp_dir();
