@@ -81,6 +81,7 @@ impl Catalog {
                 names.service_ids.insert(id(&workspace.name, &service.name), catalog.plans.len());
                 let mut plan = Plan::compile(workspace, &service.name, &service.selections, find, metrics);
                 plan.budget = service.latency_budget;
+                plan.concurrency_max = service.concurrency_max;
                 catalog.plans.push(plan);
             }
             for view in workspace.feature_views.values() {
