@@ -42,6 +42,10 @@ impl Server {
         server
     }
 
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Status and body.
     pub(crate) fn ask(&self, method: &str, path: &str, key: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
@@ -77,7 +81,7 @@ impl Server {
 
     /// Reads the log up to the line that holds `expected`.
     #[track_caller]
-    fn log_until(&mut self, expected: &str) -> String {
+    pub(crate) fn log_until(&mut self, expected: &str) -> String {
         let mut seen = String::new();
         while !seen.contains(expected) {
             assert_ne!(self.log.read_line(&mut seen).unwrap(), 0, "the server ended: {seen}");
