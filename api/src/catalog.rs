@@ -9,7 +9,7 @@ use std::{
 use gannet_store::Table;
 
 use crate::{
-    auth::sha256,
+    auth::{hex, sha256},
     definitions::model::{Definitions, FeatureView, Selection},
     metrics::Metrics,
     plan::Plan,
@@ -146,6 +146,11 @@ fn whole(view: &FeatureView) -> Selection {
         features: view.features.iter().map(|feature| feature.name.clone()).collect(),
         join_keys: view.join_keys.iter().map(|key| key.name.clone()).collect(),
     }
+}
+
+/// A service's id as it is written: lower-case hex.
+pub(crate) fn service_id(workspace: &str, name: &str) -> String {
+    hex(&id(workspace, name))
 }
 
 /// An id is made of the names, so it is the same after every restart and on every machine.

@@ -38,6 +38,7 @@ pub(super) enum Pending {
     Healthz,
     Readyz,
     Metrics,
+    Observability,
     Options {
         allow: &'static str,
     },

@@ -12,6 +12,7 @@ use gannet_engine::{
     Answer, Asked, Content, Finished, Limited, Now, Read, Service, Ticket, Waiting,
     admission::{Criticality, Reason},
     http::{Head, Request, Status},
+    metrics::Sample,
 };
 use gannet_store::{Corrupt, cache::RowCache};
 
@@ -22,7 +23,7 @@ use self::{
     waiting::WaitingRequests,
 };
 use crate::{
-    Catalog, Settings, Shared, State,
+    Catalog, Settings, ShardSamples, Shared, State,
     auth::{Denied, Granted, KeyTable},
     budget,
     error::{Fault, Quoted, Refusal},
@@ -338,14 +339,25 @@ impl Core {
             state: &self.state,
             catalog: self.catalog.as_deref(),
             keys: self.keys.records().iter().filter(valid).count(),
+            region: &self.settings.aws_region,
         };
-        let shards = self.shared.shards.iter().map(|shard| {
+        metrics::expose(&self.shared.metrics, &standing, &self.shard_samples(), body);
+        answer(200, Content::Metrics)
+    }
+
+    fn observability(&self, now: Now, body: &mut Vec<u8>) -> Answer {
+        let region = &self.settings.aws_region;
+        metrics::observe(&self.shared.metrics, region, &self.shard_samples(), now.monotonic_ns, body);
+        answer(200, Content::OpenMetrics)
+    }
+
+    fn shard_samples(&self) -> Vec<Vec<Sample>> {
+        let samples = |shard: &Arc<dyn ShardSamples>| {
             let mut samples = Vec::new();
             shard.samples(&mut |sample| samples.push(sample));
             samples
-        });
-        metrics::expose(&self.shared.metrics, &standing, shards, body);
-        answer(200, Content::Metrics)
+        };
+        self.shared.shards.iter().map(samples).collect()
     }
 
     fn publish(&mut self, now: Now) {
@@ -385,6 +397,7 @@ impl Service for Core {
             Ok((Route::Healthz, _)) => Pending::Healthz,
             Ok((Route::Readyz, _)) => Pending::Readyz,
             Ok((Route::Metrics, _)) => Pending::Metrics,
+            Ok((Route::Observability, _)) => Pending::Observability,
             Ok((Route::Options { allow }, _)) => Pending::Options { allow },
             Ok((Route::MethodNotAllowed { .. } | Route::NotFound, _)) => {
                 self.batch.refused(&Fault::NotFound, Some(metrics::NONE), seen)
@@ -456,6 +469,7 @@ impl Service for Core {
             }
             Pending::Readyz => self.readyz(body),
             Pending::Metrics => self.expose(now, body),
+            Pending::Observability => self.observability(now, body),
             Pending::Options { allow } => Answer { allow: Some(allow), ..answer(204, Content::None) },
         })
     }

@@ -230,6 +230,7 @@ impl Process {
     /// Takes up what was published or changed since the last look.
     fn look(&mut self) {
         let now = self.clock.now();
+        self.shared.look_at_rates(now);
         self.look_for_room(now.monotonic_ns);
         let stamp = self.data.stamp().ok();
         if stamp != self.seen || self.retry {
