@@ -7,8 +7,9 @@
 //!
 //! Secrets are never logged, stored or quoted; what names a key anywhere is its id.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, num::NonZeroU32};
 
+use gannet_engine::admission::Criticality;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -37,6 +38,12 @@ pub struct KeyRecord {
     /// For requests with this key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_budget: Option<LatencyBudget>,
+    /// The most that requests with this key can be; what they say themselves may only lower it. `None`: they are believed.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "label")]
+    pub criticality: Option<Criticality>,
+    /// How many requests with this key may be in progress in a process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency_max: Option<NonZeroU32>,
 }
 
 impl KeyRecord {
@@ -56,6 +63,8 @@ impl KeyRecord {
             expires_at_us: None,
             revoked: false,
             latency_budget: None,
+            criticality: None,
+            concurrency_max: None,
         }
     }
 }
@@ -157,24 +166,67 @@ impl KeyTable {
     }
 
     /// Checks the value of an `Authorization` header: `Tecton-key <key>` or `Bearer <key>`, the scheme in any case. Whoever is let
-    /// in has the budget that is set for the key.
-    pub(crate) fn check(&self, header: Option<&[u8]>, unix_us: i64) -> Result<Option<LatencyBudget>, Denied> {
+    /// in gets what is set for the key.
+    pub(crate) fn check(&self, header: Option<&[u8]>, unix_us: i64) -> Result<Granted, Denied> {
         let Some(header) = header else { return Err(Denied::Missing) };
         let Some(key) = presented(header) else { return Err(Denied::Undecodable) };
         let hash = sha256(key);
         // Order leaks at most how many bits of a hash match, and nobody can choose a hash.
         let place = self.by_hash.partition_point(|(known, _)| known < &hash);
-        let (known, record) = match self.by_hash.get(place) {
-            Some((known, record)) => (known, self.records.get(*record as usize)),
-            None => (&[0; 32], None),
+        let (known, place, record) = match self.by_hash.get(place) {
+            Some((known, place)) => (known, *place as usize, self.records.get(*place as usize)),
+            None => (&[0; 32], 0, None),
         };
         let same = bool::from(known.ct_eq(&hash));
         match record.filter(|_| same) {
             None => Err(Denied::Unknown),
             Some(record) if record.revoked => Err(Denied::Revoked),
             Some(record) if record.expires_at_us.is_some_and(|at| at <= unix_us) => Err(Denied::Expired),
-            Some(record) => Ok(record.latency_budget),
+            Some(record) => Ok(Granted {
+                place,
+                budget: record.latency_budget,
+                criticality: record.criticality,
+                concurrency_max: record.concurrency_max,
+            }),
         }
+    }
+}
+
+/// What the key of a request that was let in brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Granted {
+    /// The key's position in [`KeyTable::records`].
+    pub(crate) place: usize,
+    pub(crate) budget: Option<LatencyBudget>,
+    criticality: Option<Criticality>,
+    pub(crate) concurrency_max: Option<NonZeroU32>,
+}
+
+impl Granted {
+    /// What a request is that says this of itself: the less critical of the two, since the least critical is the greatest.
+    pub(crate) fn criticality(self, said: Option<Criticality>) -> Criticality {
+        self.criticality.max(said).unwrap_or(Criticality::Default)
+    }
+}
+
+/// Criticalities by their labels.
+mod label {
+    use gannet_engine::admission::Criticality;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    #[expect(clippy::ref_option, reason = "the signature that serde calls")]
+    pub(super) fn serialize<S: Serializer>(of: &Option<Criticality>, serializer: S) -> Result<S::Ok, S::Error> {
+        match of {
+            Some(criticality) => serializer.serialize_str(criticality.label()),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Option<Criticality>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+        let unknown =
+            || D::Error::custom(format_args!("criticality `{text}`; expected critical, default or sheddable"));
+        Criticality::from_label(text.as_bytes()).map(Some).ok_or_else(unknown)
     }
 }
 
@@ -231,7 +283,7 @@ fn base62(bytes: &[u8], digits: usize) -> String {
     text.into_iter().map(char::from).collect()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _infallible = write!(text, "{byte:02x}");
         text
@@ -285,7 +337,10 @@ mod tests {
     #[test]
     fn keys_are_let_in_by_either_scheme_in_any_case() {
         let (table, key) = table();
-        let check = |header: &str, expected| assert_eq!(table.check(Some(header.as_bytes()), 50), expected, "{header}");
+        let check = |header: &str, expected| {
+            let budget = table.check(Some(header.as_bytes()), 50).map(|granted| granted.budget);
+            assert_eq!(budget, expected, "{header}");
+        };
         check(&format!("Tecton-key {key}"), Ok(None));
         check(&format!("bearer   {key}"), Ok(None));
         check("TECTON-KEY quickstart", Ok(None));
@@ -301,6 +356,27 @@ mod tests {
         assert_eq!(KeyTable::default().check(Some(b"Tecton-key x"), 0), Err(Denied::Unknown));
     }
 
+    #[test]
+    fn a_request_may_be_less_critical_than_its_key_and_never_more() {
+        use Criticality::{Critical, Default as Ordinary, Sheddable};
+        let check = |key, said, expected| {
+            let mut record = KeyRecord::of("k", "", 0);
+            record.criticality = key;
+            let table = KeyTable::parse(&KeyTable::new(vec![record]).unwrap().serialise().unwrap()).unwrap();
+            let granted = table.check(Some(b"Bearer k"), 0).unwrap();
+            assert_eq!(granted.criticality(said), expected, "{key:?} {said:?}");
+        };
+        check(None, None, Ordinary);
+        for said in Criticality::ALL {
+            check(None, Some(said), said);
+            check(Some(said), None, said);
+            check(Some(Critical), Some(said), said);
+            check(Some(Sheddable), Some(said), Sheddable);
+        }
+        check(Some(Ordinary), Some(Critical), Ordinary);
+        check(Some(Ordinary), Some(Sheddable), Sheddable);
+    }
+
     /// As releases before budgets wrote it.
     #[test]
     fn a_file_without_budgets_is_read_and_written_as_it_was() {
@@ -310,7 +386,10 @@ mod tests {
              \"description\": \"\",\n      \"created_at_us\": 0,\n      \"revoked\": false\n    }}\n  ]\n}}\n"
         );
         let table = KeyTable::parse(file.as_bytes()).unwrap();
-        assert_eq!(table.records()[0].latency_budget, None);
+        let KeyRecord { latency_budget: None, criticality: None, concurrency_max: None, .. } = table.records()[0]
+        else {
+            panic!("{table:?}");
+        };
         assert_eq!(String::from_utf8(table.serialise().unwrap()).unwrap(), file);
     }
 
@@ -335,6 +414,13 @@ mod tests {
         check(&with_budget(60_000_001), "key a: a latency budget of 60000001 µs");
         let table = KeyTable::parse(with_budget(100).as_bytes()).unwrap();
         assert_eq!(table.records()[0].latency_budget, Some(LatencyBudget { us: 100, cap: false }));
+        let with =
+            |member: &str| with_budget(100).replace("\"latency_budget\"", &format!("{member},\"latency_budget\""));
+        check(&with(r#""criticality":"high""#), "criticality `high`; expected critical, default or sheddable");
+        check(&with(r#""concurrency_max":0"#), "not a key table");
+        let table = KeyTable::parse(with(r#""criticality":"sheddable","concurrency_max":7"#).as_bytes()).unwrap();
+        assert_eq!(table.records()[0].criticality, Some(Criticality::Sheddable));
+        assert_eq!(table.records()[0].concurrency_max, NonZeroU32::new(7));
         let record = KeyRecord::of("k", "", 0);
         assert!(matches!(KeyTable::new(vec![record.clone(), record]), Err(KeysError::Twice { .. })));
     }

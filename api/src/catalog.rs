@@ -9,7 +9,7 @@ use std::{
 use gannet_store::Table;
 
 use crate::{
-    auth::sha256,
+    auth::{hex, sha256},
     definitions::model::{Definitions, FeatureView, Selection},
     metrics::Metrics,
     plan::Plan,
@@ -81,6 +81,7 @@ impl Catalog {
                 names.service_ids.insert(id(&workspace.name, &service.name), catalog.plans.len());
                 let mut plan = Plan::compile(workspace, &service.name, &service.selections, find, metrics);
                 plan.budget = service.latency_budget;
+                plan.concurrency_max = service.concurrency_max;
                 catalog.plans.push(plan);
             }
             for view in workspace.feature_views.values() {
@@ -145,6 +146,11 @@ fn whole(view: &FeatureView) -> Selection {
         features: view.features.iter().map(|feature| feature.name.clone()).collect(),
         join_keys: view.join_keys.iter().map(|key| key.name.clone()).collect(),
     }
+}
+
+/// A service's id as it is written: lower-case hex.
+pub(crate) fn service_id(workspace: &str, name: &str) -> String {
+    hex(&id(workspace, name))
 }
 
 /// An id is made of the names, so it is the same after every restart and on every machine.

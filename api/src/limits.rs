@@ -48,6 +48,12 @@ pub(crate) const VIEW_SLOTS_MAX: usize = 4096;
 /// How often a core adds its latency recorder to the published buckets.
 pub(crate) const PUBLISH_EVERY_NS: u64 = 50_000_000;
 
+/// Over which rates are shown, as Tecton does.
+pub(crate) const RATE_WINDOW_NS: u64 = 300_000_000_000;
+
+/// How often the counters behind them are looked at: the window is as exact as that.
+pub(crate) const RATE_STEP_NS: u64 = 10_000_000_000;
+
 /// A message of one kind is logged at most so often by one core.
 pub(crate) const LOG_EVERY_NS: u64 = 10_000_000_000;
 

@@ -1,7 +1,7 @@
 //! A feature service, compiled against the tables of one generation: what a request needs is looked up here by position,
 //! never by name.
 
-use std::{collections::BTreeMap, ops::Range, sync::OnceLock};
+use std::{collections::BTreeMap, num::NonZeroU32, ops::Range, sync::OnceLock};
 
 use gannet_store::{KeyType, Table};
 
@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) service_slot: usize,
     /// What the service sets for requests that set none.
     pub(crate) budget: Option<LatencyBudget>,
+    /// How many requests for the service may be in progress in a process.
+    pub(crate) concurrency_max: Option<NonZeroU32>,
     /// Constant bytes by set of options, made when first asked for.
     templates: Box<[OnceLock<Box<Template>>]>,
 }
@@ -137,6 +139,7 @@ impl Plan {
             not_materialized,
             service_slot: metrics.service_slot(&workspace.name, name),
             budget: None,
+            concurrency_max: None,
             templates: (0..MetadataOptions::ITEM_SETS).map(|_| OnceLock::new()).collect(),
             join_keys,
         }

@@ -9,6 +9,8 @@ pub(crate) enum Route {
     Healthz,
     Readyz,
     Metrics,
+    /// `/metrics` as Tecton's dashboards know it.
+    Observability,
     /// 204 with these methods. Needs no key: what may be called is no secret.
     Options {
         allow: &'static str,
@@ -31,13 +33,16 @@ pub(crate) fn route(method: Method, path: &[u8]) -> Route {
         (Get | Head, b"/healthz", _) => Route::Healthz,
         (Get | Head, b"/readyz", _) => Route::Readyz,
         (Get | Head, b"/metrics", _) => Route::Metrics,
+        (Get | Head, _, b"/v1/observability/metrics") => Route::Observability,
 
         (Options, b"*", _) => Route::Options { allow: ANY },
         (Options, _, b"/v1/feature-service/get-features") => Route::Options { allow: POST },
         (Options, b"/healthz" | b"/readyz" | b"/metrics", _) => Route::Options { allow: GET },
+        (Options, _, b"/v1/observability/metrics") => Route::Options { allow: GET },
 
         (_, _, b"/v1/feature-service/get-features") => Route::MethodNotAllowed { allow: POST },
         (_, b"/healthz" | b"/readyz" | b"/metrics", _) => Route::MethodNotAllowed { allow: GET },
+        (_, _, b"/v1/observability/metrics") => Route::MethodNotAllowed { allow: GET },
         _ => Route::NotFound,
     }
 }
@@ -48,7 +53,7 @@ impl Route {
         match self {
             Self::Healthz | Self::Readyz | Self::Metrics | Self::Options { .. } => true,
             Self::MethodNotAllowed { .. } => matches!(path, b"/healthz" | b"/readyz" | b"/metrics"),
-            Self::GetFeatures | Self::NotFound => false,
+            Self::GetFeatures | Self::Observability | Self::NotFound => false,
         }
     }
 }
@@ -65,6 +70,9 @@ mod tests {
         check(Method::Post, "/api/api/v1/feature-service/get-features", Route::NotFound);
         check(Method::Post, "/api/v1/feature-service/get-features/", Route::NotFound);
         check(Method::Post, "/API/v1/feature-service/get-features", Route::NotFound);
+        check(Method::Get, "/api/v1/observability/metrics", Route::Observability);
+        check(Method::Head, "/v1/observability/metrics", Route::Observability);
+        check(Method::Post, "/v1/observability/metrics", Route::MethodNotAllowed { allow: "GET, HEAD, OPTIONS" });
         check(Method::Get, "/api/healthz", Route::NotFound);
         check(Method::Head, "/healthz", Route::Healthz);
         check(Method::Get, "/v1/feature-service/get-features", Route::MethodNotAllowed { allow: "POST, OPTIONS" });

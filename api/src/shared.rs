@@ -10,7 +10,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use gannet_engine::metrics::Sample;
+use gannet_engine::{Now, metrics::Sample};
 
 use crate::{auth::KeyTable, catalog::Catalog, metrics::Metrics, tecton::MetadataOptions};
 
@@ -23,6 +23,8 @@ pub struct Settings {
     pub default_metadata_options: MetadataOptions,
     /// Every answer tells where its time went, whether or not it was asked to.
     pub server_timing: bool,
+    /// The region that metrics name in a label `aws_region`, as Tecton's do.
+    pub aws_region: String,
 }
 
 impl Default for Settings {
@@ -31,6 +33,7 @@ impl Default for Settings {
             default_workspace: "prod".to_owned(),
             default_metadata_options: MetadataOptions::default(),
             server_timing: false,
+            aws_region: "local".to_owned(),
         }
     }
 }
@@ -115,6 +118,12 @@ impl Shared {
     pub fn set_state(&self, state: State) {
         self.state.store(Arc::new(state));
         self.changed();
+    }
+
+    /// Looks at the counters of which rates are shown, if it is time again. To be called every second or so, by a thread that serves
+    /// nobody; the first call is where rates begin.
+    pub fn look_at_rates(&self, now: Now) {
+        self.metrics.look(now.monotonic_ns);
     }
 
     /// Where one line per kind of trouble goes, rate-limited. The first hook that is set stays.

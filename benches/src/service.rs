@@ -58,7 +58,7 @@ impl Serving {
             let Step::Request { head, body, .. } = inbound.next(&self.limits, bytes) else {
                 panic!("the canonical request is whole");
             };
-            let request = gannet_engine::http::Request { head, body, seen_ns: self.now.monotonic_ns };
+            let request = gannet_engine::http::Request { head, body, seen_ns: self.now.monotonic_ns, asked: false };
             self.tickets.push(self.core.begin(self.now, request));
         }
     }

@@ -5,7 +5,7 @@
 
 pub use crate::reactor::reads::Read;
 use crate::{
-    admission::Criticality,
+    admission::{Criticality, Reason},
     clock::Now,
     http::{Head, Request, Status},
 };
@@ -48,6 +48,8 @@ pub enum Content {
     Json,
     /// Prometheus text exposition, `text/plain; version=0.0.4`.
     Metrics,
+    /// OpenMetrics text exposition, version 1.0.0.
+    OpenMetrics,
     /// No body (204).
     None,
 }
@@ -67,6 +69,15 @@ pub struct Answer {
     pub accept_encoding: Option<&'static str>,
     /// What a `Server-Timing` header tells, if the client asked for one.
     pub server_timing: Option<ServerTiming>,
+    /// A 429 that a limit of its own is the reason for: admission counts it, and says in `Retry-After` when to come again.
+    pub limited: Option<Limited>,
+}
+
+/// What was refused for a limit of its own, and which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limited {
+    pub criticality: Criticality,
+    pub reason: Reason,
 }
 
 /// Where an answer's time went, from when its request was seen. Microseconds, one stage after the other.
@@ -97,6 +108,7 @@ impl Answer {
             authenticate: None,
             accept_encoding: None,
             server_timing: None,
+            limited: None,
         }
     }
 }
@@ -115,7 +127,7 @@ pub trait Service {
     fn begin(&mut self, now: Now, request: Request<'_>) -> Ticket;
 
     /// What this request is, from its head alone. Asked only when the core is busy enough for it to matter, and right before
-    /// [`Self::begin`] if the request is taken on.
+    /// [`Self::begin`] if the request is taken on at once; [`Request::asked`] tells.
     fn asks(&mut self, now: Now, head: &Head<'_>) -> Asked;
 
     /// Appends the body of a 429 to a request that was not taken on.

@@ -26,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) default_workspace: Option<String>,
     pub(crate) default_metadata_options: Vec<String>,
     pub(crate) server_timing: bool,
+    pub(crate) aws_region: Option<String>,
     pub(crate) limits: LimitsConfig,
     pub(crate) admission: AdmissionSettings,
     pub(crate) memory: MemoryConfig,

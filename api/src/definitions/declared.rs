@@ -1,7 +1,7 @@
 //! What files say, one by one, before references between them are followed. `None` stands for a part that was wrong and
 //! has been reported.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use super::{
     faults::{Place, Spanned},
@@ -52,6 +52,7 @@ pub(super) struct ServiceDeclared {
     pub(super) heading: Heading,
     pub(super) selections: Option<Vec<SelectionDeclared>>,
     pub(super) latency_budget: Option<LatencyBudget>,
+    pub(super) concurrency_max: Option<NonZeroU32>,
 }
 
 #[derive(Debug)]

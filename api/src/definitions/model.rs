@@ -1,7 +1,7 @@
 //! What the definitions mean, once they were checked. Everything here is consistent: every reference resolves, every name
 //! is legal, every type is known.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use gannet_store::{ColumnType, KeyType};
 use serde::{Deserialize, Serialize};
@@ -103,6 +103,9 @@ pub struct FeatureService {
     pub selections: Vec<Selection>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_budget: Option<LatencyBudget>,
+    /// How many requests for it may be in progress in a process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency_max: Option<NonZeroU32>,
 }
 
 /// What a service takes from one view.

@@ -6,12 +6,13 @@
 
 use std::{io::Write as _, ops::Range};
 
-use gannet_engine::ServerTiming;
+use gannet_engine::{Limited, ServerTiming};
 use gannet_store::{
     ColdStep, Corrupt, KeyHash, Probe, Probed, Row,
     cache::{Place, RowCache},
 };
 
+use super::concurrency::Permits;
 use crate::{
     catalog::NamedTable,
     error::{Fault, Refusal},
@@ -31,10 +32,13 @@ pub(super) enum Pending {
         service_slot: Option<usize>,
         /// Only API requests are timed.
         seen: Seen,
+        /// Refused for a limit of its own.
+        limited: Option<Limited>,
     },
     Healthz,
     Readyz,
     Metrics,
+    Observability,
     Options {
         allow: &'static str,
     },
@@ -50,6 +54,8 @@ pub(super) struct Features {
     pub(super) lookups: usize,
     pub(super) seen: Seen,
     pub(super) deadline: Deadline,
+    /// What it holds while it is in progress: its place in the batch.
+    pub(super) permits: Option<u32>,
 }
 
 /// When a request was seen.
@@ -129,6 +135,7 @@ pub(super) struct Batch {
     lookups: Vec<Lookup>,
     keys: Vec<u8>,
     text: Vec<u8>,
+    permits: Vec<Permits>,
     /// When the turn began.
     began_ns: u64,
     /// When the turn's store reads began.
@@ -151,6 +158,7 @@ impl Batch {
         self.lookups.clear();
         self.keys.clear();
         self.text.clear();
+        self.permits.clear();
         self.store_ns = None;
         self.cold = 0;
     }
@@ -174,6 +182,20 @@ impl Batch {
         let hash = tables[table].table.hash(key.of(&self.keys));
         tables[table].table.prefetch_bucket(hash);
         self.lookups.push(Lookup { table, key, stage: Stage::Hashed(hash) });
+    }
+
+    /// Keeps what a request holds until the turn is over, or until it is set aside.
+    pub(super) fn keep(&mut self, permits: Permits) -> Option<u32> {
+        if permits.is_empty() {
+            return None;
+        }
+        self.permits.push(permits);
+        u32::try_from(self.permits.len() - 1).ok() // the engine bounds a turn's requests far below 2³²
+    }
+
+    /// What a request holds, if it is to be in progress beyond this turn.
+    pub(super) fn take_permits(&mut self, place: Option<u32>) -> Permits {
+        place.and_then(|place| self.permits.get_mut(place as usize)).map(std::mem::take).unwrap_or_default()
     }
 
     /// The turn's requests are decoded.
@@ -272,7 +294,7 @@ impl Batch {
         let start = self.text.len();
         let _infallible = write!(self.text, "{fault}");
         let message = span(start, self.text.len());
-        Pending::Refused { refusal: fault.refusal(), message, service_slot, seen }
+        Pending::Refused { refusal: fault.refusal(), message, service_slot, seen, limited: None }
     }
 
     pub(super) fn message(&self, message: Span) -> &[u8] {

@@ -2,27 +2,30 @@
 //! they need was read.
 
 mod batch;
+mod concurrency;
 mod keys;
 mod waiting;
 
 use std::sync::{Arc, atomic::Ordering};
 
 use gannet_engine::{
-    Answer, Asked, Content, Finished, Now, Read, Service, Ticket, Waiting,
-    admission::Criticality,
+    Answer, Asked, Content, Finished, Limited, Now, Read, Service, Ticket, Waiting,
+    admission::{Criticality, Reason},
     http::{Head, Request, Status},
+    metrics::Sample,
 };
 use gannet_store::{Corrupt, cache::RowCache};
 
 use self::{
     batch::{Batch, Deadline, Features, Fetched, Found, Pending, Seen, Unreadable},
+    concurrency::Concurrency,
     keys::KeyEncoder,
     waiting::WaitingRequests,
 };
 use crate::{
-    Catalog, Settings, Shared, State,
-    auth::KeyTable,
-    budget::{self, LatencyBudget},
+    Catalog, Settings, ShardSamples, Shared, State,
+    auth::{Denied, Granted, KeyTable},
+    budget,
     error::{Fault, Quoted, Refusal},
     limits::{ANSWER_RESERVE_NS, LOG_EVERY_NS, TIMED_OUT_AFTER_NS},
     metrics::{self, CoreMetrics, Recorder, Standing},
@@ -30,7 +33,7 @@ use crate::{
     render::Stamp,
     routes::{Route, route},
     tecton::{
-        Decoder,
+        Decoder, latency_budget_field,
         response::{self, Outcome, SloInfo},
     },
 };
@@ -44,6 +47,9 @@ pub struct Core {
     version: Option<u64>,
     catalog: Option<Arc<Catalog>>,
     keys: Arc<KeyTable>,
+    concurrency: Concurrency,
+    /// What the key check of the request that was asked about last came to: `begin` follows, and need not hash again.
+    known: Option<Result<Granted, Denied>>,
     state: Arc<State>,
     settings: Arc<Settings>,
     /// The plan found last: most callers ask one service many times.
@@ -72,6 +78,8 @@ impl Core {
             version: None,
             catalog: None,
             keys: Arc::default(),
+            concurrency: Concurrency::new(shared.shards.len()),
+            known: None,
             state: shared.state.load_full(),
             settings: shared.settings.load_full(),
             last_plan: None,
@@ -107,15 +115,21 @@ impl Core {
         Seen { at_ns, server_timing: head.server_timing || self.settings.server_timing }
     }
 
-    /// What is known from the head alone.
-    fn admit(&mut self, now: Now, head: &Head<'_>) -> Result<(Route, Option<LatencyBudget>), Fault<'static>> {
+    /// What is known from the head alone. `known` is what its key was found to be, if that was asked for already.
+    fn admit(
+        &mut self,
+        now: Now,
+        head: &Head<'_>,
+        known: Option<Result<Granted, Denied>>,
+    ) -> Result<(Route, Option<Granted>), Fault<'static>> {
         let route = route(head.method, head.path);
-        let mut budget = None;
+        let mut granted = None;
         if !route.is_public(head.path) {
-            budget = self.keys.check(head.authorization, now.unix_us).map_err(|why| {
+            let checked = known.unwrap_or_else(|| self.keys.check(head.authorization, now.unix_us));
+            granted = Some(checked.map_err(|why| {
                 self.metrics.denied(why);
                 Fault::Unauthenticated
-            })?;
+            })?);
         }
         match route {
             Route::NotFound => Err(Fault::NotFound),
@@ -123,14 +137,18 @@ impl Core {
             Route::GetFeatures => match head.content_encoding {
                 Some(coding) if !coding.eq_ignore_ascii_case(b"identity") => Err(Fault::ContentEncoding),
                 _ if self.catalog.is_none() => Err(Fault::Unavailable),
-                _ => Ok((route, budget)),
+                _ => Ok((route, granted)),
             },
             _ => Ok((route, None)),
         }
     }
 
-    /// Decodes and plans a request for features, and starts its lookups. `of_key` is the budget of the key that let it in.
-    fn get_features(&mut self, body: &mut [u8], mut seen: Seen, of_key: Option<LatencyBudget>) -> Pending {
+    /// Decodes and plans a request for features, and starts its lookups.
+    fn get_features(&mut self, head: &Head<'_>, body: &mut [u8], mut seen: Seen, granted: Granted) -> Pending {
+        let mut permits = match self.concurrency.enter_key(granted) {
+            Ok(permits) => permits,
+            Err(reason) => return self.limited(head, granted, reason, metrics::NONE, seen),
+        };
         let Self { decoder, batch, metrics, .. } = self;
         let mut slot = metrics::NONE;
         let refused = |fault: Fault<'_>, slot, seen, batch: &mut Batch| batch.refused(&fault, Some(slot), seen);
@@ -175,13 +193,33 @@ impl Core {
         if let Some(fault) = decoded.option_fault {
             return refused(fault, slot, seen, batch);
         }
+        let of_field = match head.latency_budget_ms.map(latency_budget_field).transpose() {
+            Ok(of_field) => of_field,
+            Err(fault) => return refused(fault, slot, seen, batch),
+        };
+        if let Err(reason) = self.concurrency.enter_service(plan, &mut permits) {
+            return self.limited(head, granted, reason, slot, seen);
+        }
         let lookups = batch.lookups_next();
         for view in &plan.views {
             batch.look_up(catalog.tables(), view.table, self.encoder.key(view.key_set));
         }
         let options = metadata.unwrap_or(self.settings.default_metadata_options);
-        let deadline = Deadline::of(budget::of(latency_budget_us, [plan.budget, of_key]), seen.at_ns);
-        Pending::Features(Features { plan: place, options, lookups, seen, deadline })
+        let asked_us = latency_budget_us.or(of_field);
+        let deadline = Deadline::of(budget::of(asked_us, [plan.budget, granted.budget]), seen.at_ns);
+        let permits = batch.keep(permits);
+        Pending::Features(Features { plan: place, options, lookups, seen, deadline, permits })
+    }
+
+    /// As many are in progress as may be.
+    fn limited(&mut self, head: &Head<'_>, granted: Granted, reason: Reason, slot: usize, seen: Seen) -> Pending {
+        let limited = Some(Limited { criticality: granted.criticality(head.criticality), reason });
+        match self.batch.refused(&Fault::Overloaded, Some(slot), seen) {
+            Pending::Refused { refusal, message, service_slot, seen, .. } => {
+                Pending::Refused { refusal, message, service_slot, seen, limited }
+            }
+            other => other,
+        }
     }
 
     /// Renders an answer, or sets the request aside.
@@ -301,14 +339,25 @@ impl Core {
             state: &self.state,
             catalog: self.catalog.as_deref(),
             keys: self.keys.records().iter().filter(valid).count(),
+            region: &self.settings.aws_region,
         };
-        let shards = self.shared.shards.iter().map(|shard| {
+        metrics::expose(&self.shared.metrics, &standing, &self.shard_samples(), body);
+        answer(200, Content::Metrics)
+    }
+
+    fn observability(&self, now: Now, body: &mut Vec<u8>) -> Answer {
+        let region = &self.settings.aws_region;
+        metrics::observe(&self.shared.metrics, region, &self.shard_samples(), now.monotonic_ns, body);
+        answer(200, Content::OpenMetrics)
+    }
+
+    fn shard_samples(&self) -> Vec<Vec<Sample>> {
+        let samples = |shard: &Arc<dyn ShardSamples>| {
             let mut samples = Vec::new();
             shard.samples(&mut |sample| samples.push(sample));
             samples
-        });
-        metrics::expose(&self.shared.metrics, &standing, shards, body);
-        answer(200, Content::Metrics)
+        };
+        self.shared.shards.iter().map(samples).collect()
     }
 
     fn publish(&mut self, now: Now) {
@@ -328,7 +377,11 @@ impl Service for Core {
         if self.version != Some(version) {
             self.version = Some(version); // before the loads: a change in between is taken up again next turn
             self.catalog = self.shared.catalog.load_full();
-            self.keys = self.shared.keys.load_full();
+            let keys = self.shared.keys.load_full();
+            if !Arc::ptr_eq(&keys, &self.keys) {
+                self.concurrency.rekey(&self.keys, &keys);
+                self.keys = keys;
+            }
             self.state = self.shared.state.load_full();
             self.settings = self.shared.settings.load_full();
             self.last_plan = None;
@@ -337,11 +390,14 @@ impl Service for Core {
 
     fn begin(&mut self, now: Now, request: Request<'_>) -> Ticket {
         let seen = self.seen(request.seen_ns, &request.head);
-        let pending = match self.admit(now, &request.head) {
-            Ok((Route::GetFeatures, budget)) => self.get_features(request.body, seen, budget),
+        let known = self.known.take().filter(|_| request.asked);
+        let pending = match self.admit(now, &request.head, known) {
+            Ok((Route::GetFeatures, Some(granted))) => self.get_features(&request.head, request.body, seen, granted),
+            Ok((Route::GetFeatures, None)) => self.batch.refused(&Fault::Unauthenticated, Some(metrics::NONE), seen),
             Ok((Route::Healthz, _)) => Pending::Healthz,
             Ok((Route::Readyz, _)) => Pending::Readyz,
             Ok((Route::Metrics, _)) => Pending::Metrics,
+            Ok((Route::Observability, _)) => Pending::Observability,
             Ok((Route::Options { allow }, _)) => Pending::Options { allow },
             Ok((Route::MethodNotAllowed { .. } | Route::NotFound, _)) => {
                 self.batch.refused(&Fault::NotFound, Some(metrics::NONE), seen)
@@ -351,13 +407,23 @@ impl Service for Core {
         self.ticket(pending)
     }
 
-    fn asks(&mut self, _: Now, head: &Head<'_>) -> Asked {
-        match route(head.method, head.path) {
-            Route::GetFeatures => {
-                let said = head.fields.first(CRITICALITY_FIELD).and_then(Criticality::from_label);
-                Asked::Features { criticality: said.unwrap_or(Criticality::Default), budget_ns: None }
-            }
-            _ => Asked::Operation,
+    fn asks(&mut self, now: Now, head: &Head<'_>) -> Asked {
+        self.known = None;
+        if route(head.method, head.path) != Route::GetFeatures {
+            return Asked::Operation;
+        }
+        let checked = self.keys.check(head.authorization, now.unix_us);
+        self.known = Some(checked);
+        // Nobody gets room by claiming to be critical with a key that does not exist.
+        let Ok(granted) = checked else {
+            return Asked::Features { criticality: Criticality::Sheddable, budget_ns: None };
+        };
+        // What is no budget is told when the request begins.
+        let of_field = head.latency_budget_ms.and_then(|text| latency_budget_field(text).ok());
+        let budget_us = budget::of(of_field, [granted.budget, None]);
+        Asked::Features {
+            criticality: granted.criticality(head.criticality),
+            budget_ns: budget_us.map(|us| u64::from(us) * 1000),
         }
     }
 
@@ -368,7 +434,7 @@ impl Service for Core {
     }
 
     fn refuse_early(&mut self, now: Now, head: &Head<'_>) -> Option<Ticket> {
-        let fault = self.admit(now, head).err()?;
+        let fault = self.admit(now, head, None).err()?;
         let seen = self.seen(now.monotonic_ns, head);
         let pending = self.batch.refused(&fault, Some(metrics::NONE), seen);
         Some(self.ticket(pending))
@@ -388,14 +454,14 @@ impl Service for Core {
         };
         Finished::Answer(match pending {
             Pending::Features(features) => return self.features(now, features, body),
-            Pending::Refused { refusal, message, service_slot, seen } => {
+            Pending::Refused { refusal, message, service_slot, seen, limited } => {
                 let server_timing = self.batch.timing(seen, now.monotonic_ns);
                 response::error(self.batch.message(message), refusal.code, body);
                 if let Some(service_slot) = service_slot {
                     let Self { metrics, recorder, .. } = self;
                     answered(metrics, recorder, now, service_slot, Status(refusal.status), seen.at_ns);
                 }
-                Answer { server_timing, ..refused(refusal) }
+                Answer { server_timing, limited, ..refused(refusal) }
             }
             Pending::Healthz => {
                 body.extend_from_slice(b"{\"status\":\"ok\"}");
@@ -403,6 +469,7 @@ impl Service for Core {
             }
             Pending::Readyz => self.readyz(body),
             Pending::Metrics => self.expose(now, body),
+            Pending::Observability => self.observability(now, body),
             Pending::Options { allow } => Answer { allow: Some(allow), ..answer(204, Content::None) },
         })
     }
@@ -532,6 +599,7 @@ const fn answer(status: u16, content: Content) -> Answer {
         authenticate: None,
         accept_encoding: None,
         server_timing: None,
+        limited: None,
     }
 }
 
@@ -544,6 +612,7 @@ const fn refused(refusal: Refusal) -> Answer {
         authenticate: refusal.authenticate,
         accept_encoding: refusal.accept_encoding,
         server_timing: None,
+        limited: None,
     }
 }
 
@@ -554,6 +623,3 @@ fn report(shared: &Shared, core: usize, logged_ns: &mut Option<u64>, now_ns: u64
     *logged_ns = Some(now_ns);
     shared.log(&format!("core {core}: a request failed: {damage}"));
 }
-
-/// How much is lost if a request is refused: `critical`, `default` or `sheddable`.
-const CRITICALITY_FIELD: &str = "Gannet-Criticality";

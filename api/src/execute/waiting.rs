@@ -12,6 +12,7 @@ use gannet_store::{ColdStep, Corrupt, Resumed, cache::RowCache};
 use super::{
     Features,
     batch::{Batch, Fetched, Found, Unreadable, span, us},
+    concurrency::Permits,
 };
 use crate::{Catalog, limits::WAITING_KEPT_BYTES_MAX, query::Span};
 
@@ -45,6 +46,8 @@ struct WaitingRequest {
     generation: u32,
     /// `None`: the place is free.
     request: Option<(Features, Arc<Catalog>)>,
+    /// It is in progress for as long as it waits.
+    permits: Permits,
     lookups: Vec<HeldLookup>,
     bytes: Vec<u8>,
     /// Lookups still being read.
@@ -101,7 +104,7 @@ impl WaitingRequests {
         features: Features,
         timing: Option<ServerTiming>,
         catalog: &Arc<Catalog>,
-        batch: &Batch,
+        batch: &mut Batch,
         cache: &RowCache,
     ) -> Result<Option<Waiting>, Unreadable> {
         let tables = catalog.tables();
@@ -136,6 +139,7 @@ impl WaitingRequests {
             held.lookups.push(HeldLookup { table, key, stage });
         }
         held.request = Some((features, Arc::clone(catalog)));
+        held.permits = batch.take_permits(features.permits);
         held.timing = timing;
         Ok(Some(Waiting(place)))
     }
@@ -257,6 +261,7 @@ impl WaitingRequests {
         let held = &mut self.places[place as usize];
         held.generation = held.generation.wrapping_add(1); // what is still being read finds nobody
         held.request = None;
+        held.permits = Permits::default();
         held.lookups.clear();
         held.bytes.clear();
         held.bytes.shrink_to(WAITING_KEPT_BYTES_MAX);

@@ -8,11 +8,12 @@ use super::{
     CACHE_FIGURES, CODES, CoreMetrics, DENIALS, Metrics, OUTCOMES,
     latency::{BOUNDS, Buckets},
     locked,
+    observability::{UTILIZATION, utilization},
 };
 use crate::{Catalog, State};
 
 /// Every metric of this crate: name, type, help. The documentation's table is tied to this one by a test.
-pub(super) const DECLARED: [(&str, &str, &str); 26] = [
+pub(super) const DECLARED: [(&str, &str, &str); 29] = [
     ("gannet_build_info", "gauge", "Always 1; the label says which version runs."),
     ("gannet_ready", "gauge", "1 if /readyz answers 200."),
     ("gannet_generation", "gauge", "Number of the generation that is served; 0 if there is none."),
@@ -43,6 +44,9 @@ pub(super) const DECLARED: [(&str, &str, &str); 26] = [
     CACHE_FIGURES[3],
     CACHE_FIGURES[4],
     CACHE_FIGURES[5],
+    UTILIZATION[0],
+    UTILIZATION[1],
+    UTILIZATION[2],
 ];
 
 /// What the gauges show.
@@ -51,15 +55,11 @@ pub(crate) struct Standing<'s> {
     pub(crate) state: &'s State,
     pub(crate) catalog: Option<&'s Catalog>,
     pub(crate) keys: usize,
+    pub(crate) region: &'s str,
 }
 
 /// Appends all metrics: this crate's, summed over cores, then each shard's own with a label `core`.
-pub(crate) fn expose(
-    metrics: &Metrics,
-    standing: &Standing<'_>,
-    shards: impl Iterator<Item = Vec<Sample>>,
-    out: &mut Vec<u8>,
-) {
+pub(crate) fn expose(metrics: &Metrics, standing: &Standing<'_>, shards: &[Vec<Sample>], out: &mut Vec<u8>) {
     let mut text = String::with_capacity(16 << 10);
     let cores = locked(&metrics.cores);
     for (name, kind, help) in DECLARED {
@@ -88,6 +88,7 @@ pub(crate) fn expose(
             }
             _ => match CACHE_FIGURES.iter().position(|(cache, _, _)| *cache == name) {
                 Some(place) => series.add(&[], sum(&cores, |core| &core.cache[place])),
+                None if name.starts_with("feature_server_") => utilization(standing.region, shards, &mut series),
                 None => tables(standing.catalog, &mut series),
             },
         }
@@ -184,9 +185,9 @@ fn segments(catalog: Option<&Catalog>, series: &mut Series<'_>) {
 }
 
 /// A metric must be declared once and its series stand together, so samples are grouped by name first.
-fn shard_samples(shards: impl Iterator<Item = Vec<Sample>>, text: &mut String) {
-    let mut by_name: BTreeMap<&str, Vec<(usize, Sample)>> = BTreeMap::new();
-    for (core, samples) in shards.enumerate() {
+fn shard_samples(shards: &[Vec<Sample>], text: &mut String) {
+    let mut by_name: BTreeMap<&str, Vec<(usize, &Sample)>> = BTreeMap::new();
+    for (core, samples) in shards.iter().enumerate() {
         for sample in samples {
             by_name.entry(sample.name).or_default().push((core, sample));
         }
@@ -211,22 +212,22 @@ fn shard_samples(shards: impl Iterator<Item = Vec<Sample>>, text: &mut String) {
 }
 
 /// The lines of one metric.
-struct Series<'m> {
-    name: &'m str,
-    text: &'m mut String,
+pub(super) struct Series<'m> {
+    pub(super) name: &'m str,
+    pub(super) text: &'m mut String,
 }
 
 impl Series<'_> {
-    fn declare(&mut self, kind: &str, help: &str) {
+    pub(super) fn declare(&mut self, kind: &str, help: &str) {
         let Self { name, text } = self;
         let _infallible = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 
-    fn add(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+    pub(super) fn add(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
         self.add_suffixed("", labels, value);
     }
 
-    fn add_suffixed(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+    pub(super) fn add_suffixed(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
         self.text.push_str(self.name);
         self.text.push_str(suffix);
         for (place, (label, value)) in labels.iter().enumerate() {
@@ -259,7 +260,9 @@ mod tests {
     /// Rows of the documentation's tables: name, type, labels, meaning.
     fn documented() -> Vec<[&'static str; 4]> {
         let page = include_str!("../../../docs/metrics.md");
-        let rows = page.lines().filter(|line| line.starts_with("| `gannet_"));
+        let page = page.split("\n## For Tecton's dashboards\n").next().unwrap_or_default();
+        let ours = |line: &&str| line.starts_with("| `gannet_") || line.starts_with("| `feature_server_");
+        let rows = page.lines().filter(ours);
         rows.map(|line| {
             let mut cells = line.trim_matches('|').split('|').map(|cell| cell.trim());
             let mut row = [""; 4];
@@ -276,13 +279,21 @@ mod tests {
         assert_eq!(documented.get(..DECLARED.len()), Some(&DECLARED[..]));
     }
 
-    /// A fault's name is only sampled once there was one, so it is looked for by itself.
+    /// What is only sampled once it happened is looked for by itself.
     #[test]
     fn the_documented_table_of_shards_is_what_they_expose() {
-        const FAULTS: &str = "gannet_http_faults_total";
+        const LATER: [(&str, &str, &str); 5] = [
+            ("gannet_http_faults_total", "`core`, `rule`", include_str!("../../../engine/src/shard/metrics.rs")),
+            ("gannet_shed_critical_total", "`core`, `reason`", GATE),
+            ("gannet_shed_default_total", "`core`, `reason`", GATE),
+            ("gannet_shed_sheddable_total", "`core`, `reason`", GATE),
+            ("gannet_admission_held_total", "`core`, `criticality`", GATE),
+        ];
+        const GATE: &str = include_str!("../../../engine/src/admission/metrics.rs");
+        let later = |name: &str| LATER.iter().any(|(known, ..)| *known == name);
         let mut exposed: Vec<(&str, &str, &str, Vec<&str>)> = Vec::new();
         ShardMetrics::default().samples(&mut |sample| {
-            assert_ne!(sample.name, FAULTS);
+            assert!(!later(sample.name), "{}", sample.name);
             let kind = if sample.kind == Kind::Counter { "counter" } else { "gauge" };
             if exposed.last().is_none_or(|(name, ..)| *name != sample.name) {
                 exposed.push((sample.name, kind, sample.help, vec!["core"]));
@@ -295,16 +306,18 @@ mod tests {
             }
         });
         let documented = documented().split_off(DECLARED.len());
-        let (faults, others): (Vec<&[&str; 4]>, Vec<&[&str; 4]>) = documented.iter().partition(|row| row[0] == FAULTS);
+        let (faults, others): (Vec<&[&str; 4]>, Vec<&[&str; 4]>) = documented.iter().partition(|row| later(row[0]));
         let others: Vec<_> = others
             .iter()
             .map(|row| (row[0], row[1], row[3], row[2].split('`').skip(1).step_by(2).collect::<Vec<_>>()))
             .collect();
         assert_eq!(others, exposed);
-        let [fault] = faults[..] else { panic!("one row for {FAULTS}") };
-        assert_eq!(fault[1..3], ["counter", "`core`, `rule`"]);
-        assert!(include_str!("../../../engine/src/shard/metrics.rs").contains(&format!("\"{FAULTS}\"")));
-        assert!(include_str!("../../../engine/src/shard/metrics.rs").contains(&format!("\"{}\"", fault[3])));
+        assert_eq!(faults.len(), LATER.len());
+        for ([name, kind, labels, meaning], (expected, with, source)) in faults.into_iter().zip(LATER) {
+            let labels_only = labels.split(':').next().unwrap_or_default();
+            assert_eq!((*name, *kind, labels_only), (expected, "counter", with));
+            assert!(source.contains(&format!("\"{name}\"")) && source.contains(&format!("\"{meaning}\"")), "{name}");
+        }
     }
 
     #[test]

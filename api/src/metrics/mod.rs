@@ -7,6 +7,8 @@
 mod exposition;
 mod latency;
 mod names;
+mod observability;
+mod rates;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,8 +18,9 @@ use gannet_store::cache::CacheStats;
 pub(crate) use exposition::{Standing, expose};
 pub(crate) use latency::Recorder;
 pub(crate) use names::NONE;
+pub(crate) use observability::observe;
 
-use self::{latency::Buckets, names::Names};
+use self::{latency::Buckets, names::Names, rates::History};
 use crate::{
     auth::Denied,
     limits::{SERVICE_SLOTS_MAX, VIEW_SLOTS_MAX},
@@ -30,6 +33,7 @@ pub struct Metrics {
     services: Mutex<Names>,
     views: Mutex<Names>,
     cores: Mutex<Vec<Arc<CoreMetrics>>>,
+    history: Mutex<History>,
 }
 
 impl Default for Metrics {
@@ -38,6 +42,7 @@ impl Default for Metrics {
             services: Mutex::new(Names::new(SERVICE_SLOTS_MAX)),
             views: Mutex::new(Names::new(VIEW_SLOTS_MAX)),
             cores: Mutex::default(),
+            history: Mutex::default(),
         }
     }
 }

@@ -9,5 +9,5 @@ mod template;
 mod values;
 
 pub use options::MetadataOptions;
-pub(crate) use request::{Decoded, Decoder};
+pub(crate) use request::{Decoded, Decoder, latency_budget_field};
 pub(crate) use template::Template;

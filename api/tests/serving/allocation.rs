@@ -64,7 +64,8 @@ fn warm_requests_allocate_nothing() {
         world.core.turn(world.now);
         for (ticket, body) in tickets.iter_mut().zip(&mut buffers) {
             let head = head(Method::Post, GET_FEATURES);
-            *ticket = world.core.begin(world.now, Request { head, body, seen_ns: world.now.monotonic_ns });
+            *ticket =
+                world.core.begin(world.now, Request { head, body, seen_ns: world.now.monotonic_ns, asked: false });
         }
         world.core.gather(world.now);
         let mut statuses = [0; 6];

@@ -94,3 +94,49 @@ fn the_exposition_is_well_formed() {
     }
     assert!(kinds.len() > 10);
 }
+
+#[test]
+fn tectons_dashboards_find_their_names() {
+    let rows = vec![(vec![text("u")], SAMPLE_US, vec![Int64(1)])];
+    let mut world = World::new(DEFINITIONS, vec![("v:2", rows)]);
+    world.bring_in();
+    world.shared.look_at_rates(world.now);
+    let ask = |world: &mut World, service: &str| {
+        world.get_features(&format!(
+            "{{\"params\":{{\"featureServiceName\":\"{service}\",\"joinKeyMap\":{{\"user_id\":\"u\"}}}}}}"
+        ))
+    };
+    for _ in 0..90 {
+        assert_eq!(ask(&mut world, "fs").0, 200);
+    }
+    for _ in 0..10 {
+        assert_eq!(ask(&mut world, "nowhere").0, 404);
+    }
+    for path in ["/api/v1/observability/metrics", "/v1/observability/metrics"] {
+        let denied = world.ask(Head { authorization: None, ..head(Method::Get, path) }, b"").0;
+        assert_eq!((denied.status.0, denied.authenticate), (401, Some("Tecton-key")));
+    }
+    scrape(&mut world);
+    world.now.monotonic_ns = 100_000_950_000; // rendered 50 µs later: 102 answers in 100 s
+    let (answer, text) = world.ask(head(Method::Get, "/v1/observability/metrics"), b"");
+    assert_eq!((answer.status.0, answer.content), (200, gannet_engine::Content::OpenMetrics));
+    let id = gannet_service_id("prod/fs");
+    for line in [
+        "feature_service_requests_total_rate{aws_region=\"local\"} 1.02".to_owned(),
+        format!(
+            "feature_service_requests_rate{{aws_region=\"local\",feature_service_id=\"{id}\",feature_service_name=\"fs\"}} 0.9"
+        ),
+        "feature_service_total_latency_count 102".to_owned(),
+        "feature_server_errors_rate{status=\"404\"} 9.803921568627452".to_owned(),
+        "feature_server_errors_rate{status=\"401\"} 1.9607843137254901".to_owned(),
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
+    }
+    assert!(text.contains("feature_service_total_latency{quantile=\"0.99\"} 0.0000"), "{text}");
+    assert!(text.ends_with("\n# EOF\n"), "{text}");
+}
+
+fn gannet_service_id(name: &str) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(name.as_bytes())[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -88,7 +88,7 @@ impl World {
     pub(crate) fn ask(&mut self, head: Head<'_>, body: &[u8]) -> (Answer, String) {
         let mut body = body.to_vec();
         self.core.turn(self.now);
-        let request = Request { head, body: &mut body, seen_ns: self.now.monotonic_ns };
+        let request = Request { head, body: &mut body, seen_ns: self.now.monotonic_ns, asked: false };
         let ticket = self.core.begin(self.now, request);
         self.core.gather(self.later(20_000));
         let mut out = b"before".to_vec();

@@ -340,7 +340,7 @@ fn requests_of_one_turn_are_answered_each_by_its_own() {
             let mut body =
                 format!("{{\"params\":{{\"featureViewName\":\"v\",\"joinKeyMap\":{{\"n\":{key}}}}}}}").into_bytes();
             let head = head(Method::Post, GET_FEATURES);
-            world.core.begin(world.now, Request { head, body: &mut body, seen_ns: 0 })
+            world.core.begin(world.now, Request { head, body: &mut body, seen_ns: 0, asked: false })
         })
         .collect();
     world.core.gather(world.now);

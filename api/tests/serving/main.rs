@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::tests_outside_test_module, reason = "this whole crate is tests")]
 
 mod allocation;
+mod concurrency;
 mod errors;
 mod exposition;
 mod fixture;

@@ -106,7 +106,8 @@ fn stages_follow_one_another() {
     world.core.turn(at(0));
     let mut begin = |seen_us: u64| {
         let mut body = body("").into_bytes();
-        let request = Request { head: asking(), body: &mut body, seen_ns: at(seen_us).monotonic_ns - 100_000 };
+        let request =
+            Request { head: asking(), body: &mut body, seen_ns: at(seen_us).monotonic_ns - 100_000, asked: false };
         world.core.begin(at(0), request)
     };
     let tickets = [begin(60), begin(100)];

@@ -197,7 +197,8 @@ fn a_budget_that_is_over_before_the_rows_are_asked_for_waits_no_more() {
     let mut body = format!("{{\"params\":{}}}", params("\"latencyBudgetMs\":1")).into_bytes();
     world.core.turn(world.now);
     let seen_ns = world.now.monotonic_ns - 999_999;
-    let request = Request { head: head(gannet_engine::http::Method::Post, GET_FEATURES), body: &mut body, seen_ns };
+    let request =
+        Request { head: head(gannet_engine::http::Method::Post, GET_FEATURES), body: &mut body, seen_ns, asked: false };
     let ticket = world.core.begin(world.now, request);
     world.core.gather(world.now);
     let mut out = Vec::new();
@@ -267,7 +268,7 @@ fn a_million_late_reads_leave_nothing_behind() {
             .map(|_| {
                 let mut body = body.clone();
                 let head = head(gannet_engine::http::Method::Post, GET_FEATURES);
-                world.core.begin(now, Request { head, body: &mut body, seen_ns: now.monotonic_ns })
+                world.core.begin(now, Request { head, body: &mut body, seen_ns: now.monotonic_ns, asked: false })
             })
             .collect();
         world.core.gather(now);
@@ -331,7 +332,7 @@ fn begin(world: &mut World, params: &str) -> (Waiting, u64) {
     let mut body = format!("{{\"params\":{params}}}").into_bytes();
     world.core.turn(world.now);
     let head = head(gannet_engine::http::Method::Post, GET_FEATURES);
-    let request = Request { head, body: &mut body, seen_ns: world.now.monotonic_ns };
+    let request = Request { head, body: &mut body, seen_ns: world.now.monotonic_ns, asked: false };
     let ticket = world.core.begin(world.now, request);
     world.core.gather(world.now);
     let finished = world.core.finish(world.now, ticket, &mut Vec::new());

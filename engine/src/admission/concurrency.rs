@@ -1,64 +1,43 @@
-//! How many requests of each kind are in progress on a core: of each API key, or for each feature service.
+//! How many requests of one kind are in progress on a core: of an API key, or for a feature service.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use crate::metrics::Counter;
 
-/// One counter per slot; who counts what under which slot is the caller's to know. Written by one core only.
+/// Counts the requests of one kind; what a kind is, is the caller's to know. Clones count together. Written by one core only.
 #[derive(Debug, Clone, Default)]
-pub struct Concurrency {
-    slots: Arc<[Slot]>,
-}
-
-#[derive(Debug, Default)]
-struct Slot {
-    in_progress: Counter,
-    /// 0: no limit.
-    max: Counter,
-}
+pub struct InProgress(Arc<Counter>);
 
 /// A request in progress. Dropping it, on whatever way out, makes room for the next.
 #[derive(Debug)]
 #[must_use = "a request is in progress for as long as its permit is kept"]
-pub struct Permit {
-    slots: Arc<[Slot]>,
-    slot: usize,
-}
+pub struct Permit(Arc<Counter>);
 
-impl Concurrency {
-    /// A slot for each of `limits`; `None` counts and never refuses. The limits are this core's: cores share nothing, so that a limit of
-    /// the whole process is divided among them.
-    pub fn new(limits: impl IntoIterator<Item = Option<u32>>) -> Self {
-        let slot = |max: Option<u32>| {
-            let slot = Slot::default();
-            // Nothing in progress is ever allowed at 0, and a limit of 0 would refuse for ever without saying so.
-            slot.max.set(max.map_or(0, |max| u64::from(max.max(1))));
-            slot
-        };
-        Self { slots: limits.into_iter().map(slot).collect() }
-    }
-
-    /// Counts one more, unless that is more than may be. A slot that does not exist has no limit and is not counted.
-    pub fn enter(&self, slot: usize) -> Option<Permit> {
-        if let Some(Slot { in_progress, max }) = self.slots.get(slot) {
-            if max.value() > 0 && in_progress.value() >= max.value() {
-                return None;
-            }
-            in_progress.add(1);
+impl InProgress {
+    /// Counts one more, unless as many as may be are in progress. `max` is this core's share: see [`share_of`].
+    pub fn enter(&self, max: NonZeroU32) -> Option<Permit> {
+        if self.0.value() >= u64::from(max.get()) {
+            return None;
         }
-        Some(Permit { slots: Arc::clone(&self.slots), slot })
+        self.0.add(1);
+        Some(Permit(Arc::clone(&self.0)))
     }
 
     /// How many are in progress; any thread may ask.
-    pub fn in_progress(&self, slot: usize) -> u64 {
-        self.slots.get(slot).map_or(0, |slot| slot.in_progress.value())
+    pub fn count(&self) -> u64 {
+        self.0.value()
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(slot) = self.slots.get(self.slot) {
-            slot.in_progress.set(slot.in_progress.value().saturating_sub(1));
-        }
+        self.0.set(self.0.value().saturating_sub(1));
     }
+}
+
+/// One core's part of a limit of the whole process. Cores share nothing, so each has the same part, rounded up: a limit below the
+/// number of cores lets one request in on each.
+pub fn share_of(max: NonZeroU32, cores: usize) -> NonZeroU32 {
+    let cores = u32::try_from(cores).unwrap_or(u32::MAX).max(1);
+    NonZeroU32::new(max.get().div_ceil(cores)).unwrap_or(max)
 }

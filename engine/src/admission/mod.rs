@@ -29,7 +29,7 @@ mod metrics;
 #[cfg(test)]
 mod tests;
 
-pub use concurrency::{Concurrency, Permit};
+pub use concurrency::{InProgress, Permit, share_of};
 pub use config::{AdmissionConfig, Mark};
 pub use gate::{Ask, Decision, Gate};
 pub use metrics::AdmissionMetrics;

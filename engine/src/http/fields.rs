@@ -8,6 +8,7 @@ use super::{
     request_line::Version,
     target::is_authority,
 };
+use crate::admission::Criticality;
 
 /// What the fields say, but for the body's length.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,6 +20,8 @@ pub(super) struct Said<'b> {
     pub(super) close: bool,
     pub(super) keep_alive: bool,
     pub(super) server_timing: bool,
+    pub(super) criticality: Option<Criticality>,
+    pub(super) latency_budget_ms: Option<&'b [u8]>,
     /// Authorization or Content-Type came twice.
     pub(super) repeated: bool,
     hosts: u32,
@@ -61,7 +64,12 @@ impl<'b> Said<'b> {
                     Some(earlier) if !earlier.eq_ignore_ascii_case(b"identity") => {}
                     _ => said.content_encoding = Some(field.value),
                 },
+                // Of several lines the least critical: whoever adds one can only make the request give way sooner.
+                18 if named("gannet-criticality") => {
+                    said.criticality = said.criticality.max(Criticality::from_label(field.value));
+                }
                 20 if named("gannet-server-timing") => said.server_timing = field.value == b"1",
+                24 if named("gannet-latency-budget-ms") => said.latency_budget_ms = Some(field.value),
                 14 if named("content_length") => return Err(Fault::FieldLookAlike),
                 17 if named("transfer_encoding") => return Err(Fault::FieldLookAlike),
                 _ => {}

@@ -127,6 +127,8 @@ fn judge<'b>(
             authorization: said.authorization,
             content_encoding: said.content_encoding,
             server_timing: said.server_timing,
+            criticality: said.criticality,
+            latency_budget_ms: said.latency_budget_ms,
             expect_continue: expects == Expects::Continue && !matches!(framing, Framing::None | Framing::Length(0)),
             fields: Fields::new(section),
         },

@@ -1,6 +1,7 @@
 //! A request as the service sees it.
 
 use super::grammar::trimmed;
+use crate::admission::Criticality;
 
 /// Request methods that a route may have. Others are refused before a service sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +47,10 @@ pub struct Head<'b> {
     pub content_encoding: Option<&'b [u8]>,
     /// `Gannet-Server-Timing: 1`: the client wants to be told where the time went.
     pub server_timing: bool,
+    /// `Gannet-Criticality`, the least of several; `None` without one, or for a value that is none.
+    pub criticality: Option<Criticality>,
+    /// The value of `Gannet-Latency-Budget-Ms`, trimmed; the service's to understand.
+    pub latency_budget_ms: Option<&'b [u8]>,
     /// The client waits for `100 Continue` before it sends a body (HTTP/1.1, and there is a body).
     pub expect_continue: bool,
     /// The fields, for the few readers that need another one.
@@ -62,6 +67,8 @@ impl<'b> Head<'b> {
             authorization: None,
             content_encoding: None,
             server_timing: false,
+            criticality: None,
+            latency_budget_ms: None,
             expect_continue: false,
             fields: Fields::default(),
         }
@@ -102,4 +109,6 @@ pub struct Request<'b> {
     pub body: &'b mut [u8],
     /// When the turn that saw the last byte of this request began, on the monotonic clock, in nanoseconds.
     pub seen_ns: u64,
+    /// [`crate::Service::asks`] was called for this very request right before, and nothing in between.
+    pub asked: bool,
 }

@@ -154,6 +154,7 @@ impl Responses {
         if has_body(answer) {
             head.extend_from_slice(match answer.content {
                 Content::Metrics => b"Content-Type: text/plain; version=0.0.4\r\n",
+                Content::OpenMetrics => b"Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n",
                 Content::Json | Content::None => b"Content-Type: application/json\r\n",
             });
         }
@@ -209,6 +210,7 @@ const fn json(status: Status) -> Answer {
     Answer {
         status,
         content: Content::Json,
+        limited: None,
         allow: None,
         retry_after_s: None,
         authenticate: None,

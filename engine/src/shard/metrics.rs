@@ -83,6 +83,11 @@ impl Default for ShardMetrics {
 }
 
 impl ShardMetrics {
+    /// How often accepting stopped for want of descriptors or memory.
+    pub fn accept_failed(&self) -> u64 {
+        self.accept_failed.value()
+    }
+
     pub(super) fn expired(&self, expiry: Expiry) -> &Counter {
         let at = EXPIRIES.iter().position(|(e, _)| *e == expiry).unwrap_or(0);
         &self.expired[at]

@@ -53,7 +53,7 @@ use crate::{
     http::{CONTINUE, Fault, Persistence, Responses, Status},
     limits::{self, Limits},
     reactor::{Completion, Reactor, Token, Wait},
-    service::{Answer, Finished, Service, Ticket, Waiting},
+    service::{Answer, Finished, Limited, Service, Ticket, Waiting},
 };
 
 /// What other threads tell a shard; read when it is woken and at least ten times a second.
@@ -381,7 +381,9 @@ impl<S: Service> Shard<S> {
 
     /// Renders every answer of the turn, in the order in which the requests came; sets those aside that have to wait.
     fn answer(&mut self) {
-        let Self { service, connections, work, dirty, pool, responses, clock, metrics, parked, deadlines, .. } = self;
+        let Self {
+            service, connections, work, dirty, pool, responses, clock, metrics, parked, deadlines, gate, ..
+        } = self;
         for Work { token, reply, persistence, head_only } in work.drain(..) {
             let Some(connection) = connections.of(token) else {
                 // The connection went while its request was under way: the service still forgets it in `turned`.
@@ -400,7 +402,10 @@ impl<S: Service> Shard<S> {
                 Reply::Ticket(ticket) => {
                     let mark = responses.begin(out);
                     match service.finish(clock.now(), ticket, out) {
-                        Finished::Answer(answer) => {
+                        Finished::Answer(mut answer) => {
+                            if let Some(Limited { criticality, reason }) = answer.limited {
+                                answer.retry_after_s = Some(gate.refused_further_on(criticality, reason));
+                            }
                             responses.finish(out, mark, &answer, persistence, head_only, close);
                         }
                         Finished::Waits { waiting, until_ns } => {

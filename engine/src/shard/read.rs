@@ -142,18 +142,22 @@ fn frame<S: Service>(
             Step::NeedMore => break,
             Step::Request { head, body, consumed, persistence, as_sent } => {
                 head_only = head.method == Method::Head;
+                let mut asked = false;
                 let decision = match connection.decided.take() {
                     Some(decision) => decision,
                     None if gate.is_calm() => {
                         gate.admit_quietly(connection.received_ns);
                         Decision::Admit
                     }
-                    None => decide(now, gate, service, connection.received_ns, token, &head, as_sent),
+                    None => {
+                        asked = true;
+                        decide(now, gate, service, connection.received_ns, token, &head, as_sent)
+                    }
                 };
                 let reply = match decision {
                     Decision::Admit => {
                         metrics.requests.add(1);
-                        let request = Request { head, body, seen_ns: connection.received_ns };
+                        let request = Request { head, body, seen_ns: connection.received_ns, asked };
                         Reply::Ticket(service.begin(now, request))
                     }
                     Decision::Shed { retry_after_s, .. } => Reply::Shed { retry_after_s },

@@ -86,6 +86,7 @@ impl Service for Teller {
             authenticate: None,
             accept_encoding: None,
             server_timing: None,
+            limited: None,
         })
     }
 

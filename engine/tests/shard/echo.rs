@@ -58,6 +58,7 @@ impl Service for Echo {
             authenticate: None,
             accept_encoding: None,
             server_timing: None,
+            limited: None,
         })
     }
 

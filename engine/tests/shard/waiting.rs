@@ -191,5 +191,6 @@ fn ok() -> Answer {
         authenticate: None,
         accept_encoding: None,
         server_timing: None,
+        limited: None,
     }
 }

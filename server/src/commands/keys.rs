@@ -1,6 +1,6 @@
 //! `gannet keys`.
 
-use std::{path::Path, process::ExitCode};
+use std::{num::NonZeroU32, path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Subcommand};
@@ -8,6 +8,7 @@ use gannet_api::{
     LatencyBudget,
     auth::{KEY_RANDOM_BYTES, KeyRecord, KeyTable, create_key},
 };
+use gannet_engine::admission::Criticality;
 use gannet_store::directory::DataDirectory;
 
 use crate::{clock, keys, output, text};
@@ -18,6 +19,7 @@ use crate::{clock, keys, output, text};
 Examples:
   gannet keys create --description 'checkout service'
   gannet keys create --description 'batch job' --latency-budget 50ms --budget-cap
+  gannet keys create --description 'backfill' --criticality sheddable --concurrency-max 16
   gannet keys list
   gannet keys revoke 3kPz91LmQ
 
@@ -58,6 +60,15 @@ struct Create {
     /// Requests with this key may ask for a shorter latency budget, but not for a longer one
     #[arg(long, requires = "latency_budget")]
     budget_cap: bool,
+
+    /// How much is lost if a request with this key is refused under overload: critical, default or sheddable. Requests may say that
+    /// they are less critical, but not more [default: what they say themselves]
+    #[arg(long, value_name = "CLASS", value_parser = criticality)]
+    criticality: Option<Criticality>,
+
+    /// How many requests with this key may be in progress; each core lets in its part, rounded up [default: any number]
+    #[arg(long, value_name = "N")]
+    concurrency_max: Option<NonZeroU32>,
 }
 
 #[derive(Debug, Args)]
@@ -87,6 +98,8 @@ impl Create {
         let (key, mut record) = create_key(&random, &self.environment, &self.description, now_us);
         record.expires_at_us = self.expires_in_days.map(|days| now_us + i64::from(days) * DAY_US);
         record.latency_budget = self.latency_budget.map(|us| LatencyBudget { us, cap: self.budget_cap });
+        record.criticality = self.criticality;
+        record.concurrency_max = self.concurrency_max;
         let id = record.id.clone();
         keys::change(data, |table| Ok((with(&table, record)?, ())))?;
         output::note(format_args!("Created key {id}. It is shown this once:"));
@@ -122,9 +135,8 @@ fn list(data: &DataDirectory) -> Result<()> {
         return output::say("No keys. Make one with `gannet keys create`.");
     }
     let now_us = clock::unix_us();
-    let heading =
-        format!("{:<12} {:<8} {:<28} {:<28} {:<12} DESCRIPTION", "ID", "STATE", "CREATED", "EXPIRES", "BUDGET");
-    output::say(heading)?;
+    let heading = format!("{:<12} {:<8} {:<28} {:<28} {:<12} ", "ID", "STATE", "CREATED", "EXPIRES", "BUDGET");
+    output::say(format_args!("{heading}{:<12} {:<12} DESCRIPTION", "CRITICALITY", "CONCURRENCY"))?;
     for record in table.records() {
         let state = match record.expires_at_us {
             _ if record.revoked => "revoked",
@@ -137,8 +149,12 @@ fn list(data: &DataDirectory) -> Result<()> {
             None => "none".to_owned(),
             Some(budget) => format!("{}{}", budget.text(), if budget.cap { " cap" } else { "" }),
         };
-        let line =
-            format!("{:<12} {state:<8} {created:<28} {expires:<28} {budget:<12} {}", record.id, record.description);
+        let criticality = record.criticality.map_or("as said", Criticality::label);
+        let concurrency = record.concurrency_max.map_or_else(|| "any".to_owned(), |max| max.to_string());
+        let line = format!(
+            "{:<12} {state:<8} {created:<28} {expires:<28} {budget:<12} {criticality:<12} {concurrency:<12} {}",
+            record.id, record.description
+        );
         output::say(line.trim_end())?;
     }
     Ok(())
@@ -151,6 +167,10 @@ fn environment(text: &str) -> Result<String, String> {
 
 fn latency_budget(text: &str) -> Result<u32, String> {
     LatencyBudget::parse(text).ok_or_else(|| format!("expected {}", LatencyBudget::EXPECTED))
+}
+
+fn criticality(text: &str) -> Result<Criticality, String> {
+    Criticality::from_label(text.as_bytes()).ok_or_else(|| "expected critical, default or sheddable".to_owned())
 }
 
 const DAY_US: i64 = 86_400_000_000;

@@ -82,6 +82,9 @@ impl Serve {
         if let Some(workspace) = &config.default_workspace {
             api.default_workspace.clone_from(workspace);
         }
+        if let Some(region) = &config.aws_region {
+            api.aws_region.clone_from(region);
+        }
         Ok(Settings {
             listen: self.listen.or(config.listen).unwrap_or(LISTEN),
             cores,

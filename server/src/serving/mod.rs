@@ -14,6 +14,7 @@ mod live;
 mod memory;
 mod process;
 mod signals;
+mod starved;
 mod verifier;
 
 pub(crate) use memory::MemorySettings;

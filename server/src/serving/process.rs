@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 use gannet_api::{Core, ShardSamples, Shared, State};
 use gannet_engine::{
     admission::AdmissionConfig,
-    clock::Origin,
+    clock::{Clock, Origin},
     limits::Limits,
     metrics::Sample,
     server::{self, Server, ServerConfig, ShardMetrics},
@@ -31,6 +31,7 @@ use super::{
     keeper::{Adopted, Keeper},
     live::Live,
     memory::{MemoryPlan, MemorySettings},
+    starved::{Room, Starved},
     verifier::{Batch, Damaged, Verifier},
 };
 use crate::{clock, keys, log};
@@ -104,6 +105,9 @@ pub(crate) struct Process {
     /// What is live could not be read, for a reason that may pass: it is tried again at the next look.
     retry: bool,
     seen_keys: Option<FileStamp>,
+    clock: Clock,
+    metrics: Vec<Arc<ShardMetrics>>,
+    starved: Starved,
 }
 
 struct Samples(Arc<ShardMetrics>);
@@ -124,6 +128,7 @@ impl Process {
         let shared = Arc::new(Shared::new(settings.api.clone(), samples));
         shared.set_log(|line| log::warn(line, &[]));
         let default = || server::connections_per_core(open_files, settings.cores.len());
+        let origin = Origin::now();
         let config = ServerConfig {
             listen: settings.listen,
             cores: settings.cores.clone(),
@@ -131,8 +136,8 @@ impl Process {
             limits: settings.limits,
             admission: settings.admission,
             connections_per_core: settings.connections_per_core.unwrap_or_else(default),
-            metrics,
-            origin: Origin::now(),
+            metrics: metrics.clone(),
+            origin,
         };
         // What is locked in memory counts against it.
         if let Ok((_, most)) = rlimit::Resource::MEMLOCK.get() {
@@ -165,6 +170,9 @@ impl Process {
             seen,
             retry: false,
             seen_keys: None,
+            clock: Clock::new(origin),
+            metrics,
+            starved: Starved::default(),
         };
         process.take_up(live);
         process.look_at_keys();
@@ -224,6 +232,9 @@ impl Process {
 
     /// Takes up what was published or changed since the last look.
     fn look(&mut self) {
+        let now = self.clock.now();
+        self.shared.look_at_rates(now);
+        self.look_for_room(now.monotonic_ns);
         let stamp = self.data.stamp().ok();
         if stamp != self.seen || self.retry {
             self.seen = stamp; // also when what was published is refused: damage does not pass
@@ -283,6 +294,19 @@ impl Process {
                 }
                 self.refused = Some(cause);
             }
+        }
+    }
+
+    /// Tells when connections have to wait for want of descriptors or memory, and when they no longer do.
+    fn look_for_room(&mut self, now_ns: u64) {
+        let failed = self.metrics.iter().map(|shard| shard.accept_failed()).sum();
+        match self.starved.look(now_ns, failed) {
+            Some(Room::Gone { times }) => {
+                let message = "no descriptors or memory for new connections: they wait until some are closed";
+                log::warn(message, &[("times", &times)]);
+            }
+            Some(Room::Back) => log::info("there is room for new connections again", &[]),
+            None => {}
         }
     }
 

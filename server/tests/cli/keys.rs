@@ -33,7 +33,7 @@ fn a_key_has_the_budget_it_was_made_with() {
     let list = world.succeed(&["keys", "list"]);
     let budget = |name: &str| {
         let line = list.lines().find(|line| line.ends_with(name)).unwrap();
-        line.split("never").nth(1).unwrap().trim_end_matches(name).trim().to_owned()
+        line.split("never").nth(1).unwrap().split("as said").next().unwrap().trim().to_owned()
     };
     assert_eq!(
         (budget(" a"), budget(" b"), budget(" c")),
@@ -46,6 +46,26 @@ fn a_key_has_the_budget_it_was_made_with() {
         assert!(run.err.contains("a latency budget from \"0.1ms\" to \"60s\""), "{run:?}");
     }
     assert_eq!(world.run(&["keys", "create", "--budget-cap"]).code, Some(2), "a cap of nothing");
+}
+
+#[test]
+fn a_key_has_the_criticality_and_the_limit_it_was_made_with() {
+    let world = world();
+    world.succeed(&["keys", "create", "--description", "a", "--criticality", "sheddable", "--concurrency-max", "16"]);
+    world.succeed(&["keys", "create", "--description", "b", "--criticality", "Critical"]);
+    world.succeed(&["keys", "create", "--description", "c"]);
+    let list = world.succeed(&["keys", "list"]);
+    let check = |name: &str, expected: &str| {
+        let line = list.lines().find(|line| line.ends_with(name)).unwrap();
+        let words: Vec<_> = line.split("none").nth(1).unwrap().split_whitespace().collect();
+        assert_eq!(words.join(" "), expected, "{list}");
+    };
+    check(" a", "sheddable 16 a");
+    check(" b", "critical any b");
+    check(" c", "as said any c");
+    let refused = world.run(&["keys", "create", "--criticality", "high"]);
+    assert!(refused.code == Some(2) && refused.err.contains("expected critical, default or sheddable"), "{refused:?}");
+    assert_eq!(world.run(&["keys", "create", "--concurrency-max", "0"]).code, Some(2));
 }
 
 #[test]

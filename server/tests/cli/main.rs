@@ -5,6 +5,7 @@ mod bad_rows;
 mod crash;
 mod data;
 mod definitions;
+mod descriptors;
 mod formats;
 mod gannet;
 mod kernel;

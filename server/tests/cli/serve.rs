@@ -42,6 +42,10 @@ impl Server {
         server
     }
 
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Status and body.
     pub(crate) fn ask(&self, method: &str, path: &str, key: &str, body: &str) -> (u16, String) {
         let (head, body) = self.exchange(method, path, &format!("Authorization: Tecton-key {key}\r\n"), body);

@@ -51,6 +51,7 @@ pub(super) fn link(
         tags: service.heading.tags.clone(),
         selections: selections.into_iter().map(|(_, selection)| selection).collect(),
         latency_budget: service.latency_budget,
+        concurrency_max: service.concurrency_max,
     })
 }
 

@@ -63,6 +63,9 @@ pub(super) fn service(service: &FeatureService, workspace: &Workspace) -> Fields
         let cap = if budget.cap { ", cap" } else { "" };
         fields.insert((SHAPE, "latency_budget".to_owned()), format!("{}{cap}", budget.text()));
     }
+    if let Some(max) = service.concurrency_max {
+        fields.insert((SHAPE, "concurrency_max".to_owned()), max.to_string());
+    }
     for selection in &service.selections {
         let renamed = workspace.feature_views.get(&selection.view).map(|view| {
             let keys = view.join_keys.iter().zip(&selection.join_keys).filter(|(key, sent)| key.name != **sent);

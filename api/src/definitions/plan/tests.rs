@@ -309,3 +309,30 @@ fn json_is_stable() {
     assert_eq!(plan.summary(), "Plan: 0 to add, 1 to change, 0 to remove.");
     assert!(!plan.is_breaking());
 }
+
+#[test]
+fn a_limit_of_concurrency_is_shown_and_breaks_nothing() {
+    let limited = "features = [\"planes\"]\nconcurrency_max = 8";
+    check_plan(
+        &[("features = [\"planes\"]", limited)],
+        r#"
+workspace prod
+  ~ feature service model
+      + concurrency_max  8
+
+Plan: 0 to add, 1 to change, 0 to remove.
+"#,
+    );
+    let old = OLD.replace("features = [\"planes\"]", limited);
+    check_diff(
+        &definitions(&old),
+        &definitions(&old.replace("= 8", "= 16")),
+        r#"
+workspace prod
+  ~ feature service model
+      ~ concurrency_max  8 → 16
+
+Plan: 0 to add, 1 to change, 0 to remove.
+"#,
+    );
+}

@@ -1,5 +1,7 @@
 //! `[feature_services.…]`.
 
+use std::num::NonZeroU32;
+
 use toml_edit::{Item, Value};
 
 use super::{
@@ -18,7 +20,8 @@ use crate::{
 };
 
 /// Every key of a feature service.
-pub(super) const SERVICE_KEYS: [&str; 5] = ["features", "latency_budget", "budget_cap", "description", "tags"];
+pub(super) const SERVICE_KEYS: [&str; 6] =
+    ["features", "latency_budget", "budget_cap", "concurrency_max", "description", "tags"];
 
 /// Every key of a selection in the long form.
 pub(super) const SELECTION_KEYS: [&str; 4] = ["view", "as", "join_keys", "features"];
@@ -29,6 +32,15 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, section: &Section<'_>, name: Spa
         heading: section.heading(reader, name),
         selections: selections(reader, section).ok(),
         latency_budget: latency_budget(reader, section).ok().flatten(),
+        concurrency_max: concurrency_max(reader, section).ok().flatten(),
+    }
+}
+
+fn concurrency_max(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<Option<NonZeroU32>, Reported> {
+    let Some(item) = section.table.get("concurrency_max") else { return Ok(None) };
+    match item.as_integer().and_then(|max| NonZeroU32::new(u32::try_from(max).ok()?)) {
+        Some(max) => Ok(Some(max)),
+        None => Err(section.unfit(reader, "concurrency_max", item, "a number of requests, 1 to 4294967295")),
     }
 }
 

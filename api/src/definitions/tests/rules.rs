@@ -420,7 +420,7 @@ features = ["planes"]
     );
     check_service(
         r##"features = ["planes"]
-view = "planes" #~ 1: unknown key `view` in feature service `s`; expected one of: features, latency_budget, budget_cap, description, tags"##,
+view = "planes" #~ 1: unknown key `view` in feature service `s`; expected one of: features, latency_budget, budget_cap, concurrency_max, description, tags"##,
     );
 }
 
@@ -449,8 +449,21 @@ budget_cap = "yes" #~ 14: the string `yes` for `budget_cap` of feature service `
         r##"budget_cap = true #~ 1: `budget_cap` without `latency_budget` in feature service `s`; expected a `latency_budget` that it makes a cap"##,
     );
     check(
-        r##"latency_budgt = "1s" #~ 1: unknown key `latency_budgt` in feature service `s`; expected one of: features, latency_budget, budget_cap, description, tags (did you mean `latency_budget`?)"##,
+        r##"latency_budgt = "1s" #~ 1: unknown key `latency_budgt` in feature service `s`; expected one of: features, latency_budget, budget_cap, concurrency_max, description, tags (did you mean `latency_budget`?)"##,
     );
+}
+
+#[test]
+fn a_limit_of_concurrency_is_a_whole_number_above_zero() {
+    for accepted in ["1", "64", "4294967295"] {
+        check_service(&format!("features = [\"planes\"]\nconcurrency_max = {accepted}"));
+    }
+    for (refused, found) in [("0", "integer `0`"), ("-1", "integer `-1`"), ("4294967296", "integer `4294967296`")] {
+        check_service(&format!(
+            "features = [\"planes\"]\nconcurrency_max = {refused} #~ 19: the {found} for `concurrency_max` of feature service `s`; \
+             expected a number of requests, 1 to 4294967295"
+        ));
+    }
 }
 
 #[test]

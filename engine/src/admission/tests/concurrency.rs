@@ -1,49 +1,51 @@
-use super::super::Concurrency;
+use std::num::NonZeroU32;
+
+use super::super::{InProgress, share_of};
+
+fn n(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap()
+}
 
 #[test]
-fn a_slot_refuses_beyond_its_limit_until_a_permit_is_dropped() {
-    let keys = Concurrency::new([Some(2), None]);
-    let first = keys.enter(0);
-    let second = keys.enter(0);
+fn as_many_as_may_be_are_in_progress_until_a_permit_is_dropped() {
+    let key = InProgress::default();
+    let first = key.enter(n(2));
+    let second = key.enter(n(2));
     assert!(first.is_some() && second.is_some());
-    assert!(keys.enter(0).is_none());
-    assert_eq!(keys.in_progress(0), 2);
+    assert!(key.enter(n(2)).is_none());
+    assert_eq!(key.count(), 2);
     drop(first);
-    assert_eq!(keys.in_progress(0), 1);
-    assert!(keys.enter(0).is_some(), "and that permit is dropped at once");
+    assert_eq!(key.count(), 1);
+    assert!(key.enter(n(2)).is_some(), "and that permit is dropped at once");
     drop(second);
-    assert_eq!(keys.in_progress(0), 0);
+    assert_eq!(key.count(), 0);
 }
 
 #[test]
-fn slots_do_not_count_for_each_other() {
-    let keys = Concurrency::new([Some(1), Some(1)]);
-    let first = keys.enter(0);
-    assert!(keys.enter(1).is_some());
-    assert!(keys.enter(0).is_none());
+fn kinds_do_not_count_for_each_other_and_clones_do() {
+    let (one, other) = (InProgress::default(), InProgress::default());
+    let first = one.enter(n(1));
+    assert!(other.enter(n(1)).is_some());
+    assert!(one.clone().enter(n(1)).is_none());
     drop(first);
 }
 
 #[test]
-fn without_a_limit_it_counts_and_never_refuses() {
-    let keys = Concurrency::new([None]);
-    let permits: Vec<_> = (0..1000).map(|_| keys.enter(0)).collect();
-    assert!(permits.iter().all(Option::is_some));
-    assert_eq!(keys.in_progress(0), 1000);
+fn a_limit_that_was_lowered_lets_nobody_in_until_enough_have_gone() {
+    let key = InProgress::default();
+    let permits: Vec<_> = (0..3).map(|_| key.enter(n(3))).collect();
+    assert!(key.enter(n(1)).is_none());
+    drop(permits);
+    assert!(key.enter(n(1)).is_some());
 }
 
 #[test]
-fn a_slot_that_does_not_exist_is_not_limited() {
-    let keys = Concurrency::new([Some(1)]);
-    assert!(keys.enter(7).is_some());
-    assert_eq!(keys.in_progress(7), 0);
-}
-
-#[test]
-fn a_permit_outlives_the_table_that_a_reload_replaced() {
-    let mut keys = Concurrency::new([Some(1)]);
-    let permit = keys.enter(0);
-    keys = Concurrency::new([Some(1)]);
-    drop(permit);
-    assert_eq!(keys.in_progress(0), 0);
+fn a_limit_of_the_process_is_shared_out_evenly_and_rounded_up() {
+    let check = |max, cores, expected| assert_eq!(share_of(n(max), cores), n(expected), "{max} over {cores}");
+    check(8, 4, 2);
+    check(9, 4, 3);
+    check(1, 4, 1);
+    check(7, 1, 7);
+    check(7, 0, 7);
+    check(u32::MAX, 2, 1 << 31);
 }

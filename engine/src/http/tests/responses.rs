@@ -18,6 +18,7 @@ const OK: Answer = Answer {
     authenticate: None,
     accept_encoding: None,
     server_timing: None,
+    limited: None,
 };
 
 /// One answer, as written behind others.

@@ -1,4 +1,4 @@
-//! `Gannet-Server-Timing`: what a service is told of it.
+//! Our own fields, `Gannet-…`: what a service is told of them.
 
 use crate::{
     http::{Inbound, Step},
@@ -21,4 +21,27 @@ fn only_a_one_asks_for_server_timing() {
     check("Gannet-Server-Timing: yes", false);
     check("Gannet-Server-Timinh: 1", false);
     check("Server-Timing: 1", false);
+}
+
+#[test]
+fn criticality_and_budget_are_found_in_the_head() {
+    use crate::admission::Criticality::{Critical, Default as Ordinary, Sheddable};
+    let check = |fields: &str, criticality, budget: Option<&str>| {
+        let mut bytes = format!("GET /x HTTP/1.1\r\nHost: h\r\n{fields}\r\n").into_bytes();
+        let mut connection = Inbound::new();
+        let Step::Request { head, .. } = connection.next(&Limits::default(), &mut bytes) else { panic!("{fields}") };
+        assert_eq!((head.criticality, head.latency_budget_ms), (criticality, budget.map(str::as_bytes)), "{fields}");
+    };
+    check("", None, None);
+    check("Gannet-Criticality: critical\r\n", Some(Critical), None);
+    check("gannet-criticality:  DEFAULT \r\n", Some(Ordinary), None);
+    check("GANNET-CRITICALITY: Sheddable\r\n", Some(Sheddable), None);
+    for nothing in ["", "high", "critical,sheddable", "critical x"] {
+        check(&format!("Gannet-Criticality: {nothing}\r\n"), None, None);
+    }
+    check("Gannet-Criticality: sheddable\r\nGannet-Criticality: critical\r\n", Some(Sheddable), None);
+    check("Gannet-Criticality: critical\r\nGannet-Criticality: default\r\n", Some(Ordinary), None);
+    check("Gannet-Criticality: critical\r\nGannet-Criticality: what\r\n", Some(Critical), None);
+    check("Gannet-Latency-Budget-Ms:  7.5 \r\n", None, Some("7.5"));
+    check("gannet-latency-budget-ms: soon\r\nGannet-Criticality: critical\r\n", Some(Critical), Some("soon"));
 }
