@@ -174,7 +174,9 @@ impl Batch {
             let key = lookup.key.of(&self.keys);
             lookup.stage = match table.probe(hash) {
                 Ok(Probed::At(probe)) if *delay_ns == 0 && table.is_resident(probe) => Stage::Resident(probe),
-                Ok(Probed::At(probe)) => cached(named, hash, key, cache).unwrap_or(Stage::Cold(table.cold_row(probe))),
+                Ok(Probed::At(probe)) => {
+                    cached(named, hash, key, cache).unwrap_or_else(|| Stage::Cold(table.cold_row(probe)))
+                }
                 Ok(Probed::Cold(step)) => cached(named, hash, key, cache).unwrap_or(Stage::Cold(step)),
                 Ok(Probed::Absent) => Stage::Absent,
                 Err(damage) => {
