@@ -154,7 +154,7 @@ impl Work {
         let used: u64 = tables.iter().map(|(_, table)| resident(table)).sum();
         let wanted: u64 = tables.iter().map(|(_, table)| wanted(table, live.settings.populate)).sum();
         let old: u64 = self.old.iter().filter_map(Weak::upgrade).map(|table| resident(&table)).sum();
-        used >= wanted || used + old + SLICE_BYTES > live.budget_bytes
+        used >= wanted || used + old + SLICE_BYTES_LEAST > live.budget_bytes
     }
 }
 
@@ -180,7 +180,7 @@ fn bring_in_more(
     for (name, table) in tables.iter().filter(|_| populate == Populate::All) {
         let (_, missing) = missing(table);
         let slice = missing.min(left).min(SLICE_BYTES);
-        if slice >= SLICE_BYTES.min(missing) && slice > 0 {
+        if slice >= SLICE_BYTES_LEAST.min(missing) && slice > 0 {
             let brought = table.bring_in_rows(slice, lock, huge_pages).map_err(failed(name))?;
             if brought.bytes > 0 {
                 return Ok(Some(brought));
@@ -232,6 +232,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What is brought in before the inbox is looked at again: a fraction of a second for an ordinary disk.
 const SLICE_BYTES: u64 = 64 << 20;
+
+/// Room for less is left empty.
+const SLICE_BYTES_LEAST: u64 = 1 << 20;
 
 /// Between two warnings of the same kind.
 const WARN_SECONDS: f64 = 10.0;

@@ -103,7 +103,7 @@ impl Server {
 
 /// Asks again until `expected` or the time is up.
 #[track_caller]
-fn within<T: PartialEq + std::fmt::Debug>(time: Duration, expected: &T, mut ask: impl FnMut() -> T) {
+pub(crate) fn within<T: PartialEq + std::fmt::Debug>(time: Duration, expected: &T, mut ask: impl FnMut() -> T) {
     #[expect(clippy::disallowed_methods, reason = "a test waits for another process")]
     let started = Instant::now();
     loop {
