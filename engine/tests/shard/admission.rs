@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gannet_engine::admission::{AdmissionConfig, Mark};
 
-use crate::client::{Client, Started, post};
+use crate::client::{Client, Started, get, post};
 
 const NEVER: Mark = Mark { enter_percent: 1_000_000, leave_percent: 1_000_000, limit_percent: 100 };
 const ALWAYS: Mark = Mark { enter_percent: 0, leave_percent: 0, limit_percent: 0 };
@@ -150,4 +150,19 @@ fn a_drain_answers_those_who_are_held() {
     }
     drop(clients);
     server.join();
+}
+
+/// A service may refuse for a limit of its own what admission let in: it is counted like every other refusal.
+#[test]
+fn what_a_limit_of_its_own_refuses_is_counted_and_told_when_to_come_again() {
+    let server = Started::new();
+    let mut client = server.connect();
+    for _ in 0..50 {
+        client.send(&get("/limited"));
+        let response = client.response();
+        assert_eq!((response.status, response.body.as_str()), (429, "limited"));
+        let seconds: u32 = response.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=3).contains(&seconds), "{seconds}");
+    }
+    server.wait_for("gannet_shed_default_total", 50.0);
 }

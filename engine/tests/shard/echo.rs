@@ -1,14 +1,16 @@
 //! A service that echoes bodies.
 
 use gannet_engine::{
-    Answer, Asked, Content, Finished, Now, Read, Service, Ticket, Waiting,
-    admission::Criticality,
+    Answer, Asked, Content, Finished, Limited, Now, Read, Service, Ticket, Waiting,
+    admission::{Criticality, Reason},
     http::{Head, Request, Status},
 };
 
 #[derive(Debug, Default)]
 pub(crate) struct Echo {
     bodies: Vec<(u16, Vec<u8>)>,
+    /// The address of the head that it was asked about last, until a request begins.
+    asked: Option<usize>,
 }
 
 impl Service for Echo {
@@ -17,8 +19,12 @@ impl Service for Echo {
     }
 
     fn begin(&mut self, _: Now, request: Request<'_>) -> Ticket {
+        // What is remembered of `asks` is this very request's, or nobody's.
+        let asked = self.asked.take();
+        assert!(!request.asked || asked == Some(request.head.path.as_ptr().addr()));
         let (status, body) = match request.head.path {
             b"/echo" => (200, request.body.to_vec()),
+            b"/limited" => (429, b"limited".to_vec()),
             b"/fixed" => (200, b"fixed".to_vec()),
             _ => (404, b"no".to_vec()),
         };
@@ -27,6 +33,7 @@ impl Service for Echo {
     }
 
     fn asks(&mut self, _: Now, head: &Head<'_>) -> Asked {
+        self.asked = Some(head.path.as_ptr().addr());
         if head.path == b"/operation" {
             return Asked::Operation;
         }
@@ -58,7 +65,8 @@ impl Service for Echo {
             authenticate: None,
             accept_encoding: None,
             server_timing: None,
-            limited: None,
+            limited: (*status == 429)
+                .then_some(Limited { criticality: Criticality::Default, reason: Reason::KeyConcurrency }),
         })
     }
 

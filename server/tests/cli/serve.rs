@@ -131,6 +131,14 @@ fn answers_takes_up_new_data_and_keys_and_drains() {
     assert_eq!(server.features("wrong", "a").0, 401);
     assert_eq!(server.ask("GET", "/readyz", "", "").0, 200);
     assert!(server.ask("GET", "/metrics", "", "").1.contains("gannet_http_requests_total"));
+    assert_eq!(server.ask("GET", "/api/v1/observability/metrics", "wrong", "").0, 401);
+    let observed = |server: &Server| {
+        let (status, text) = server.ask("GET", "/api/v1/observability/metrics", &key, "");
+        let names =
+            ["feature_server_utilization{aws_region=\"local\"} ", "feature_service_requests_total_rate{", "\n# EOF\n"];
+        (status, names.map(|name| text.contains(name)))
+    };
+    within(Duration::from_secs(2), &(200, [true; 3]), || observed(&server));
 
     world.write("data/users.csv", "user_id,at,age,score\na,2025-01-01,9,0.25\n");
     world.succeed(&["materialize"]);
