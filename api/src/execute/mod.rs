@@ -1,6 +1,7 @@
 //! One core's service: requests of a turn are decoded, looked up together and answered one by one, or set aside until what
 //! they need was read.
 
+mod answer;
 mod batch;
 mod concurrency;
 mod keys;
@@ -17,6 +18,7 @@ use gannet_engine::{
 use gannet_store::{Corrupt, cache::RowCache};
 
 use self::{
+    answer::{answer, answered, refuse, refused, render},
     batch::{Batch, Deadline, Features, Fetched, Found, Pending, Seen, Unreadable},
     concurrency::Concurrency,
     keys::KeyEncoder,
@@ -26,15 +28,15 @@ use crate::{
     Catalog, Settings, ShardSamples, Shared, State,
     auth::{Denied, Granted, KeyTable},
     budget,
-    error::{Fault, Quoted, Refusal},
-    limits::{ANSWER_RESERVE_NS, LOG_EVERY_NS, TIMED_OUT_AFTER_NS},
+    error::{Fault, Quoted},
+    limits::LOG_EVERY_NS,
     metrics::{self, CoreMetrics, Recorder, Standing},
     query::{Locator, Query},
     render::Stamp,
     routes::{Route, route},
     tecton::{
         Decoder, latency_budget_field,
-        response::{self, Outcome, SloInfo},
+        response::{self, Outcome},
     },
 };
 
@@ -511,108 +513,6 @@ impl Service for Core {
     fn tick(&mut self, now: Now) {
         self.publish(now);
         self.metrics.cache(&self.cache.stats());
-    }
-}
-
-/// Appends an answer. `row` gives what is there of the view at a position of the plan.
-#[expect(clippy::too_many_arguments, reason = "the parts of a core, borrowed apart")]
-fn render<'t>(
-    now: Now,
-    catalog: &Catalog,
-    features: &Features,
-    row: impl Fn(usize) -> Result<Found<'t>, Unreadable>,
-    store_ns: u64,
-    outcomes: &mut Vec<Outcome>,
-    stamp: &mut Stamp,
-    body: &mut Vec<u8>,
-) -> Result<(), Unreadable> {
-    let plan = catalog.plan(features.plan);
-    outcomes.clear();
-    let mut store_bytes = 0;
-    response::open(body);
-    for (place, view) in plan.views.iter().enumerate() {
-        let (outcome, live) = match row(place)? {
-            Found::Row(row) => {
-                store_bytes += row.bytes() as u64;
-                let event_time_us = row.event_time_us();
-                let live = is_live(event_time_us, view.ttl_us, now.unix_us);
-                if live { (Outcome::Present { event_time_us }, Some(row)) } else { (Outcome::Expired, None) }
-            }
-            Found::Absent => (Outcome::Missing, None),
-            Found::Late => (Outcome::TimedOut, None),
-        };
-        outcomes.push(outcome);
-        response::values(plan, view, live, body).map_err(Unreadable::Now)?;
-    }
-    let slo = SloInfo { server_ns: now.monotonic_ns.saturating_sub(features.seen.at_ns), store_ns, store_bytes };
-    response::close(plan, features.options, outcomes, slo, stamp, body);
-    // After the last byte was read: a file that shrank under its mapping reads as zeros, which must not get out.
-    let tables = catalog.tables();
-    plan.views.iter().try_for_each(|view| tables[view.table].table.check_mapping()).map_err(Unreadable::Now)
-}
-
-impl Deadline {
-    /// The end of a budget, or of Tecton's patience where there is none.
-    fn of(budget_us: Option<u32>, seen_ns: u64) -> Self {
-        match budget_us.map(|us| u64::from(us) * 1000) {
-            Some(budget_ns) => {
-                // What rendering, sending and the way back take, so that the answer is there when the budget ends.
-                let reserve_ns = ANSWER_RESERVE_NS.min(budget_ns / 4);
-                Self { at_ns: seen_ns + budget_ns - reserve_ns, partial: true }
-            }
-            None => Self { at_ns: seen_ns + TIMED_OUT_AFTER_NS, partial: false },
-        }
-    }
-}
-
-/// Whether a value of this age is still served.
-fn is_live(event_time_us: i64, ttl_us: Option<i64>, unix_us: i64) -> bool {
-    ttl_us.is_none_or(|ttl_us| event_time_us > unix_us.saturating_sub(ttl_us))
-}
-
-fn answered(
-    metrics: &CoreMetrics,
-    recorder: &mut Option<Recorder>,
-    now: Now,
-    service_slot: usize,
-    status: Status,
-    seen_ns: u64,
-) {
-    metrics.answered(service_slot, status.0);
-    if let Some(recorder) = recorder {
-        recorder.record(now.monotonic_ns.saturating_sub(seen_ns));
-    }
-}
-
-fn refuse(fault: &Fault<'_>, body: &mut Vec<u8>) -> Answer {
-    let refusal = fault.refusal();
-    response::error(fault.to_string().as_bytes(), refusal.code, body);
-    refused(refusal)
-}
-
-const fn answer(status: u16, content: Content) -> Answer {
-    Answer {
-        status: Status(status),
-        content,
-        allow: None,
-        retry_after_s: None,
-        authenticate: None,
-        accept_encoding: None,
-        server_timing: None,
-        limited: None,
-    }
-}
-
-const fn refused(refusal: Refusal) -> Answer {
-    Answer {
-        status: Status(refusal.status),
-        content: Content::Json,
-        allow: refusal.allow,
-        retry_after_s: refusal.retry_after_s,
-        authenticate: refusal.authenticate,
-        accept_encoding: refusal.accept_encoding,
-        server_timing: None,
-        limited: None,
     }
 }
 

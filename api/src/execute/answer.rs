@@ -1,0 +1,115 @@
+//! What is told of a request: its answer rendered from what is there, or a refusal; and until when that is worth something.
+
+use gannet_engine::{Answer, Content, Now, http::Status};
+
+use super::batch::{Deadline, Features, Found, Unreadable};
+use crate::{
+    Catalog,
+    error::{Fault, Refusal},
+    limits::{ANSWER_RESERVE_NS, TIMED_OUT_AFTER_NS},
+    metrics::{CoreMetrics, Recorder},
+    render::Stamp,
+    tecton::response::{self, Outcome, SloInfo},
+};
+
+/// Appends an answer. `row` gives what is there of the view at a position of the plan.
+#[expect(clippy::too_many_arguments, reason = "the parts of a core, borrowed apart")]
+pub(super) fn render<'t>(
+    now: Now,
+    catalog: &Catalog,
+    features: &Features,
+    row: impl Fn(usize) -> Result<Found<'t>, Unreadable>,
+    store_ns: u64,
+    outcomes: &mut Vec<Outcome>,
+    stamp: &mut Stamp,
+    body: &mut Vec<u8>,
+) -> Result<(), Unreadable> {
+    let plan = catalog.plan(features.plan);
+    outcomes.clear();
+    let mut store_bytes = 0;
+    response::open(body);
+    for (place, view) in plan.views.iter().enumerate() {
+        let (outcome, live) = match row(place)? {
+            Found::Row(row) => {
+                store_bytes += row.bytes() as u64;
+                let event_time_us = row.event_time_us();
+                let live = is_live(event_time_us, view.ttl_us, now.unix_us);
+                if live { (Outcome::Present { event_time_us }, Some(row)) } else { (Outcome::Expired, None) }
+            }
+            Found::Absent => (Outcome::Missing, None),
+            Found::Late => (Outcome::TimedOut, None),
+        };
+        outcomes.push(outcome);
+        response::values(plan, view, live, body).map_err(Unreadable::Now)?;
+    }
+    let slo = SloInfo { server_ns: now.monotonic_ns.saturating_sub(features.seen.at_ns), store_ns, store_bytes };
+    response::close(plan, features.options, outcomes, slo, stamp, body);
+    // After the last byte was read: a file that shrank under its mapping reads as zeros, which must not get out.
+    let tables = catalog.tables();
+    plan.views.iter().try_for_each(|view| tables[view.table].table.check_mapping()).map_err(Unreadable::Now)
+}
+
+impl Deadline {
+    /// The end of a budget, or of Tecton's patience where there is none.
+    pub(super) fn of(budget_us: Option<u32>, seen_ns: u64) -> Self {
+        match budget_us.map(|us| u64::from(us) * 1000) {
+            Some(budget_ns) => {
+                // What rendering, sending and the way back take, so that the answer is there when the budget ends.
+                let reserve_ns = ANSWER_RESERVE_NS.min(budget_ns / 4);
+                Self { at_ns: seen_ns + budget_ns - reserve_ns, partial: true }
+            }
+            None => Self { at_ns: seen_ns + TIMED_OUT_AFTER_NS, partial: false },
+        }
+    }
+}
+
+/// Whether a value of this age is still served.
+fn is_live(event_time_us: i64, ttl_us: Option<i64>, unix_us: i64) -> bool {
+    ttl_us.is_none_or(|ttl_us| event_time_us > unix_us.saturating_sub(ttl_us))
+}
+
+pub(super) fn answered(
+    metrics: &CoreMetrics,
+    recorder: &mut Option<Recorder>,
+    now: Now,
+    service_slot: usize,
+    status: Status,
+    seen_ns: u64,
+) {
+    metrics.answered(service_slot, status.0);
+    if let Some(recorder) = recorder {
+        recorder.record(now.monotonic_ns.saturating_sub(seen_ns));
+    }
+}
+
+pub(super) fn refuse(fault: &Fault<'_>, body: &mut Vec<u8>) -> Answer {
+    let refusal = fault.refusal();
+    response::error(fault.to_string().as_bytes(), refusal.code, body);
+    refused(refusal)
+}
+
+pub(super) const fn answer(status: u16, content: Content) -> Answer {
+    Answer {
+        status: Status(status),
+        content,
+        allow: None,
+        retry_after_s: None,
+        authenticate: None,
+        accept_encoding: None,
+        server_timing: None,
+        limited: None,
+    }
+}
+
+pub(super) const fn refused(refusal: Refusal) -> Answer {
+    Answer {
+        status: Status(refusal.status),
+        content: Content::Json,
+        allow: refusal.allow,
+        retry_after_s: refusal.retry_after_s,
+        authenticate: refusal.authenticate,
+        accept_encoding: refusal.accept_encoding,
+        server_timing: None,
+        limited: None,
+    }
+}
