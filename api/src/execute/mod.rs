@@ -5,6 +5,7 @@ mod answer;
 mod batch;
 mod concurrency;
 mod keys;
+mod operations;
 mod waiting;
 
 use std::sync::{Arc, atomic::Ordering};
@@ -13,7 +14,6 @@ use gannet_engine::{
     Answer, Asked, Content, Finished, Limited, Now, Read, Service, Ticket, Waiting,
     admission::{Criticality, Reason},
     http::{Head, Request, Status},
-    metrics::Sample,
 };
 use gannet_store::{Corrupt, cache::RowCache};
 
@@ -25,12 +25,12 @@ use self::{
     waiting::WaitingRequests,
 };
 use crate::{
-    Catalog, Settings, ShardSamples, Shared, State,
+    Catalog, Settings, Shared, State,
     auth::{Denied, Granted, KeyTable},
     budget,
     error::{Fault, Quoted},
     limits::LOG_EVERY_NS,
-    metrics::{self, CoreMetrics, Recorder, Standing},
+    metrics::{self, CoreMetrics, Recorder},
     query::{Locator, Query},
     render::Stamp,
     routes::{Route, route},
@@ -321,45 +321,6 @@ impl Core {
         };
         answered(metrics, recorder, now, plan.service_slot, answer.status, features.seen.at_ns);
         answer
-    }
-
-    fn readyz(&self, body: &mut Vec<u8>) -> Answer {
-        let reason = match &*self.state {
-            State::Ready if self.catalog.is_some() => {
-                body.extend_from_slice(b"{\"status\":\"ready\"}");
-                return answer(200, Content::Json);
-            }
-            State::Ready => "no generation is served",
-            State::Starting(reason) | State::Draining(reason) => reason,
-        };
-        refuse(&Fault::NotReady { reason }, body)
-    }
-
-    fn expose(&self, now: Now, body: &mut Vec<u8>) -> Answer {
-        let valid = |key: &&crate::auth::KeyRecord| !key.revoked && key.expires_at_us.is_none_or(|at| at > now.unix_us);
-        let standing = Standing {
-            state: &self.state,
-            catalog: self.catalog.as_deref(),
-            keys: self.keys.records().iter().filter(valid).count(),
-            region: &self.settings.aws_region,
-        };
-        metrics::expose(&self.shared.metrics, &standing, &self.shard_samples(), body);
-        answer(200, Content::Metrics)
-    }
-
-    fn observability(&self, now: Now, body: &mut Vec<u8>) -> Answer {
-        let region = &self.settings.aws_region;
-        metrics::observe(&self.shared.metrics, region, &self.shard_samples(), now.monotonic_ns, body);
-        answer(200, Content::OpenMetrics)
-    }
-
-    fn shard_samples(&self) -> Vec<Vec<Sample>> {
-        let samples = |shard: &Arc<dyn ShardSamples>| {
-            let mut samples = Vec::new();
-            shard.samples(&mut |sample| samples.push(sample));
-            samples
-        };
-        self.shared.shards.iter().map(samples).collect()
     }
 
     fn publish(&mut self, now: Now) {
