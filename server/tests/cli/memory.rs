@@ -211,3 +211,19 @@ fn of_a_slow_view_alone_the_answer_says_time_out() {
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0));
 }
+
+#[test]
+fn a_row_that_is_asked_for_again_is_not_read_again_though_its_index_is_not_in_memory() {
+    let world = crate::data::world();
+    world.write("gannet.toml", "[memory]\npopulate = \"none\"\n");
+    let key = create_key(&world);
+    let server =
+        Server::start(world.command(&["serve", "--listen", "127.0.0.1:0", "--cores", "0", "--config", "gannet.toml"]));
+    let reads = || metric(&server, "gannet_cold_reads_total");
+    for _ in 0..20 {
+        let (status, body) = server.features(&key, "a");
+        assert!(status == 200 && body.contains(r#"["2",1.5]"#), "{body}");
+    }
+    within(Duration::from_secs(5), &19.0, || metric(&server, "gannet_row_cache_hits_total"));
+    assert_eq!(reads(), 2.0, "the line of the index that names it, and the row");
+}
