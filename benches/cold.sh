@@ -58,7 +58,7 @@ group_kills() {
 [ -e "$data/CURRENT" ] || "$gannet" quickstart --data "$data" --users "$users" --load-only >/dev/null
 bytes=$(du -sb "$data/segments" | cut -f1)
 limit=$((bytes / 4 / 4096 * 4096))
-[ $limit -ge $((48 << 20)) ] || limit=$((48 << 20)) # what a server needs for itself
+[ $limit -ge $((128 << 20)) ] || limit=$((128 << 20)) # a server needs 96 MiB for itself
 echo $limit >"$group/$(limit_file)"
 echo "data $((bytes >> 20)) MiB, limit of the control group $((limit >> 20)) MiB (version $version), hot $hot/s, cold $cold/s"
 
