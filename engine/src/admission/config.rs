@@ -30,7 +30,7 @@ pub struct AdmissionConfig {
     /// The window over which load is judged. As short as it can be while it still holds some tens of dear requests: it is also
     /// how late overload is noticed and its end believed.
     pub window: Duration,
-    /// A full core refuses nobody but the sheddable as long as what is at hand takes less than this. A hundred ordinary requests: so many
+    /// A full core refuses nobody but the sheddable as long as what is at hand takes less than this. Some 160 ordinary requests: so many
     /// callers, each of which asks again only when it was answered, fill a core without anybody waiting for long.
     pub queue_time_min: Duration,
     /// What may be admitted in one turn while shedding, in answers. A request waits for the turn before its own and for its own, so
@@ -59,7 +59,7 @@ impl Default for AdmissionConfig {
             default: Mark { enter_percent: 95, leave_percent: 90, limit_percent: 100 },
             sheddable: Mark { enter_percent: 80, leave_percent: 75, limit_percent: 80 },
             window: Duration::from_millis(10),
-            queue_time_min: Duration::from_micros(750),
+            queue_time_min: Duration::from_micros(1250),
             turn_answers: 8,
             turn_time_max: Duration::from_micros(500),
             refusal_percent: 15,

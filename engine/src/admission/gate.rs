@@ -98,19 +98,21 @@ impl<T: Copy> Gate<T> {
     /// Which classes are being shed. A class is judged by what it and those more critical ask for, not by what they get, so that
     /// shedding does not end by its own effect.
     fn judge(&mut self) {
-        let queues = self.load.queue_ns >= self.config.queue_time_min.as_secs_f64() * 1e9;
+        let queue_min_ns = self.config.queue_time_min.as_secs_f64() * 1e9;
         let mut asked = self.load.operations;
         for class in Criticality::ALL {
             let mark = self.config.mark(class);
             asked += self.load.offered[class.index()];
             let shedding = &mut self.shedding[class.index()];
             // That the core is busy is measured; what is asked for is estimated.
+            // A full core whose callers hardly wait, because there are few of them and each waits for its answer before it asks again, is
+            // no reason to turn anybody away but those who can come back later. Who is held counts as waiting, so holding does not end by
+            // its own effect.
+            let enough_ns = if *shedding { queue_min_ns * QUEUE_LEAVE } else { queue_min_ns };
+            let waits = self.load.queue_ns >= enough_ns || class == Criticality::Sheddable;
             *shedding = if *shedding {
-                asked >= share(mark.leave_percent)
+                waits && asked >= share(mark.leave_percent)
             } else {
-                // A full core whose callers hardly wait, because there are few of them and each waits for its answer before it asks
-                // again, is no reason to turn anybody away but those who can come back later.
-                let waits = queues || class == Criticality::Sheddable;
                 waits && asked >= share(mark.enter_percent) && self.load.busy >= share(mark.leave_percent)
             };
         }
@@ -320,6 +322,9 @@ impl<T: Copy> Gate<T> {
 /// A turn hands out so much more credit than time went by. Without, each turn would be a little shorter than the last, down to one
 /// request each, which is the dearest way to answer; with it, turns grow to `turn_answers`.
 const GROWTH: f64 = 1.05;
+
+/// Shedding ends when what is at hand takes less than this part of what let it begin.
+const QUEUE_LEAVE: f64 = 0.8;
 
 fn share(percent: u32) -> f64 {
     f64::from(percent) / 100.0

@@ -21,7 +21,7 @@ impl Core {
     /// One that has been full for 100 ms with many times what it can do, all of one class.
     fn overloaded(config: AdmissionConfig, criticality: Criticality) -> Self {
         let gate = Gate::new(config, Arc::default(), 0);
-        let mut core = Self { gate, now_ns: 0, criticality, free: (0..100).collect() };
+        let mut core = Self { gate, now_ns: 0, criticality, free: (0..256).collect() };
         while core.now_ns < 100 * MS {
             core.turn(&mut Vec::new());
         }
