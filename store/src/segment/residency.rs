@@ -125,12 +125,9 @@ impl Segment {
         if index.load(Ordering::Relaxed) {
             return Ok(());
         }
-        if huge_pages {
-            self.map.advise_huge_pages(index_blocks);
-        }
         let mut locked = true;
         for slice in slices(index_blocks.clone()) {
-            locked &= self.bring_in_slice(&slice, lock, brought)?;
+            locked &= self.bring_in_slice(&slice, lock, huge_pages, brought)?;
         }
         index_locked.store(locked, Ordering::Relaxed);
         index.store(true, Ordering::Release);
@@ -149,11 +146,8 @@ impl Segment {
         let _changing = residence.change();
         let start = residence.rows_until();
         let end = residence.rows_blocks.end.min(start.saturating_add(bytes_max / BLOCK_BYTES * BLOCK_BYTES));
-        if huge_pages {
-            self.map.advise_huge_pages(&(start..end));
-        }
         for slice in slices(start..end) {
-            if self.bring_in_slice(&slice, lock, brought)?
+            if self.bring_in_slice(&slice, lock, huge_pages, brought)?
                 && residence.rows_locked_until.load(Ordering::Relaxed) >= slice.start
             {
                 residence.rows_locked_until.fetch_max(slice.end, Ordering::Relaxed);
@@ -227,16 +221,28 @@ impl Segment {
 
     /// Returns whether the slice is locked. Locked first, which reads nothing: so no page can be taken away again between being
     /// brought in and being locked, when it would pass for resident.
-    fn bring_in_slice(&self, slice: &Range<usize>, lock: Lock, brought: &mut Brought) -> Result<bool, Error> {
+    fn bring_in_slice(
+        &self,
+        slice: &Range<usize>,
+        lock: Lock,
+        huge_pages: bool,
+        brought: &mut Brought,
+    ) -> Result<bool, Error> {
+        let mut piece = slice.clone();
+        if huge_pages {
+            // Up to two mebibytes of a neighbouring region come along, which are not counted.
+            piece = with_whole_huge_pages(slice, self.map.bytes().len());
+            self.map.advise_huge_pages(&piece);
+        }
         let mut locked = false;
         if lock != Lock::Never && brought.lock_refused.is_none() {
-            match (self.map.lock(slice), lock) {
+            match (self.map.lock(&piece), lock) {
                 (Ok(()), _) => locked = true,
                 (Err(refused), Lock::Required) => return Err(refused),
                 (Err(refused), _) => brought.lock_refused = Some(refused),
             }
         }
-        self.map.populate(slice)?;
+        self.map.populate(&piece)?;
         brought.bytes += slice.len() as u64;
         brought.locked_bytes += if locked { slice.len() as u64 } else { 0 };
         Ok(locked)
@@ -248,10 +254,50 @@ fn whole_blocks(region: Region) -> Range<usize> {
     start..end.next_multiple_of(BLOCK_BYTES)
 }
 
+/// Slices end at multiples of their length in the file, so that none ends within a huge page.
 fn slices(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    range.clone().step_by(SLICE_BYTES).map(move |start| start..range.end.min(start + SLICE_BYTES))
+    let starts = std::iter::successors(Some(range.start), |start| Some((start / SLICE_BYTES + 1) * SLICE_BYTES));
+    starts.take_while(move |start| *start < range.end).map(move |start| {
+        let end = (start / SLICE_BYTES + 1) * SLICE_BYTES;
+        start..range.end.min(end)
+    })
 }
+
+/// The huge pages that this slice is a part of, as far as the file reaches. What is advised, locked and populated in one piece can be
+/// mapped by one entry; a piece that ends within a huge page costs 512 of them there, and lookups as many more misses.
+fn with_whole_huge_pages(slice: &Range<usize>, file_bytes: usize) -> Range<usize> {
+    let start = slice.start / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
+    start..slice.end.next_multiple_of(HUGE_PAGE_BYTES).min(file_bytes)
+}
+
+const HUGE_PAGE_BYTES: usize = 2 << 20;
+
+const _: () = assert!(SLICE_BYTES.is_multiple_of(HUGE_PAGE_BYTES));
 
 /// What one step brings in: 5 ms of a fast disk, so that the watermark rises steadily and other users of the address space
 /// are not locked out for long.
 const SLICE_BYTES: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_cover_the_range_and_end_where_huge_pages_do() {
+        let check = |start: usize, end: usize, expected: &[usize]| {
+            let ends: Vec<usize> = slices(start..end).map(|slice| slice.end).collect();
+            assert_eq!(ends, expected);
+            let starts: Vec<usize> = slices(start..end).map(|slice| slice.start).collect();
+            assert_eq!(starts.first().copied(), (start < end).then_some(start));
+            assert!(starts.iter().skip(1).eq(ends.iter().take(ends.len().saturating_sub(1))));
+        };
+        const MIB: usize = 1 << 20;
+        check(4096, 40 * MIB, &[16 * MIB, 32 * MIB, 40 * MIB]);
+        check(0, 16 * MIB, &[16 * MIB]);
+        check(17 * MIB, 18 * MIB, &[18 * MIB]);
+        check(5, 5, &[]);
+        assert_eq!(with_whole_huge_pages(&(4096..3 * MIB), 100 * MIB), 0..4 * MIB);
+        assert_eq!(with_whole_huge_pages(&(3 * MIB..16 * MIB), 100 * MIB), 2 * MIB..16 * MIB);
+        assert_eq!(with_whole_huge_pages(&(MIB..3 * MIB), 3 * MIB + 5), 0..3 * MIB + 5);
+    }
+}
