@@ -8,7 +8,8 @@
 # Not the goal: quick refusals (who is held waits for its 429).
 #
 # usage: benches/overload.sh [SECONDS_EACH=6] [USERS=100000]
-# environment: SERVICES ("ordinary costly"), CONNECTIONS ("256 2000"), FACTORS ("2 10"), DATA (target/overload), GANNET, LOADGEN
+# environment: CAP (percent of its core that the server gets, by a control group: one client core cannot offer ten times what an
+#   uncapped ordinary service can do), SERVICES ("ordinary costly"), CONNECTIONS ("256 2000"), FACTORS ("2 10"), DATA (target/overload), GANNET, LOADGEN
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 each=${1:-6} users=${2:-100000}
@@ -44,11 +45,24 @@ PY
 fi
 pid=
 stop() { [ -z "$pid" ] || { kill "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; }; pid=; }
-trap stop EXIT
+finish() { stop; [ -z "${group:-}" ] || rmdir "$group" 2>/dev/null || true; }
+trap finish EXIT
 serve() { # DATA [CONFIG]
   stop
   "$gannet" serve --data "$1" ${2:+--config "$2"} --listen 127.0.0.1:8106 --cores 0 2>"$data-serve.log" & pid=$!
   until curl -sf -o /dev/null http://127.0.0.1:8106/readyz; do kill -0 $pid; sleep 0.05; done
+  if [ -n "${CAP:-}" ]; then cap; fi
+}
+group=
+cap() { # The period is short, so that being throttled does not look like a stall.
+  if [ -e /sys/fs/cgroup/cpu/cpu.cfs_quota_us ]; then
+    group=/sys/fs/cgroup/cpu/gannet-overload
+    mkdir -p $group && echo 5000 >$group/cpu.cfs_period_us && echo $((50 * CAP)) >$group/cpu.cfs_quota_us
+  else
+    group=/sys/fs/cgroup/gannet-overload
+    echo +cpu >/sys/fs/cgroup/cgroup.subtree_control && mkdir -p $group && echo "$((50 * CAP)) 5000" >$group/cpu.max
+  fi
+  echo "$pid" >$group/cgroup.procs
 }
 printf '[admission]\nenabled = false\n' >"$data-open.toml"
 url=http://127.0.0.1:8106/api/v1/feature-service/get-features

@@ -10,7 +10,7 @@ use std::{
 
 pub use crate::reactor::{
     program::{ProgramMemory, keep_program_in_memory},
-    system::{allowed_cpus, work_in_the_background},
+    system::{allowed_cpus, keep_off, work_in_the_background},
 };
 pub use crate::shard::ShardMetrics;
 use crate::{

@@ -100,6 +100,20 @@ pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// Keeps the calling thread, and threads it makes, off these CPUs; false if there are no others.
+pub fn keep_off(cpus: &[usize]) -> bool {
+    // SAFETY: all zeroes is an empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    let mut left = false;
+    for cpu in allowed_cpus().into_iter().filter(|cpu| !cpus.contains(cpu)) {
+        // SAFETY: allowed CPUs are below the set's size.
+        unsafe { libc::CPU_SET(cpu, &mut set) };
+        left = true;
+    }
+    // SAFETY: a live set and its size; 0 is the calling thread.
+    left && unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) } == 0
+}
+
 /// The CPUs that this process may run on.
 pub fn allowed_cpus() -> Vec<usize> {
     // SAFETY: all zeroes is an empty set.

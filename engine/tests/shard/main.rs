@@ -371,3 +371,20 @@ fn a_spinning_shard_serves_and_drains_too() {
     server.drain(Duration::from_secs(5));
     server.join();
 }
+
+#[test]
+fn a_thread_keeps_off_the_cores_that_serve() {
+    let all = gannet_engine::server::allowed_cpus();
+    std::thread::spawn(move || {
+        assert!(!gannet_engine::server::keep_off(&all), "there is nowhere else to go");
+        assert_eq!(gannet_engine::server::allowed_cpus(), all);
+        if let [first, others @ ..] = &all[..]
+            && !others.is_empty()
+        {
+            assert!(gannet_engine::server::keep_off(&[*first]));
+            assert_eq!(gannet_engine::server::allowed_cpus(), others);
+        }
+    })
+    .join()
+    .unwrap();
+}

@@ -144,6 +144,8 @@ impl Process {
             let _ = rlimit::Resource::MEMLOCK.set(most, most); // if refused, locking says so
         }
         keep_program(settings.memory.lock);
+        // What watches, verifies and brings in must not take a serving core's time; where all cores serve, it has to.
+        server::keep_off(&settings.cores);
         let (verifier, keeper) = (Verifier::start()?, Keeper::start()?);
         // The stamp first: what is published between the two is seen at the next look.
         let seen = data.stamp().ok();
