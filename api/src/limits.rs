@@ -30,6 +30,10 @@ pub(crate) const TIMED_OUT_AFTER_NS: u64 = 2_000_000_000;
 /// waking it another 30. A quarter of budgets that are shorter than four times this.
 pub(crate) const ANSWER_RESERVE_NS: u64 = 50_000;
 
+/// Keys and rows of all requests of a core that wait, before no more may: the 4,096 that may wait have 16 KiB each. Rows that come
+/// for those that wait already may bring it to twice this.
+pub(crate) const WAITING_BYTES_MAX: usize = 64 << 20;
+
 /// Memory that a place for a waiting request keeps for the next one: keys and rows of a wide service.
 pub(crate) const WAITING_KEPT_BYTES_MAX: usize = 16 << 10;
 

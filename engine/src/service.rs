@@ -133,7 +133,7 @@ pub trait Service {
     /// Appends the body of a 429 to a request that was not taken on.
     fn overloaded(&mut self, now: Now, body: &mut Vec<u8>);
 
-    /// Only for `Expect: 100-continue` before the body came: a ticket if the final status is known from the head alone.
+    /// For `Expect: 100-continue` before the body came, and for a body that never came: a ticket if the final status is known from the head alone.
     fn refuse_early(&mut self, now: Now, head: &Head<'_>) -> Option<Ticket>;
 
     /// All requests of the turn have begun: probe indexes, touch rows. `now` is read afresh: what follows is the store's time.

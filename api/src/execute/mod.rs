@@ -383,7 +383,8 @@ impl Service for Core {
         };
         // What is no budget is told when the request begins.
         let of_field = head.latency_budget_ms.and_then(|text| latency_budget_field(text).ok());
-        let budget_us = budget::of(of_field, [granted.budget, None]);
+        // A default of the key may be overridden by the body, which nobody has read yet; a cap may not.
+        let budget_us = budget::of(of_field, [granted.budget.filter(|budget| budget.cap), None]);
         Asked::Features {
             criticality: granted.criticality(head.criticality),
             budget_ns: budget_us.map(|us| u64::from(us) * 1000),

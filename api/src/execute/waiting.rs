@@ -14,7 +14,11 @@ use super::{
     batch::{Batch, Fetched, Found, Unreadable, span, us},
     concurrency::Permits,
 };
-use crate::{Catalog, limits::WAITING_KEPT_BYTES_MAX, query::Span};
+use crate::{
+    Catalog,
+    limits::{WAITING_BYTES_MAX, WAITING_KEPT_BYTES_MAX},
+    query::Span,
+};
 
 /// One lookup of a request that waits.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +78,8 @@ pub(super) struct WaitingRequests {
     places: Vec<WaitingRequest>,
     free: Vec<u32>,
     reads: Vec<Read>,
+    /// Of all places: keys and rows.
+    bytes: usize,
 }
 
 /// Which lookup of which request a read is for.
@@ -109,6 +115,9 @@ impl WaitingRequests {
     ) -> Result<Option<Waiting>, Unreadable> {
         let tables = catalog.tables();
         let views = catalog.plan(features.plan).views.len();
+        if self.bytes >= WAITING_BYTES_MAX {
+            return Ok(None);
+        }
         let place = match self.free.pop() {
             Some(place) => place,
             None if self.places.len() < WAITING_MAX => {
@@ -132,12 +141,14 @@ impl WaitingRequests {
                     HeldStage::Reading { step, since_ns: batch.gathered_from_ns() }
                 }
                 Err(unreadable) => {
+                    self.bytes += held.bytes.len();
                     self.let_go(place);
                     return Err(unreadable);
                 }
             };
             held.lookups.push(HeldLookup { table, key, stage });
         }
+        self.bytes += held.bytes.len();
         held.request = Some((features, Arc::clone(catalog)));
         held.permits = batch.take_permits(features.permits);
         held.timing = timing;
@@ -195,6 +206,13 @@ impl WaitingRequests {
             Ok(Resumed::Absent) => Ok(None),
             Err(damage) => Err(damage),
         };
+        if let Ok(Some(row)) = &row {
+            // Twice what others may begin to wait with: beyond it the row is not kept, and is missing at the deadline.
+            if self.bytes + row.bytes() > 2 * WAITING_BYTES_MAX {
+                return nothing;
+            }
+            self.bytes += row.bytes();
+        }
         let mut damage = None;
         *stage = match row {
             Ok(Some(row)) => HeldStage::Row(append(bytes, row.encoded())),
@@ -259,6 +277,7 @@ impl WaitingRequests {
 
     fn let_go(&mut self, place: u32) {
         let held = &mut self.places[place as usize];
+        self.bytes -= held.bytes.len();
         held.generation = held.generation.wrapping_add(1); // what is still being read finds nobody
         held.request = None;
         held.permits = Permits::default();

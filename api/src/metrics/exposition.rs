@@ -37,7 +37,7 @@ pub(super) const DECLARED: [(&str, &str, &str); 29] = [
     ("gannet_cold_read_duration_seconds", "histogram", "From when a row had to be read to when it was there."),
     ("gannet_segment_bytes", "gauge", "Bytes of a segment's index and of its rows."),
     ("gannet_segment_resident_bytes", "gauge", "How much of them is kept in memory; the rest is read when asked for."),
-    ("gannet_segment_evicted_total", "counter", "Times the kernel took back what was to be kept of a segment."),
+    ("gannet_segment_evicted_total", "counter", "Bytes that the kernel took back of what was to be kept of a segment."),
     CACHE_FIGURES[0],
     CACHE_FIGURES[1],
     CACHE_FIGURES[2],

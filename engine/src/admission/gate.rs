@@ -157,7 +157,7 @@ impl<T: Copy> Gate<T> {
         if !self.config.enabled {
             return self.admit(ask.criticality);
         }
-        let burst = self.ahead >= self.burst() && ask.criticality != Criticality::Critical;
+        let burst = may_hold && self.ahead >= self.burst() && ask.criticality != Criticality::Critical;
         if !late && !burst && (!self.shedding[class] || self.credit_ns[class] > 0.0) {
             return self.admit(ask.criticality);
         }
@@ -175,6 +175,7 @@ impl<T: Copy> Gate<T> {
     /// Moves to `released` the connections whose held request is now to be admitted or shed. Called when all requests of the turn
     /// were decided: those that just came are younger, and go first.
     pub fn release(&mut self, now_ns: u64, released: &mut Vec<(T, Decision)>) {
+        let mut moves = [false; Criticality::ALL.len()];
         for class in Criticality::ALL {
             while self.credit_ns[class.index()] > 0.0 && self.ahead < self.burst() {
                 let held = if self.shedding[class.index()] {
@@ -183,6 +184,7 @@ impl<T: Copy> Gate<T> {
                     self.line.pop_oldest(class)
                 };
                 let Some(held) = held else { break };
+                moves[class.index()] = true;
                 let decision = if self.is_late(now_ns, held.seen_ns, held.budget_ns) {
                     self.credit_ns[class.index()] -= self.load.refusal_ns; // or one turn would refuse everybody
                     self.shed(class, true, 1.0 - HELD_PART)
@@ -196,7 +198,11 @@ impl<T: Copy> Gate<T> {
         // What is left over when shedding ends is answered, but only as much as does not keep the core from new requests for long.
         let much = as_f64(self.line.len() as u64) * self.load.answer_ns > self.config.window.as_secs_f64() * 1e9;
         while self.refusal_credit_ns > 0.0 {
-            let Some((class, _)) = self.line.longest(|class| much || self.shedding[class.index()]) else { break };
+            // A class that is passed over, because more critical requests fill every turn, is told after a while.
+            let overdue = |since_ns| now_ns.saturating_sub(since_ns) > as_ns(self.config.held_time_max);
+            let shed = self.line.longest(|class| much || self.shedding[class.index()]);
+            let oldest = self.line.longest(|class| !moves[class.index()]).filter(|(_, since_ns)| overdue(*since_ns));
+            let Some((class, _)) = shed.or(oldest) else { break };
             let Some(held) = self.line.pop_oldest(class) else { break };
             let late = self.is_late(now_ns, held.seen_ns, held.budget_ns);
             let decision = self.shed(class, late, 1.0 - HELD_PART);

@@ -1,6 +1,6 @@
 //! Buffers that files are read into: aligned for direct I/O, bounded, and the kernel's while a read is in flight.
 //!
-//! Two sizes come from a pool made at the start, one for a block and one for the rows that need several; what is larger
+//! Two sizes come from pools made at the first read, one for a block and one for the rows that need several; what is larger
 //! still gets pages of its own for the one read. When a size is used up, whoever reads waits until a read of it is over.
 
 use std::{

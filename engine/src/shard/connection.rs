@@ -176,9 +176,12 @@ impl Connection {
         if self.sending.is_some() {
             return (self.active_ns + ns(limits.write_stall_max), Expiry::WriteStall);
         }
+        // What waits for us is not idle, and a request that is whole is not slow: its sender has done its part.
+        let owed = self.held || (self.begun > 0 && self.message_since_ns.is_none());
         match (self.fate, self.message_since_ns) {
+            (Fate::Open | Fate::Closing, _) if owed => (u64::MAX / 2, Expiry::Idle),
             (Fate::Lingering | Fate::Dropped, _) => (self.active_ns + ns(LINGER_TIME_MAX), Expiry::Linger),
-            (_, None) => (self.active_ns + ns(limits.idle_time_max), Expiry::Idle),
+            (_, None) => (self.active_ns.max(self.received_ns) + ns(limits.idle_time_max), Expiry::Idle),
             (_, Some(since)) => {
                 let part = match self.inbound.phase(self.unconsumed()) {
                     Phase::Idle | Phase::Head | Phase::Closed => (since + ns(limits.head_time_max), Expiry::Head),

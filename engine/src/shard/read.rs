@@ -117,6 +117,10 @@ impl<S: Service> Shard<S> {
         let head_only = head.is_some_and(|head| head.method == Method::Head);
         let refused = head.and_then(|head| self.service.refuse_early(now, &head));
         let reply = refused.map_or(Reply::Fault(fault), Reply::Ticket);
+        connection.begun += 1; // as for every answer that is owed
+        // Told once: no timer runs for it any more, and no more of it is parsed.
+        connection.message_since_ns = None;
+        connection.inbound.close();
         self.work.push(Work { token, reply, persistence: Persistence::CLOSE, head_only });
     }
 }

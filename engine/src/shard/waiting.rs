@@ -47,8 +47,8 @@ pub(super) enum Timer {
 pub(super) struct Reads {
     /// Wanted since the last turn.
     pub(super) wanted: Vec<Read>,
-    /// For which there was no buffer.
-    queued: VecDeque<Read>,
+    /// For which there was no buffer: those of one block, and larger ones, which must not hold the others up.
+    queued: [VecDeque<Read>; 2],
     /// Held back, by place.
     delayed: Vec<Option<Read>>,
     delayed_free: Vec<u32>,
@@ -119,6 +119,10 @@ impl<S: Service> Shard<S> {
         if close {
             connection.fate = connection.fate.max(Fate::Closing);
         }
+        if connection.unconsumed() > 0 && !connection.ready {
+            connection.ready = true; // it may have had too many under way to begin another
+            ready.push(token);
+        }
         if !first {
             connection.behind[place] = Piece::Rendered(buffer);
             return;
@@ -135,9 +139,9 @@ impl<S: Service> Shard<S> {
             connection.dirty = true;
             dirty.push(token);
         }
-        if connection.unconsumed() > 0 && !connection.ready {
-            connection.ready = true; // it may have had too many under way to begin another
-            ready.push(token);
+        // What was rendered behind it could not say that it is the last.
+        if self.drain_by_ns.is_some() && connection.begun == 0 && !connection.held && connection.behind.is_empty() {
+            connection.fate = connection.fate.max(Fate::Closing);
         }
         if connection.fate == Fate::Open && connection.peer_done && connection.begun == 0 {
             self.end_of_input(now, token);
@@ -148,9 +152,10 @@ impl<S: Service> Shard<S> {
     pub(super) fn make_reads(&mut self, now: Now) {
         let Self { service, reads, deadlines, reactor, metrics, .. } = self;
         service.take_reads(&mut reads.wanted);
-        for read in reads.wanted.drain(..) {
+        let mut wanted = std::mem::take(&mut reads.wanted);
+        for read in wanted.drain(..) {
             if read.delay_ns == 0 {
-                reads.queued.push_back(read);
+                reads.queue(read);
                 continue;
             }
             let at_ns = now.monotonic_ns + read.delay_ns;
@@ -161,27 +166,30 @@ impl<S: Service> Shard<S> {
             reads.delayed[place as usize] = Some(read);
             deadlines.arm(at_ns, Timer::Read(place));
         }
-        while let Some(read) = reads.queued.front() {
-            if service.wants(read.tag) {
-                match reactor.read(read) {
-                    Ok(true) => {}
-                    Ok(false) => break, // a buffer comes back with a completion, and with it the next turn
-                    Err(_) => {
-                        // No pages for a large read: as if the disk had failed.
-                        metrics.reads_failed.add(1);
-                        let tag = read.tag;
-                        if let Some(waiting) = service.read_over(now, tag, Err(libc::ENOMEM)) {
-                            self.due.push(waiting);
+        reads.wanted = wanted;
+        for queue in &mut reads.queued {
+            while let Some(read) = queue.front() {
+                if service.wants(read.tag) {
+                    match reactor.read(read) {
+                        Ok(true) => {}
+                        Ok(false) => break, // a buffer comes back with a completion, and with it the next turn
+                        Err(_) => {
+                            // No pages for a large read: as if the disk had failed.
+                            metrics.reads_failed.add(1);
+                            let tag = read.tag;
+                            if let Some(waiting) = service.read_over(now, tag, Err(libc::ENOMEM)) {
+                                self.due.push(waiting);
+                            }
                         }
                     }
                 }
+                queue.pop_front();
             }
-            reads.queued.pop_front();
+            if queue.len() > limits::READS_QUEUED_KEPT {
+                queue.retain(|read| service.wants(read.tag)); // those whose requests gave up, behind one that did not
+            }
         }
-        if reads.queued.len() > limits::READS_QUEUED_KEPT {
-            reads.queued.retain(|read| service.wants(read.tag)); // those whose requests gave up, behind one that did not
-        }
-        metrics.reads_queued.set(reads.queued.len() as u64);
+        metrics.reads_queued.set(reads.queued.iter().map(VecDeque::len).sum::<usize>() as u64);
         metrics.reads_in_flight.set(reactor.reads_in_flight() as u64);
     }
 
@@ -211,8 +219,13 @@ impl Reads {
     fn release(&mut self, place: u32) {
         if let Some(read) = self.delayed.get_mut(place as usize).and_then(Option::take) {
             self.delayed_free.push(place);
-            self.queued.push_back(read);
+            self.queue(read);
         }
+    }
+
+    fn queue(&mut self, read: Read) {
+        let large = usize::from(read.length as usize > limits::SMALL_READ_BYTES);
+        self.queued[large].push_back(read);
     }
 }
 

@@ -49,7 +49,9 @@ impl<S: Service> Shard<S> {
             (deadline_ns, expiry) = connection.deadline(&self.limits); // of the next window, or of the whole request
         }
         if deadline_ns > now.monotonic_ns {
-            self.wheel.arm(token, deadline_ns, &mut connection.standing);
+            // What is owed has no deadline of its own, and is idle again afterwards.
+            let look_ns = deadline_ns.min(now.monotonic_ns + ns(self.limits.idle_time_max));
+            self.wheel.arm(token, look_ns, &mut connection.standing);
             return;
         }
         self.metrics.expired(expiry).add(1);

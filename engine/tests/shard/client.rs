@@ -72,8 +72,18 @@ impl Started {
 
     /// The same with a file of the test's own.
     pub(crate) fn patient_with(file: OwnedFd, spin: Duration) -> (Self, Arc<Seen>) {
+        Self::patient_of(file, Limits::default(), spin)
+    }
+
+    /// The same under limits of the test's own.
+    pub(crate) fn patient_within(change: impl FnOnce(&mut Limits), spin: Duration) -> (Self, Arc<Seen>) {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        Self::patient_of(Patient::file(), limits, spin)
+    }
+
+    fn patient_of(file: OwnedFd, limits: Limits, spin: Duration) -> (Self, Arc<Seen>) {
         let seen = Arc::new(Seen::default());
-        let limits = Limits::default();
         let service = || Patient::new(file.try_clone().unwrap(), Arc::clone(&seen));
         let started = Self::serving("127.0.0.1:0".parse().unwrap(), limits, admit_all(), 256, spin, service).unwrap();
         (started, seen)

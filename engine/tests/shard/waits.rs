@@ -3,7 +3,7 @@
 
 use std::{io::Write as _, net::Shutdown, sync::atomic::Ordering, time::Duration};
 
-use gannet_engine::limits::{LARGE_READS_MAX, SMALL_READS_MAX};
+use gannet_engine::limits::{LARGE_READS_MAX, Limits, SMALL_READS_MAX};
 
 use crate::client::{Started, get, post};
 
@@ -184,4 +184,52 @@ fn reads_that_come_late_are_dropped_and_their_buffers_come_back() {
     client.send(&get(&format!("/wait/{NEVER_US}/0")));
     disk.write_all(b"patience").unwrap();
     assert_eq!(client.response().body, "patience", "and not what came for others");
+}
+
+/// A connection that was quiet for nearly as long as it may be, and then asks for what takes a while, is not idle.
+#[test]
+fn a_request_that_waits_is_not_idle() {
+    let idle = |limits: &mut Limits| limits.idle_time_max = Duration::from_millis(300);
+    let (server, seen) = Started::patient_within(idle, NO_SPIN);
+    let mut client = server.connect();
+    client.send(&post("first"));
+    assert_eq!(client.response().body, "first");
+    client.send(&get(&format!("/wait/{NEVER_US}/1500000")));
+    assert_eq!(client.response().body, "patience");
+    assert_eq!(seen.abandoned.load(Ordering::Relaxed), 0);
+    server.wait_for("gannet_connections_open", 0.0); // and now it is
+}
+
+/// One answer is sent, one waits, and a third request will never be whole: the one that waits is still owed.
+#[test]
+fn what_waits_is_answered_before_the_fault_behind_it() {
+    for ends in [true, false] {
+        let (server, seen) =
+            Started::patient_within(|limits| limits.request_time_max = Duration::from_millis(300), NO_SPIN);
+        let mut client = server.connect();
+        let part = b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n1".to_vec();
+        client.send(&[post("hot"), get(&format!("/wait/{NEVER_US}/1000000")), part].concat());
+        if ends {
+            client.stream().shutdown(Shutdown::Write).unwrap();
+        }
+        assert_eq!(client.response().body, "hot");
+        assert_eq!(client.response().body, "patience");
+        assert_eq!(client.response().status, if ends { 400 } else { 408 });
+        assert_eq!(String::from_utf8(client.rest()).unwrap(), "", "half-closed: {ends}");
+        assert_eq!(seen.abandoned.load(Ordering::Relaxed), 0);
+    }
+}
+
+/// A drain ends a connection also when what was rendered behind one that waits could not say that it is the last.
+#[test]
+fn a_drain_ends_with_what_was_behind_a_request_that_waits() {
+    let (mut server, _) = Started::patient(NO_SPIN);
+    let mut client = server.connect();
+    client.send(&[get(&format!("/wait/{NEVER_US}/300000")), post("behind")].concat());
+    server.wait_for("gannet_requests_waiting", 1.0);
+    server.drain(Duration::from_secs(600));
+    assert_eq!(client.response().body, "patience");
+    assert_eq!(client.response().body, "behind");
+    assert!(client.is_closed());
+    server.join();
 }

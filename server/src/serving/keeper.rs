@@ -60,6 +60,8 @@ struct Work {
     warned_seconds: Option<f64>,
     /// Bytes that were in memory when that was last told.
     told_bytes: Option<u64>,
+    /// What is live could not be brought in, and was told of: it is not tried again before something else is live.
+    gave_up: bool,
 }
 
 impl Work {
@@ -81,6 +83,7 @@ impl Work {
     fn adopt(&mut self, adopted: Adopted) {
         self.settled = adopted.settings.populate == Populate::None;
         self.told_bytes = None;
+        self.gave_up = false;
         if let Some(before) = self.live.replace(adopted) {
             self.old.extend(before.tables.into_iter().map(|(_, table)| table));
         }
@@ -96,7 +99,7 @@ impl Work {
             live.tables.iter().filter_map(|(name, table)| Some((name.as_str(), table.upgrade()?))).collect();
         self.old.retain(|old| old.strong_count() > 0 && !live.tables.iter().any(|(_, table)| table.ptr_eq(old)));
         let old: Vec<Arc<Table>> = self.old.iter().filter_map(Weak::upgrade).collect();
-        let used: u64 = tables.iter().map(|(_, table)| resident(table)).chain(old.iter().map(|t| resident(t))).sum();
+        let used: u64 = tables.iter().map(|(_, table)| taken(table)).chain(old.iter().map(|t| taken(t))).sum();
         drop(old);
         let left = live.budget_bytes.saturating_sub(used);
 
@@ -120,7 +123,7 @@ impl Work {
                 self.watch(&tables.into_iter().map(|(name, table)| (name.to_owned(), table)).collect::<Vec<_>>())
             }
             Err((name, cause)) => {
-                self.settled = true;
+                (self.settled, self.gave_up) = (true, true);
                 log::error("cannot be brought into memory", &[("table", &name), ("cause", &cause)]);
             }
         }
@@ -136,10 +139,10 @@ impl Work {
         }
         if evicted == 0 {
             // A replaced generation may have gone in the meantime, and left room.
-            self.settled = self.is_full(tables);
+            self.settled = self.gave_up || self.is_full(tables);
             return;
         }
-        self.settled = false; // to be brought in again
+        self.settled = self.gave_up; // else to be brought in again
         let now = clock::seconds();
         if self.warned_seconds.is_none_or(|warned| now - warned >= WARN_SECONDS) {
             self.warned_seconds = Some(now);
@@ -153,8 +156,9 @@ impl Work {
         let Some(live) = &self.live else { return true };
         let used: u64 = tables.iter().map(|(_, table)| resident(table)).sum();
         let wanted: u64 = tables.iter().map(|(_, table)| wanted(table, live.settings.populate)).sum();
-        let old: u64 = self.old.iter().filter_map(Weak::upgrade).map(|table| resident(&table)).sum();
-        used >= wanted || used + old + SLICE_BYTES_LEAST > live.budget_bytes
+        let old: u64 = self.old.iter().filter_map(Weak::upgrade).map(|table| taken(&table)).sum();
+        let taken: u64 = tables.iter().map(|(_, table)| taken(table)).sum();
+        used >= wanted || taken + old + SLICE_BYTES_LEAST > live.budget_bytes
     }
 }
 
@@ -202,6 +206,11 @@ fn missing(table: &Table) -> (u64, u64) {
 
 fn resident(table: &Table) -> u64 {
     table.residency().map(|segment| segment.index_resident_bytes + segment.rows_resident_bytes).sum()
+}
+
+/// What a table takes of the budget.
+fn taken(table: &Table) -> u64 {
+    resident(table) + table.residency().map(|segment| segment.beside_bytes).sum::<u64>()
 }
 
 fn wanted(table: &Table, populate: Populate) -> u64 {

@@ -31,6 +31,8 @@ pub(crate) struct Residence {
     rows_locked_until: AtomicUsize,
     index_locked: AtomicBool,
     evicted_total: AtomicU64,
+    /// What came along because huge pages are whole: bytes of neighbouring regions, some of which may be resident by now.
+    beside: AtomicUsize,
     index_blocks: Range<usize>,
     rows_blocks: Range<usize>,
     /// Held by whoever changes the above.
@@ -45,6 +47,8 @@ pub struct SegmentResidency {
     pub index_resident_bytes: u64,
     pub rows_bytes: u64,
     pub rows_resident_bytes: u64,
+    /// What is in memory beside these, at most: what huge pages brought along.
+    pub beside_bytes: u64,
     /// Whether all that is resident is locked, and something is.
     pub locked: bool,
     /// Bytes that the kernel took away while they counted as resident, since the segment was opened.
@@ -62,6 +66,7 @@ impl Residence {
             rows_until: AtomicUsize::new(rows_blocks.start),
             rows_locked_until: AtomicUsize::new(rows_blocks.start),
             index_locked: AtomicBool::new(false),
+            beside: AtomicUsize::new(0),
             evicted_total: AtomicU64::new(0),
             index_blocks: whole_blocks(header.regions.index),
             rows_blocks,
@@ -207,12 +212,16 @@ impl Segment {
         let until = residence.rows_until();
         let anything = index_is_resident || until > residence.rows_blocks.start;
         let index_is_locked = !index_is_resident || residence.index_locked.load(Ordering::Relaxed);
+        let index_resident = if index_is_resident { self.index_bytes() } else { 0 };
+        let rows_resident = until - residence.rows_blocks.start;
+        let others = self.map.bytes().len().saturating_sub(index_resident + rows_resident);
         SegmentResidency {
             file: self.layout.file.to_string(),
             index_bytes: self.index_bytes() as u64,
-            index_resident_bytes: if index_is_resident { self.index_bytes() as u64 } else { 0 },
+            index_resident_bytes: index_resident as u64,
             rows_bytes: self.rows_bytes() as u64,
-            rows_resident_bytes: (until - residence.rows_blocks.start) as u64,
+            rows_resident_bytes: rows_resident as u64,
+            beside_bytes: residence.beside.load(Ordering::Relaxed).min(others) as u64,
             locked: anything && index_is_locked && residence.rows_locked_until.load(Ordering::Relaxed) >= until,
             evicted_total: residence.evicted_total.load(Ordering::Relaxed),
             direct_io: self.direct.is_direct,
@@ -230,8 +239,9 @@ impl Segment {
     ) -> Result<bool, Error> {
         let mut piece = slice.clone();
         if huge_pages {
-            // Up to two mebibytes of a neighbouring region come along, which are not counted.
+            // Up to two mebibytes of a neighbouring region come along at either end.
             piece = with_whole_huge_pages(slice, self.map.bytes().len());
+            self.residence.beside.fetch_add(piece.len() - slice.len(), Ordering::Relaxed);
             self.map.advise_huge_pages(&piece);
         }
         let mut locked = false;

@@ -245,3 +245,39 @@ fn a_full_core_whose_callers_hardly_wait_refuses_only_what_can_come_back_later()
     assert!(run(32, Criticality::Sheddable) > 0);
     assert!(run(256, Criticality::Default) > 0);
 }
+
+/// A burst is held, and what cannot be left unread is taken on with it: nobody is refused on a core that has room.
+#[test]
+fn what_cannot_be_held_is_not_refused_for_a_burst() {
+    let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
+    gate.turn_began(10 * MS, 10 * MS);
+    let decisions: Vec<Decision> =
+        (0..500).map(|connection| gate.decide(10 * MS, connection, ask(Criticality::Default), false)).collect();
+    assert!(decisions.iter().all(|decision| *decision == Decision::Admit));
+}
+
+/// More critical requests fill every turn: whoever is held for that is told so in the end.
+#[test]
+fn nobody_is_held_for_ever() {
+    let config = AdmissionConfig::default();
+    let mut gate = Gate::new(config, Arc::default(), 0);
+    let mut released = Vec::new();
+    let mut now_ns = 10 * MS;
+    gate.turn_began(now_ns, 10 * MS);
+    let fill = |gate: &mut Gate<u32>, now_ns: u64| {
+        for connection in 0..100 {
+            assert_eq!(gate.decide(now_ns, connection, ask(Criticality::Critical), true), Decision::Admit);
+        }
+    };
+    fill(&mut gate, now_ns);
+    assert_eq!(gate.decide(now_ns, 1000, ask(Criticality::Default), true), Decision::Hold);
+    let held_ns = now_ns;
+    while released.is_empty() {
+        now_ns += 2 * MS;
+        gate.turn_began(now_ns, MS); // half idle, and every turn is a burst
+        fill(&mut gate, now_ns);
+        gate.release(now_ns, &mut released);
+        assert!(now_ns - held_ns < 1000 * MS, "held for a second");
+    }
+    assert_eq!(released[0].0, 1000);
+}
