@@ -35,7 +35,7 @@ def chart(title, unit, series, x_label, x_max, x_ticks, offset):
         out.append(text(LEFT - 6, y + 4, f"{value:,.0f}" if y_max >= 20 else f"{value:.2f}", "end"))
     for at, words in x_ticks:
         x, y = place(at, 0)
-        out.append(text(x, y + 16, words, "middle"))
+        out.append(text(x, y + 16, words, "end" if at >= x_max else "middle"))
     out.append(text(WIDTH - RIGHT, offset + HEIGHT - 4, x_label, "end"))
     out.append(text(WIDTH - RIGHT, offset + 16, unit, "end"))
     for n, (label, points) in enumerate(series):
@@ -65,7 +65,7 @@ def overload(runs):
 
 
 def overshoot(runs):
-    percentiles = [("p50", "50 %"), ("p90", "90 %"), ("p99", "99 %"), ("p99_9", "99.9 %"), ("p99_99", "99.99 %")]
+    percentiles = [("p50", "50 %"), ("p90", "90 %"), ("p99", "99 %"), ("p99_9", "99.9 %")]
     series = []
     for budget_ms, run in runs:
         times = next(stream for stream in run["streams"] if stream["name"] == "budget")["service_time_us"]
