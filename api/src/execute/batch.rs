@@ -312,7 +312,10 @@ pub(super) fn us(ns: u64) -> u32 {
 
 /// The row in this core's cache, if it is there: also where the index that says where it lies is not in memory.
 fn cached(named: &NamedTable, hash: KeyHash, key: &[u8], cache: &mut RowCache) -> Option<Stage> {
-    let place = cache.find(named.table.row_id(hash)).filter(|_| named.delay_ns == 0)?;
+    if named.delay_ns > 0 {
+        return None;
+    }
+    let place = cache.find(named.table.row_id(hash))?;
     // Another key of the same name is possible, and says nothing about this one.
     let is_it = matches!(named.table.cached_row(hash, key, cache.bytes(place)), Ok(Some(_)));
     is_it.then_some(Stage::Cached(hash, place))

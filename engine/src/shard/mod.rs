@@ -475,7 +475,7 @@ impl<S: Service> Shard<S> {
             let full = connection.held || connection.unconsumed() > self.limits.unsent_bytes_max;
             let full = connection.fate == Fate::Open && full && !connection.may_begin(&self.limits);
             if connection.receiving || connection.peer_done || connection.fate == Fate::Dropped || full {
-                continue; // a full connection receives again once its input was taken: see `resume`
+                continue; // a full connection receives again once its input was taken: see `settle`
             }
             connection.receiving = true;
             self.reactor.receive(token, &connection.fd);
