@@ -133,6 +133,11 @@ impl Config {
                 bail!("{key} = {value} is out of range: {min} to {max}");
             }
         }
+        if let Some(view) = self.simulate_slow_ms.keys().find(|view| view.split('/').count() != 2) {
+            bail!(
+                "simulate_slow_ms: \"{view}\" is no feature view; expected workspace/view, such as \"prod/plane_delays\""
+            );
+        }
         if let Some((view, ms)) = self.simulate_slow_ms.iter().find(|(_, ms)| !(1..=SLOW_MS_MAX).contains(*ms)) {
             bail!("simulate_slow_ms: \"{view}\" = {ms} is out of range: 1 to {SLOW_MS_MAX}");
         }
@@ -321,6 +326,11 @@ mod tests {
         refused("connections_per_core = 0", "connections_per_core = 0 is out of range: 1 to 65536");
         refused("connections_per_core = 65537", "connections_per_core = 65537 is out of range: 1 to 65536");
         refused("spin_us = 1000001", "spin_us = 1000001 is out of range: 0 to 1000000");
+        refused(
+            "[simulate_slow_ms]\nplane_delays = 5",
+            "simulate_slow_ms: \"plane_delays\" is no feature view; expected workspace/view, such as \"prod/plane_delays\"",
+        );
+        refused("[simulate_slow_ms]\n\"a/b\" = 0", "simulate_slow_ms: \"a/b\" = 0 is out of range: 1 to 60000");
         refused("drain_seconds_max = 3601", "drain_seconds_max = 3601 is out of range: 0 to 3600");
         let bounds = "connections_per_core = 65536\nspin_us = 1000000\ndrain_seconds_max = 0";
         Config::parse(bounds).unwrap().validate().unwrap();
