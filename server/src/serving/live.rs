@@ -86,6 +86,11 @@ impl Live {
         self.tables.get(name).is_some_and(|open| Arc::ptr_eq(&open.table, table))
     }
 
+    /// Bytes of all rows, without their indexes.
+    pub(super) fn rows_bytes(&self) -> u64 {
+        self.tables.values().map(|open| open.table.rows_bytes()).sum()
+    }
+
     pub(super) fn rows(&self) -> u64 {
         self.tables.values().map(|open| open.entry.rows).sum()
     }

@@ -50,6 +50,14 @@ impl MemoryPlan {
         Self::within(budget, settings.row_cache_bytes, cores)
     }
 
+    /// The cache of a core that is to serve tables of so many bytes of rows: no larger than that is of use, with room to grow. A cache
+    /// that is far too large spreads what little it holds over all its pages.
+    pub(super) fn row_cache_for(&self, settings: &MemorySettings, rows_bytes: Option<u64>) -> usize {
+        let (None, Some(rows_bytes)) = (settings.row_cache_bytes, rows_bytes) else { return self.row_cache_bytes };
+        let useful = rows_bytes.saturating_mul(ROW_CACHE_GROWTH).max(ROW_CACHE_BYTES_LEAST);
+        self.row_cache_bytes.min(usize::try_from(useful).unwrap_or(usize::MAX))
+    }
+
     fn within(budget_bytes: u64, row_cache_bytes: Option<usize>, cores: usize) -> Self {
         let cores_u64 = u64::try_from(cores.max(1)).unwrap_or(u64::MAX);
         let usual = (budget_bytes / CACHE_SHARE / cores_u64).min(ROW_CACHE_BYTES_USUAL);
@@ -113,6 +121,12 @@ const OWN_BYTES: u64 = 96 << 20;
 
 const OWN_BYTES_PER_CORE: u64 = 16 << 20;
 
+/// How much larger the rows may become before the server is started again.
+const ROW_CACHE_GROWTH: u64 = 4;
+
+/// What tables of no size to speak of get.
+const ROW_CACHE_BYTES_LEAST: u64 = 16 << 20;
+
 /// More than this per core is for an operator to decide.
 const ROW_CACHE_BYTES_USUAL: u64 = 4 << 30;
 
@@ -137,6 +151,18 @@ mod tests {
         assert_eq!(usual_budget_bytes(160 << 20, 1), 64 << 20);
         assert_eq!(usual_budget_bytes(160 << 20, 3), 32 << 20);
         assert_eq!(usual_budget_bytes(64 << 20, 1), 0);
+    }
+
+    #[test]
+    fn a_cache_is_no_larger_than_the_rows_are_worth_unless_it_was_set() {
+        let plan = MemoryPlan { tables_bytes: 0, row_cache_bytes: 1 << 30 };
+        let usual = MemorySettings::default();
+        assert_eq!(plan.row_cache_for(&usual, None), 1 << 30);
+        assert_eq!(plan.row_cache_for(&usual, Some(0)), 16 << 20);
+        assert_eq!(plan.row_cache_for(&usual, Some(100 << 20)), 400 << 20);
+        assert_eq!(plan.row_cache_for(&usual, Some(u64::MAX)), 1 << 30);
+        let set = MemorySettings { row_cache_bytes: Some(1 << 30), ..usual };
+        assert_eq!(plan.row_cache_for(&set, Some(0)), 1 << 30);
     }
 
     #[test]
