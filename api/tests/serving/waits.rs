@@ -326,6 +326,40 @@ fn when_as_many_wait_as_may_the_next_is_refused() {
     world.check(&params("\"latencyBudgetMs\":100"), 200, PARTIAL);
 }
 
+/// Requests that wait keep copies of the rows they have. Not so many of them wait with large rows as with small ones.
+#[test]
+fn what_waits_is_bounded_in_bytes() {
+    let long = "x".repeat(200_000);
+    let fast = vec![(vec![text("u")], 0, vec![Int64(1), Text(long)])];
+    let slow = vec![(vec![text("u")], 0, vec![Int64(7)])];
+    let mut world = World::new(DEFINITIONS, vec![("fast", fast), ("slow", slow)]);
+    world.bring_in();
+    world.slow_down(&[("slow", SLOW)]);
+    let body = format!("{{\"params\":{}}}", params("\"latencyBudgetMs\":100")).into_bytes();
+    let mut held = Vec::new();
+    let refused = loop {
+        let mut body = body.clone();
+        world.core.turn(world.now);
+        let head = head(gannet_engine::http::Method::Post, GET_FEATURES);
+        let request = Request { head, body: &mut body, seen_ns: world.now.monotonic_ns, asked: false };
+        let ticket = world.core.begin(world.now, request);
+        world.core.gather(world.now);
+        let finished = world.core.finish(world.now, ticket, &mut Vec::new());
+        world.core.turned(world.now);
+        match finished {
+            Finished::Waits { waiting, .. } => held.push(waiting),
+            Finished::Answer(answer) => break answer.status.0,
+        }
+    };
+    assert_eq!(refused, 429);
+    assert!((300..400).contains(&held.len()), "64 MiB of 200 kB each: {}", held.len());
+    world.core.abandon(held.pop().unwrap());
+    held.push(begin(&mut world, &params("\"latencyBudgetMs\":100")).0);
+    for waiting in held {
+        world.core.abandon(waiting);
+    }
+}
+
 /// Begins a request that waits.
 #[track_caller]
 fn begin(world: &mut World, params: &str) -> (Waiting, u64) {

@@ -1,6 +1,6 @@
 //! A service whose requests wait: it reads a file through the ring, with the delays that the request's path asks for.
 //!
-//! `/wait/<until_us>/<delay_us>`: reads a block that is held back for `delay_us`, and answers with its first eight bytes, or with
+//! `/wait/<until_us>/<delay_us>`, or with a further `/<bytes>`: reads a block, or so much, that is held back for `delay_us`, and answers with its first eight bytes, or with
 //! `late` once `until_us` are over. Everything else is answered at once.
 
 use std::{
@@ -31,7 +31,7 @@ pub(crate) struct Seen {
 #[derive(Debug)]
 enum Wanted {
     Now(Vec<u8>),
-    Wait { until_us: u64, delay_us: u64, seen_ns: u64 },
+    Wait { until_us: u64, delay_us: u64, length: u32, seen_ns: u64 },
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +94,7 @@ impl Service for Patient {
             (Some("wait"), Some(until), Some(delay)) => Wanted::Wait {
                 until_us: until.parse().unwrap(),
                 delay_us: delay.parse().unwrap(),
+                length: parts.next().map_or(4096, |bytes| bytes.parse().unwrap()),
                 seen_ns: request.seen_ns,
             },
             _ => Wanted::Now(request.body.to_vec()),
@@ -116,12 +117,12 @@ impl Service for Patient {
     fn gather(&mut self, _: Now) {}
 
     fn finish(&mut self, _: Now, ticket: Ticket, body: &mut Vec<u8>) -> Finished {
-        let (until_us, delay_us, seen_ns) = match &self.asked[ticket.0 as usize] {
+        let (until_us, delay_us, length, seen_ns) = match &self.asked[ticket.0 as usize] {
             Wanted::Now(bytes) => {
                 body.extend_from_slice(bytes);
                 return Finished::Answer(ok());
             }
-            Wanted::Wait { until_us, delay_us, seen_ns } => (*until_us, *delay_us, *seen_ns),
+            Wanted::Wait { until_us, delay_us, length, seen_ns } => (*until_us, *delay_us, *length, *seen_ns),
         };
         let place = self.places.iter().position(|place| !place.taken).unwrap_or_else(|| {
             self.places.push(Place::default());
@@ -131,7 +132,7 @@ impl Service for Patient {
         self.seen.waiting.fetch_add(1, Ordering::Relaxed);
         let tag = u64::from(self.places[place].generation) << 32 | place as u64;
         let file = Arc::clone(&self.file);
-        self.reads.push(Read { file, offset: 0, length: 4096, tag, delay_ns: delay_us * 1000 });
+        self.reads.push(Read { file, offset: 0, length, tag, delay_ns: delay_us * 1000 });
         let waiting = Waiting(u32::try_from(place).unwrap());
         Finished::Waits { waiting, until_ns: seen_ns + until_us * 1000 }
     }

@@ -3,7 +3,7 @@
 
 use std::{io::Write as _, net::Shutdown, sync::atomic::Ordering, time::Duration};
 
-use gannet_engine::limits::{LARGE_READS_MAX, Limits, SMALL_READS_MAX};
+use gannet_engine::limits::{LARGE_READS_MAX, Limits, SINGLE_READS_MAX, SMALL_READS_MAX};
 
 use crate::client::{Started, get, post};
 
@@ -232,4 +232,20 @@ fn a_drain_ends_with_what_was_behind_a_request_that_waits() {
     assert_eq!(client.response().body, "behind");
     assert!(client.is_closed());
     server.join();
+}
+
+/// As many large reads are under way as may be, and one more waits for its turn: those of one block go on past it.
+#[test]
+fn large_reads_hold_up_no_small_ones() {
+    let (from_disk, _disk) = std::io::pipe().unwrap(); // which never answers
+    let (server, _) = Started::patient_with(from_disk.into(), NO_SPIN);
+    let mut client = server.connect();
+    for _ in 0..=SINGLE_READS_MAX {
+        client.send(&get(&format!("/wait/{NEVER_US}/0/131072")));
+    }
+    server.wait_for("gannet_cold_reads_in_flight", f64::from(SINGLE_READS_MAX));
+    server.wait_for("gannet_cold_reads_queued", 1.0);
+    client.send(&get(&format!("/wait/{NEVER_US}/0")));
+    server.wait_for("gannet_cold_reads_in_flight", f64::from(SINGLE_READS_MAX + 1));
+    server.wait_for("gannet_cold_reads_queued", 1.0);
 }
