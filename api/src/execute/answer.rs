@@ -89,27 +89,15 @@ pub(super) fn refuse(fault: &Fault<'_>, body: &mut Vec<u8>) -> Answer {
 }
 
 pub(super) const fn answer(status: u16, content: Content) -> Answer {
-    Answer {
-        status: Status(status),
-        content,
-        allow: None,
-        retry_after_s: None,
-        authenticate: None,
-        accept_encoding: None,
-        server_timing: None,
-        limited: None,
-    }
+    Answer { content, ..Answer::json(Status(status)) }
 }
 
 pub(super) const fn refused(refusal: Refusal) -> Answer {
     Answer {
-        status: Status(refusal.status),
-        content: Content::Json,
         allow: refusal.allow,
         retry_after_s: refusal.retry_after_s,
         authenticate: refusal.authenticate,
         accept_encoding: refusal.accept_encoding,
-        server_timing: None,
-        limited: None,
+        ..Answer::json(Status(refusal.status))
     }
 }

@@ -131,12 +131,12 @@ impl Responses {
     pub fn fault(&mut self, out: &mut Vec<u8>, fault: Fault, persistence: Persistence, head_only: bool, close: bool) {
         let mark = self.begin(out);
         out.extend_from_slice(fault.body().as_bytes());
-        self.finish(out, mark, &json(fault.status()), persistence, head_only, close);
+        self.finish(out, mark, &Answer::json(fault.status()), persistence, head_only, close);
     }
 
     fn rebuild_common(&mut self) {
         const ZEROS: &[u8; LENGTH_DIGITS_MAX] = &[b'0'; LENGTH_DIGITS_MAX];
-        self.write_head(&json(Status::OK), None, ZEROS.get(..self.digits).unwrap_or(ZEROS));
+        self.write_head(&Answer::json(Status::OK), None, ZEROS.get(..self.digits).unwrap_or(ZEROS));
         self.common.clone_from(&self.scratch);
     }
 
@@ -205,23 +205,9 @@ fn write_timing(timing: &ServerTiming, clock: Option<&Clock>, head: &mut Vec<u8>
     head.extend_from_slice(b"\r\n");
 }
 
-/// A JSON body with this status and no further field.
-const fn json(status: Status) -> Answer {
-    Answer {
-        status,
-        content: Content::Json,
-        limited: None,
-        allow: None,
-        retry_after_s: None,
-        authenticate: None,
-        accept_encoding: None,
-        server_timing: None,
-    }
-}
-
 /// Is this the head that `begin` has written, but for the length?
 fn is_common(answer: &Answer) -> bool {
-    *answer == json(Status::OK)
+    *answer == Answer::json(Status::OK)
 }
 
 fn has_body(answer: &Answer) -> bool {
