@@ -23,7 +23,8 @@ fn refusing() -> AdmissionConfig {
     }
 }
 
-/// Nothing is shed, but a turn takes on one request only: all others of a burst are held.
+/// Nothing is shed, but a turn takes on one request only: all others of a burst are held, for as long as it takes. With a window
+/// and a patience of hours a slow machine does not make the gate turn away who is left.
 fn holding() -> AdmissionConfig {
     AdmissionConfig {
         critical: NEVER,
@@ -31,6 +32,8 @@ fn holding() -> AdmissionConfig {
         sheddable: NEVER,
         turn_answers: 1,
         turn_time_max: Duration::ZERO,
+        window: Duration::from_secs(36_000),
+        held_time_max: Duration::from_secs(36_000),
         ..AdmissionConfig::default()
     }
 }
