@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     AdmissionConfig, AdmissionMetrics, Criticality, Reason,
     line::{Held, Line},
-    load::{HELD_PART, Load, Turn},
+    load::{HELD_PART, Load, Turns},
     metrics::Last,
 };
 
@@ -40,7 +40,10 @@ pub struct Gate<T> {
     metrics: Arc<AdmissionMetrics>,
     load: Load,
     began_ns: u64,
-    turn: Turn,
+    /// What was done since the load was last measured, at `measured_ns`.
+    turns: Turns,
+    measured_ns: u64,
+    refilled_ns: u64,
     /// Requests admitted in this turn: what another one would wait for.
     ahead: u32,
     /// When the oldest of them was seen.
@@ -64,7 +67,9 @@ impl<T: Copy> Gate<T> {
             config,
             metrics,
             began_ns: now_ns,
-            turn: Turn::default(),
+            turns: Turns::default(),
+            measured_ns: now_ns,
+            refilled_ns: now_ns,
             ahead: 0,
             oldest_seen_ns: u64::MAX,
             shedding: [false; Criticality::ALL.len()],
@@ -77,22 +82,29 @@ impl<T: Copy> Gate<T> {
         }
     }
 
-    /// A turn begins, of which nothing is decided yet. `slept_ns` is how long the core neither worked nor could have worked since
-    /// the last one began: sleeping and spinning.
-    pub fn turn_began(&mut self, now_ns: u64, slept_ns: u64) {
+    /// A turn begins, of which nothing is decided yet. `rested_ns` is how long the core had nothing to do since that was last said,
+    /// if it was measured now: load is judged when it is.
+    pub fn turn_began(&mut self, now_ns: u64, rested_ns: Option<u64>) {
         let wall_ns = now_ns.saturating_sub(self.began_ns);
         self.began_ns = now_ns;
-        let (turn, last) = (std::mem::take(&mut self.turn), self.last(now_ns));
-        (self.ahead, self.oldest_seen_ns) = (0, u64::MAX);
-        if wall_ns == 0 {
-            return;
+        self.turns.end(wall_ns, self.ahead, self.line.len());
+        let measured = rested_ns.filter(|_| now_ns > self.measured_ns);
+        if let Some(rested_ns) = measured {
+            let last = self.last(now_ns);
+            let wall_ns = as_f64(now_ns - self.measured_ns);
+            self.measured_ns = now_ns;
+            self.load.add(wall_ns, wall_ns - as_f64(rested_ns).min(wall_ns), &self.turns);
+            self.turns = Turns::default();
+            self.judge();
+            self.burst = self.burst();
+            self.metrics.publish(&self.load, &last);
         }
-        let wall_ns = as_f64(wall_ns);
-        self.load.add(wall_ns, wall_ns - as_f64(slept_ns).min(wall_ns), &turn, self.line.len());
-        self.judge();
-        self.refill(now_ns, wall_ns);
-        self.burst = self.burst();
-        self.metrics.publish(&self.load, &last);
+        (self.ahead, self.oldest_seen_ns) = (0, u64::MAX);
+        // On a calm core credit is hardly used: once in a while is enough.
+        if !self.calm || measured.is_some() {
+            self.refill(now_ns, as_f64(now_ns - self.refilled_ns));
+            self.refilled_ns = now_ns;
+        }
     }
 
     /// Which classes are being shed. A class is judged by what it and those more critical ask for, not by what they get, so that
@@ -144,14 +156,14 @@ impl<T: Copy> Gate<T> {
 
     /// A request for health, metrics or administration: it is admitted, and counted.
     pub fn operation(&mut self) {
-        self.turn.operations += 1;
+        self.turns.operations += 1;
         self.ahead += 1;
     }
 
     /// What becomes of a request of `connection`. One that cannot be left unread (`may_hold`) is refused where it would be held.
     pub fn decide(&mut self, now_ns: u64, connection: T, ask: Ask, may_hold: bool) -> Decision {
         let class = ask.criticality.index();
-        self.turn.offered[class] += 1;
+        self.turns.offered[class] += 1;
         self.oldest_seen_ns = self.oldest_seen_ns.min(ask.seen_ns);
         let late = self.is_late(now_ns, ask.seen_ns, ask.budget_ns);
         if !self.config.enabled {
@@ -228,7 +240,7 @@ impl<T: Copy> Gate<T> {
 
     /// Admits a request of which nothing was asked, because the gate is calm. It counts as an ordinary one.
     pub fn admit_quietly(&mut self, seen_ns: u64) {
-        self.turn.offered[Criticality::Default.index()] += 1;
+        self.turns.offered[Criticality::Default.index()] += 1;
         self.oldest_seen_ns = self.oldest_seen_ns.min(seen_ns);
         self.admit(Criticality::Default);
     }
@@ -240,7 +252,7 @@ impl<T: Copy> Gate<T> {
 
     /// A request that was admitted here was refused further on, for a limit of its own.
     pub fn refused_further_on(&mut self, criticality: Criticality, reason: Reason) -> u32 {
-        let admitted = &mut self.turn.admitted[criticality.index()];
+        let admitted = &mut self.turns.admitted[criticality.index()];
         *admitted = admitted.saturating_sub(1);
         self.spend(1.0);
         self.metrics.shed(reason, criticality).add(1);
@@ -284,7 +296,7 @@ impl<T: Copy> Gate<T> {
 
     fn admit(&mut self, criticality: Criticality) -> Decision {
         let class = criticality.index();
-        self.turn.admitted[class] += 1;
+        self.turns.admitted[class] += 1;
         self.ahead += 1;
         // What was admitted without credit is not owed for long: one turn's worth.
         self.credit_ns[class] = (self.credit_ns[class] - self.load.answer_ns).max(-self.turn_ns());
@@ -300,7 +312,7 @@ impl<T: Copy> Gate<T> {
 
     /// So much of a refusal was or will be paid for in this turn.
     fn spend(&mut self, part: f64) {
-        self.turn.refused += part;
+        self.turns.refused += part;
         self.refusal_credit_ns -= part * self.load.refusal_ns;
     }
 

@@ -1,13 +1,13 @@
-//! How busy a core is, by whom, and what an answer and a refusal cost it. All from two facts of each turn: how long the core
-//! slept, and how many requests it handled.
+//! How busy a core is, by whom, and what an answer and a refusal cost it. All from two facts of each stretch of turns: how long the
+//! core had nothing to do, and how many requests it handled.
 
 use super::Criticality;
 
 const CLASSES: usize = Criticality::ALL.len();
 
-/// Work of one turn, in requests.
+/// Work of a stretch of turns, in requests.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Turn {
+pub(super) struct Turns {
     /// By class, each once, whatever became of it.
     pub(super) offered: [u32; CLASSES],
     pub(super) admitted: [u32; CLASSES],
@@ -15,6 +15,16 @@ pub(super) struct Turn {
     pub(super) operations: u32,
     /// In whole refusals; those who are held have cost the first part of one.
     pub(super) refused: f64,
+    /// What each turn found at hand times how long the turn was: requests that were taken on, or held.
+    pub(super) queue_time: f64,
+}
+
+impl Turns {
+    /// A turn that took `wall_ns` is over.
+    #[expect(clippy::cast_precision_loss, reason = "connections times a short time")]
+    pub(super) fn end(&mut self, wall_ns: u64, taken: u32, held: usize) {
+        self.queue_time += (u64::from(taken) + held as u64) as f64 * wall_ns as f64;
+    }
 }
 
 /// Shares of the core, averaged over the window; 1 is the whole core.
@@ -50,22 +60,21 @@ impl Load {
         }
     }
 
-    /// A stretch of `wall_ns`, of which the core worked for `busy_ns`, mostly on `turn`; so many are held.
-    pub(super) fn add(&mut self, wall_ns: f64, busy_ns: f64, turn: &Turn, held: usize) {
-        self.learn_costs(wall_ns, busy_ns, turn);
+    /// A stretch of `wall_ns`, of which the core worked for `busy_ns`, mostly on `turns`.
+    pub(super) fn add(&mut self, wall_ns: f64, busy_ns: f64, turns: &Turns) {
+        self.learn_costs(wall_ns, busy_ns, turns);
         // The implicit step of an exponential average: no exponential, and stable however long the stretch was.
         let (part, part_1s) = (wall_ns / (self.window_ns() + wall_ns), wall_ns / (SECOND_NS + wall_ns));
         let toward = |average: &mut f64, work_ns: f64, part: f64| *average += part * (work_ns / wall_ns - *average);
         toward(&mut self.busy, busy_ns, part);
         toward(&mut self.busy_1s, busy_ns, part_1s);
         for class in 0..CLASSES {
-            toward(&mut self.offered[class], f64::from(turn.offered[class]) * self.answer_ns, part);
-            toward(&mut self.admitted[class], f64::from(turn.admitted[class]) * self.answer_ns, part);
+            toward(&mut self.offered[class], f64::from(turns.offered[class]) * self.answer_ns, part);
+            toward(&mut self.admitted[class], f64::from(turns.admitted[class]) * self.answer_ns, part);
         }
-        toward(&mut self.operations, f64::from(turn.operations) * self.answer_ns, part);
-        toward(&mut self.refused, turn.refused * self.refusal_ns, part);
-        let taken = turn.admitted.iter().sum::<u32>() + turn.operations;
-        let queue = f64::from(taken) + f64::from(u32::try_from(held).unwrap_or(u32::MAX));
+        toward(&mut self.operations, f64::from(turns.operations) * self.answer_ns, part);
+        toward(&mut self.refused, turns.refused * self.refusal_ns, part);
+        let queue = turns.queue_time / wall_ns;
         self.queue_ns += part * (queue * self.answer_ns - self.queue_ns);
     }
 
@@ -74,17 +83,17 @@ impl Load {
         self.window_ns.max(WINDOW_ANSWERS * self.answer_ns)
     }
 
-    /// One equation for two unknowns: a turn teaches about what made up most of it.
-    fn learn_costs(&mut self, wall_ns: f64, busy_ns: f64, turn: &Turn) {
-        let answers = f64::from(turn.admitted.iter().sum::<u32>() + turn.operations) * self.answer_ns;
-        let refusals = turn.refused.max(0.0) * self.refusal_ns;
+    /// One equation for two unknowns: a stretch teaches about what made up most of it.
+    fn learn_costs(&mut self, wall_ns: f64, busy_ns: f64, turns: &Turns) {
+        let answers = f64::from(turns.admitted.iter().sum::<u32>() + turns.operations) * self.answer_ns;
+        let refusals = turns.refused.max(0.0) * self.refusal_ns;
         let predicted = answers + refusals;
         if predicted <= 0.0 {
             return;
         }
         // A short turn during which the core was taken away says nothing about costs, and may not say it loudly. A turn of many
         // requests is believed: when costs jump, the first such turn is already too long.
-        let requests = answers / self.answer_ns + turn.refused.max(0.0);
+        let requests = answers / self.answer_ns + turns.refused.max(0.0);
         let error = (busy_ns - predicted).clamp(-predicted, predicted * (requests / FEW).max(1.0));
         let step = 1.0 + error / predicted * wall_ns / (self.window_ns() + wall_ns);
         if answers >= refusals {

@@ -220,11 +220,6 @@ impl Reactor {
         completions || self.ring.submission().taskrun()
     }
 
-    /// How many operations the next turn submits.
-    pub(crate) fn queued(&self) -> usize {
-        self.queued.len()
-    }
-
     /// Nothing is queued for submission.
     pub(crate) fn is_quiet(&self) -> bool {
         self.queued.is_empty()

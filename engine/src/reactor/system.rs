@@ -153,12 +153,42 @@ pub(crate) fn thread_major_faults() -> u64 {
     usage.ru_majflt.unsigned_abs()
 }
 
-/// CPU time that the calling thread has used, in nanoseconds.
-pub(crate) fn thread_cpu_ns() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: a live timespec; this clock exists on every Linux we start on.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
+/// What the kernel counts of one thread.
+#[derive(Debug)]
+pub(crate) struct ThreadTimes {
+    /// `/proc/thread-self/schedstat`; none on a kernel that does not count it.
+    schedule: Option<OwnedFd>,
+}
+
+impl ThreadTimes {
+    /// Of the calling thread, and to be asked by it alone.
+    pub(crate) fn of_this_thread() -> Self {
+        let path = c"/proc/thread-self/schedstat";
+        // SAFETY: a string that ends in zero; the result is checked.
+        let fd = check(unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) });
+        // SAFETY: just made, owned by nobody else.
+        Self { schedule: fd.ok().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }) }
+    }
+
+    /// CPU time, user and system.
+    pub(crate) fn cpu_ns(&self) -> u64 {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: a live timespec; this clock exists on every Linux we start on.
+        unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+        time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
+    }
+
+    /// How long the thread could have run and was not let: behind other threads, or throttled by a control group. 0 on a kernel that does
+    /// not count it.
+    pub(crate) fn delayed_ns(&self) -> u64 {
+        let Some(schedule) = &self.schedule else { return 0 };
+        let mut text = [0u8; 64]; // three numbers of at most twenty digits
+        // SAFETY: a live descriptor, and a live array with its length.
+        let length = unsafe { libc::pread(schedule.as_raw_fd(), text.as_mut_ptr().cast(), text.len(), 0) };
+        let read = text.get(..usize::try_from(length).unwrap_or(0)).unwrap_or_default();
+        let delay = read.split(|b| b.is_ascii_whitespace()).nth(1).unwrap_or_default();
+        delay.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit & 0xf))
+    }
 }
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {

@@ -19,12 +19,11 @@ mod accept;
 mod admit;
 mod connection;
 mod end;
-
 mod metrics;
 mod read;
-mod rest;
 mod slots;
 mod timers;
+mod usage;
 mod waiting;
 mod watch;
 
@@ -41,9 +40,9 @@ use std::{
 pub use self::metrics::ShardMetrics;
 use self::{
     connection::{Connection, Fate},
-    rest::Rest,
     slots::Slots,
     timers::{TICK_NS, Wheel, ns},
+    usage::Usage,
     waiting::{Parked, Reads, Timer, park},
 };
 use crate::{
@@ -133,13 +132,12 @@ pub(crate) struct Shard<S> {
     parked: Vec<Option<Parked>>,
     reads: Reads,
     gate: Gate<Token>,
-    rest: Rest,
+    usage: Usage,
     control: Arc<Control>,
     metrics: Arc<ShardMetrics>,
     drain_by_ns: Option<u64>,
     responses: Responses,
     ticked_ns: u64,
-    slept: Slept,
     // The turn's lists. They live here so that a turn allocates nothing.
     completions: Vec<Completion>,
     work: Vec<Work>,
@@ -156,22 +154,6 @@ pub(crate) struct Shard<S> {
     due: Vec<Waiting>,
     /// Buffers for input and output, so that idle connections hold none.
     pool: Vec<Vec<u8>>,
-}
-
-/// A system call that may have slept.
-#[derive(Debug, Clone, Copy)]
-struct Entered {
-    at_ns: u64,
-    /// Operations that it submitted.
-    queued: usize,
-    /// Something was there to be taken already.
-    was_due: bool,
-}
-
-/// Time not spent on work, for the busy share of this core.
-#[derive(Debug, Default)]
-struct Slept {
-    spun_ns: u64,
 }
 
 impl<S: Service> Shard<S> {
@@ -198,13 +180,12 @@ impl<S: Service> Shard<S> {
             parked: Vec::new(),
             reads: Reads::default(),
             gate: Gate::new(parts.admission, Arc::clone(&parts.metrics.admission), now.monotonic_ns),
-            rest: Rest::new(),
+            usage: Usage::new(now.monotonic_ns, parts.admission.window),
             control: parts.control,
             metrics: parts.metrics,
             drain_by_ns: None,
             responses: Responses::new(now.unix_us / 1_000_000).with_clock(parts.clock),
             ticked_ns: 0,
-            slept: Slept::default(),
             completions: Vec::with_capacity(limits::COMPLETIONS as usize),
             work: Vec::with_capacity(1024),
             dirty: Vec::with_capacity(1024),
@@ -233,12 +214,9 @@ impl<S: Service> Shard<S> {
     }
 
     fn turn(&mut self) -> io::Result<()> {
-        let entered = self.wait()?;
+        self.wait()?;
         let now = self.clock.now();
-        if let Some(Entered { at_ns, queued, was_due }) = entered {
-            self.rest.entered(now.monotonic_ns - at_ns, queued + self.completions.len(), was_due);
-        }
-        self.gate.turn_began(now.monotonic_ns, self.rest.take_ns());
+        self.gate.turn_began(now.monotonic_ns, self.usage.rested_ns(now.monotonic_ns));
         self.service.turn(now);
         self.responses.update(now.unix_us / 1_000_000);
 
@@ -268,45 +246,47 @@ impl<S: Service> Shard<S> {
         Ok(())
     }
 
-    /// Enters the kernel, once unless spinning. Sleeps only when there is nothing left to do; if it may have, tells of it.
-    fn wait(&mut self) -> io::Result<Option<Entered>> {
+    /// Enters the kernel, once unless spinning. Sleeps only when there is nothing left to do.
+    fn wait(&mut self) -> io::Result<()> {
         if !self.ready.is_empty() || !self.due.is_empty() {
-            return self.reactor.turn(Wait::No, &mut self.completions).map(|()| None);
+            return self.reactor.turn(Wait::No, &mut self.completions);
         }
         // When the next waiting request's time is over.
         let until_ns = self.deadlines.next_ns().unwrap_or(u64::MAX);
-        let mut at_ns = self.clock.now().monotonic_ns;
-        if self.spin_ns > 0 {
-            if !self.reactor.is_quiet() {
-                self.reactor.turn(Wait::No, &mut self.completions)?;
-                if !self.completions.is_empty() {
-                    return Ok(None);
-                }
-            }
-            let start_ns = at_ns;
-            loop {
-                if self.reactor.is_due() {
-                    self.reactor.turn(Wait::No, &mut self.completions)?;
-                }
-                at_ns = self.clock.now().monotonic_ns;
-                let spun_ns = at_ns - start_ns;
-                if !self.completions.is_empty() || spun_ns >= self.spin_ns || at_ns >= until_ns {
-                    self.slept.spun_ns += spun_ns;
-                    self.rest.spun(spun_ns);
-                    break;
-                }
-                std::hint::spin_loop();
-            }
+        if self.spin_ns > 0 && self.spin(until_ns)? {
+            return Ok(());
+        }
+        let longest_ns = if self.gate.holds() { limits::HELD_LOOK_NS } else { TICK_NS };
+        let time_ns = match until_ns {
+            u64::MAX => longest_ns,
+            _ => longest_ns.min(until_ns.saturating_sub(self.clock.now().monotonic_ns)),
+        };
+        let wait = if time_ns == 0 { Wait::No } else { Wait::AtMost(Duration::from_nanos(time_ns)) };
+        self.reactor.turn(wait, &mut self.completions)
+    }
+
+    /// Looks for completions without sleeping, until there is one, `until_ns`, or for as long as spinning may last; says whether
+    /// there is one.
+    fn spin(&mut self, until_ns: u64) -> io::Result<bool> {
+        if !self.reactor.is_quiet() {
+            self.reactor.turn(Wait::No, &mut self.completions)?;
             if !self.completions.is_empty() {
-                return Ok(None);
+                return Ok(true);
             }
         }
-        let time_ns = if self.gate.holds() { limits::HELD_LOOK_NS } else { TICK_NS };
-        let time_ns = time_ns.min(until_ns.saturating_sub(at_ns));
-        let wait = if time_ns == 0 { Wait::No } else { Wait::AtMost(Duration::from_nanos(time_ns)) };
-        let entered = Entered { at_ns, queued: self.reactor.queued(), was_due: self.reactor.is_due() };
-        self.reactor.turn(wait, &mut self.completions)?;
-        Ok(Some(entered))
+        let start_ns = self.clock.now().monotonic_ns;
+        loop {
+            if self.reactor.is_due() {
+                self.reactor.turn(Wait::No, &mut self.completions)?;
+            }
+            let at_ns = self.clock.now().monotonic_ns;
+            let spun_ns = at_ns - start_ns;
+            if !self.completions.is_empty() || spun_ns >= self.spin_ns || at_ns >= until_ns {
+                self.usage.spun(spun_ns);
+                return Ok(!self.completions.is_empty());
+            }
+            std::hint::spin_loop();
+        }
     }
 
     fn take(&mut self, now: Now, completion: Completion) {

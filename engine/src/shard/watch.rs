@@ -23,7 +23,7 @@ impl<S: Service> Shard<S> {
         self.ticked_ns = now_ns;
         self.clock.look_at_the_wall();
         self.service.tick(now);
-        self.metrics.cpu_ns.set(system::thread_cpu_ns().saturating_sub(self.slept.spun_ns));
+        self.metrics.cpu_ns.set(self.usage.worked_ns());
         self.metrics.major_faults.set(system::thread_major_faults());
         self.look_at_control(now);
         self.accept();

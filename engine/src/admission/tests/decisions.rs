@@ -25,7 +25,7 @@ impl Core {
         while core.now_ns < 100 * MS {
             core.turn(&mut Vec::new());
         }
-        core.gate.turn_began(core.now_ns, 0);
+        core.gate.turn_began(core.now_ns, Some(0));
         core
     }
 
@@ -33,7 +33,7 @@ impl Core {
     fn turn(&mut self, decisions: &mut Vec<Decision>) {
         let Self { gate, now_ns, criticality, free } = self;
         let first = decisions.len();
-        gate.turn_began(*now_ns, 0);
+        gate.turn_began(*now_ns, Some(0));
         free.retain(|connection| {
             decisions.push(gate.decide(*now_ns, *connection, ask(*criticality), true));
             decisions.last() != Some(&Decision::Hold)
@@ -62,7 +62,7 @@ fn a_core_with_room_admits_everybody() {
     let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
     for turn in 0..1000 {
         let now_ns = turn * 100 * US;
-        gate.turn_began(now_ns, 60 * US);
+        gate.turn_began(now_ns, Some(60 * US));
         for criticality in Criticality::ALL {
             assert_eq!(gate.decide(now_ns, 1, ask(criticality), true), Decision::Admit);
         }
@@ -73,7 +73,7 @@ fn a_core_with_room_admits_everybody() {
 #[test]
 fn a_request_that_would_be_late_for_its_budget_is_refused_although_there_is_room() {
     let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
-    gate.turn_began(10 * MS, 10 * MS);
+    gate.turn_began(10 * MS, Some(10 * MS));
     let mut decide = |age_ns, budget_ns| {
         let ask = Ask { seen_ns: 10 * MS - age_ns, criticality: Criticality::Default, budget_ns: Some(budget_ns) };
         gate.decide(10 * MS, 1, ask, true)
@@ -128,7 +128,7 @@ fn what_is_held_is_named_once() {
     let mut released = Vec::new();
     while gate.holds() {
         now_ns += MS;
-        gate.turn_began(now_ns, MS);
+        gate.turn_began(now_ns, Some(MS));
         gate.release(now_ns, &mut released);
     }
     let mut names: Vec<u32> = released.iter().map(|(connection, _)| *connection).collect();
@@ -143,12 +143,12 @@ fn what_is_held_when_overload_ends_is_answered() {
     let Core { mut gate, mut now_ns, .. } = Core::overloaded(AdmissionConfig::default(), Criticality::Default);
     // Long enough for the load to be forgotten, so that what is held is no longer being shed.
     now_ns += 1000 * MS;
-    gate.turn_began(now_ns, 1000 * MS);
+    gate.turn_began(now_ns, Some(1000 * MS));
     assert!(gate.holds());
     let mut released = Vec::new();
     while gate.holds() {
         now_ns += MS;
-        gate.turn_began(now_ns, MS / 2);
+        gate.turn_began(now_ns, Some(MS / 2));
         gate.release(now_ns, &mut released);
     }
     assert!(released.iter().all(|(_, decision)| *decision == Decision::Admit), "{released:?}");
@@ -157,7 +157,7 @@ fn what_is_held_when_overload_ends_is_answered() {
 #[test]
 fn a_burst_on_an_idle_core_is_taken_up_in_several_turns_and_nobody_is_refused() {
     let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
-    gate.turn_began(100 * MS, 100 * MS);
+    gate.turn_began(100 * MS, Some(100 * MS));
     let decisions: Vec<Decision> =
         (0..300).map(|n| gate.decide(100 * MS, n, ask(Criticality::Default), true)).collect();
     let admitted = decisions.iter().filter(|d| **d == Decision::Admit).count();
@@ -165,7 +165,7 @@ fn a_burst_on_an_idle_core_is_taken_up_in_several_turns_and_nobody_is_refused() 
     assert_eq!(gate.decide(100 * MS, 300, ask(Criticality::Critical), true), Decision::Admit);
     let (mut released, mut now_ns) = (Vec::new(), 100 * MS + 500 * US);
     while gate.holds() {
-        gate.turn_began(now_ns, 0);
+        gate.turn_began(now_ns, Some(0));
         let before = released.len();
         gate.release(now_ns, &mut released);
         now_ns += 8 * US * ((released.len() - before) as u64).max(1);
@@ -178,7 +178,7 @@ fn a_burst_on_an_idle_core_is_taken_up_in_several_turns_and_nobody_is_refused() 
 #[test]
 fn what_was_held_beyond_its_budget_is_refused_a_few_at_a_time() {
     let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
-    gate.turn_began(100 * MS, 100 * MS);
+    gate.turn_began(100 * MS, Some(100 * MS));
     for connection in 0..1000 {
         let ask = Ask { seen_ns: 100 * MS, criticality: Criticality::Default, budget_ns: Some(2 * MS) };
         gate.decide(100 * MS, connection, ask, true);
@@ -186,7 +186,7 @@ fn what_was_held_beyond_its_budget_is_refused_a_few_at_a_time() {
     let (mut released, mut now_ns) = (Vec::new(), 110 * MS);
     while gate.holds() {
         let before = released.len();
-        gate.turn_began(now_ns, 0);
+        gate.turn_began(now_ns, Some(0));
         gate.release(now_ns, &mut released);
         assert!(released.len() - before < 30, "{} at once", released.len() - before);
         now_ns += 100 * US;
@@ -207,14 +207,14 @@ fn a_gate_that_is_off_admits_everybody_and_still_measures() {
 fn its_metrics_say_what_it_did() {
     let metrics = Arc::new(AdmissionMetrics::default());
     let mut gate = Gate::new(AdmissionConfig::default(), Arc::clone(&metrics), 0);
-    gate.turn_began(MS, 0);
+    gate.turn_began(MS, Some(0));
     let late = Ask { budget_ns: Some(1), ..ask(Criticality::Critical) };
     assert!(matches!(gate.decide(MS, 1, late, true), Decision::Shed { .. }));
     assert_eq!(gate.decide(MS, 1, ask(Criticality::Default), true), Decision::Admit);
     let retry_after_s = gate.refused_further_on(Criticality::Default, Reason::KeyConcurrency);
     assert!((1..=3).contains(&retry_after_s));
     gate.operation();
-    gate.turn_began(2 * MS, 0);
+    gate.turn_began(2 * MS, Some(0));
     let mut lines = Vec::new();
     metrics.samples(&mut |sample| lines.push((sample.name, sample.label.map(|(_, value)| value), sample.value)));
     assert!(lines.contains(&("gannet_shed_critical_total", Some("budget"), 1.0)), "{lines:?}");
@@ -250,7 +250,7 @@ fn a_full_core_whose_callers_hardly_wait_refuses_only_what_can_come_back_later()
 #[test]
 fn what_cannot_be_held_is_not_refused_for_a_burst() {
     let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
-    gate.turn_began(10 * MS, 10 * MS);
+    gate.turn_began(10 * MS, Some(10 * MS));
     let decisions: Vec<Decision> =
         (0..500).map(|connection| gate.decide(10 * MS, connection, ask(Criticality::Default), false)).collect();
     assert!(decisions.iter().all(|decision| *decision == Decision::Admit));
@@ -263,7 +263,7 @@ fn nobody_is_held_for_ever() {
     let mut gate = Gate::new(config, Arc::default(), 0);
     let mut released = Vec::new();
     let mut now_ns = 10 * MS;
-    gate.turn_began(now_ns, 10 * MS);
+    gate.turn_began(now_ns, Some(10 * MS));
     let fill = |gate: &mut Gate<u32>, now_ns: u64| {
         for connection in 0..100 {
             assert_eq!(gate.decide(now_ns, connection, ask(Criticality::Critical), true), Decision::Admit);
@@ -274,7 +274,7 @@ fn nobody_is_held_for_ever() {
     let held_ns = now_ns;
     while released.is_empty() {
         now_ns += 2 * MS;
-        gate.turn_began(now_ns, MS); // half idle, and every turn is a burst
+        gate.turn_began(now_ns, Some(MS)); // half idle, and every turn is a burst
         fill(&mut gate, now_ns);
         gate.release(now_ns, &mut released);
         assert!(now_ns - held_ns < 1000 * MS, "held for a second");

@@ -130,7 +130,7 @@ impl<'a> Simulation<'a> {
     /// Turn after turn until `end_ns`.
     pub(super) fn run(mut self, end_ns: u64) -> Vec<Outcome> {
         let (mut batch, mut decided, mut released) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut slept_ns, mut previous_sends) = (0, 0);
+        let (mut slept_ns, mut measured_ns, mut previous_sends) = (0, 0, 0);
         // When the request in progress on each connection was sent.
         let mut sent: Vec<u64> = vec![0; self.owner.len()];
         while self.now_ns < end_ns {
@@ -151,7 +151,11 @@ impl<'a> Simulation<'a> {
             batch.clear();
             batch.extend((0..RECEIVES).map_while(|_| self.sockets.pop_front()));
             self.now_ns += batch.len() as u64 * self.costs.receive;
-            self.gate.turn_began(self.now_ns, std::mem::take(&mut slept_ns));
+            // As a shard does: measured once a millisecond.
+            let measure = self.now_ns - measured_ns >= MS;
+            let rested_ns = measure.then(|| std::mem::take(&mut slept_ns));
+            measured_ns = if measure { self.now_ns } else { measured_ns };
+            self.gate.turn_began(self.now_ns, rested_ns);
 
             let now_ns = self.now_ns;
             let mut spent = 0;
