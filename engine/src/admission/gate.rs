@@ -110,7 +110,7 @@ impl<T: Copy> Gate<T> {
     /// Which classes are being shed. A class is judged by what it and those more critical ask for, not by what they get, so that
     /// shedding does not end by its own effect.
     fn judge(&mut self) {
-        let queue_min_ns = self.config.queue_time_min.as_secs_f64() * 1e9;
+        let queue_min_ns = self.queue_min_ns();
         let mut asked = self.load.operations;
         for class in Criticality::ALL {
             let mark = self.config.mark(class);
@@ -177,7 +177,7 @@ impl<T: Copy> Gate<T> {
         if may_refuse || !may_hold {
             return self.shed(ask.criticality, late, 1.0);
         }
-        self.spend(HELD_PART);
+        self.turns.refused += HELD_PART;
         let Ask { seen_ns, budget_ns, .. } = ask;
         self.line.push(ask.criticality, Held { connection, since_ns: now_ns, seen_ns, budget_ns });
         self.metrics.held(ask.criticality).add(1);
@@ -187,28 +187,33 @@ impl<T: Copy> Gate<T> {
     /// Moves to `released` the connections whose held request is now to be admitted or shed. Called when all requests of the turn
     /// were decided: those that just came are younger, and go first.
     pub fn release(&mut self, now_ns: u64, released: &mut Vec<(T, Decision)>) {
+        // What is left over when shedding ends is answered, but only as much as does not keep the core from new requests for long.
+        let much = as_f64(self.line.len() as u64) * self.load.answer_ns > self.config.window.as_secs_f64() * 1e9;
+        // Callers that send in bursts leave a turn with nothing to do, while all their connections are held. Then a request is worth an
+        // answer for as long as others wait before anybody is shed, and who has waited longer is told, so that they can ask again.
+        let idle = self.ahead == 0;
+        let young_ns = if idle { self.turn_ns().max(self.queue_min_ns()) } else { self.turn_ns() };
+        let young_after_ns = now_ns.saturating_sub(whole(young_ns));
         let mut moves = [false; Criticality::ALL.len()];
         for class in Criticality::ALL {
-            while self.credit_ns[class.index()] > 0.0 && self.ahead < self.burst() {
-                let held = if self.shedding[class.index()] {
-                    self.line.pop_newest(class, now_ns.saturating_sub(self.young_ns()))
+            let (at, shedding) = (class.index(), much || self.shedding[class.index()]);
+            while self.credit_ns[at] > 0.0 && self.ahead < self.burst {
+                let young = if shedding { self.line.pop_newest(class, young_after_ns) } else { None };
+                let old = if young.is_none() && (idle || !shedding) { self.line.pop_oldest(class) } else { None };
+                let tell = shedding && young.is_none();
+                let Some(held) = young.or(old) else { break };
+                moves[at] = true;
+                let late = self.is_late(now_ns, held.seen_ns, held.budget_ns);
+                let decision = if late || tell {
+                    self.credit_ns[at] -= self.load.refusal_ns; // or one turn would refuse everybody
+                    self.shed(class, late, 1.0 - HELD_PART)
                 } else {
-                    self.line.pop_oldest(class)
-                };
-                let Some(held) = held else { break };
-                moves[class.index()] = true;
-                let decision = if self.is_late(now_ns, held.seen_ns, held.budget_ns) {
-                    self.credit_ns[class.index()] -= self.load.refusal_ns; // or one turn would refuse everybody
-                    self.shed(class, true, 1.0 - HELD_PART)
-                } else {
-                    self.spend(-HELD_PART); // it was no refusal after all
+                    self.turns.refused -= HELD_PART; // it was no refusal after all
                     self.admit(class)
                 };
                 released.push((held.connection, decision));
             }
         }
-        // What is left over when shedding ends is answered, but only as much as does not keep the core from new requests for long.
-        let much = as_f64(self.line.len() as u64) * self.load.answer_ns > self.config.window.as_secs_f64() * 1e9;
         while self.refusal_credit_ns > 0.0 {
             // A class that is passed over, because more critical requests fill every turn, is told after a while.
             let overdue = |since_ns| now_ns.saturating_sub(since_ns) > as_ns(self.config.held_time_max);
@@ -226,7 +231,7 @@ impl<T: Copy> Gate<T> {
     pub fn release_all(&mut self, released: &mut Vec<(T, Decision)>) {
         for class in Criticality::ALL {
             while let Some(held) = self.line.pop_oldest(class) {
-                self.spend(-HELD_PART);
+                self.turns.refused -= HELD_PART;
                 released.push((held.connection, self.admit(class)));
             }
         }
@@ -254,7 +259,8 @@ impl<T: Copy> Gate<T> {
     pub fn refused_further_on(&mut self, criticality: Criticality, reason: Reason) -> u32 {
         let admitted = &mut self.turns.admitted[criticality.index()];
         *admitted = admitted.saturating_sub(1);
-        self.spend(1.0);
+        self.turns.refused += 1.0;
+        self.refusal_credit_ns -= self.load.refusal_ns;
         self.metrics.shed(reason, criticality).add(1);
         self.retry_after_s()
     }
@@ -284,9 +290,9 @@ impl<T: Copy> Gate<T> {
         u32::try_from(whole(fit)).unwrap_or(u32::MAX).max(self.config.turn_answers)
     }
 
-    /// Held no longer than this, a request is as good as one that just came.
-    fn young_ns(&self) -> u64 {
-        whole(self.turn_ns())
+    /// What takes this long may be at hand before anybody is shed.
+    fn queue_min_ns(&self) -> f64 {
+        self.config.queue_time_min.as_secs_f64() * 1e9
     }
 
     /// The longest a turn gets while shedding.
@@ -303,17 +309,13 @@ impl<T: Copy> Gate<T> {
         Decision::Admit
     }
 
+    /// 429, of which so much is yet to be paid.
     fn shed(&mut self, criticality: Criticality, late: bool, part: f64) -> Decision {
-        self.spend(part);
+        self.turns.refused += part;
+        self.refusal_credit_ns -= self.load.refusal_ns;
         let reason = if late { Reason::Budget } else { Reason::Capacity };
         self.metrics.shed(reason, criticality).add(1);
         Decision::Shed { reason, retry_after_s: self.retry_after_s() }
-    }
-
-    /// So much of a refusal was or will be paid for in this turn.
-    fn spend(&mut self, part: f64) {
-        self.turns.refused += part;
-        self.refusal_credit_ns -= part * self.load.refusal_ns;
     }
 
     fn retry_after_s(&mut self) -> u32 {

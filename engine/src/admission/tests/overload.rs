@@ -25,7 +25,7 @@ fn step_beside<const N: u32>(now_ns: u64) -> f64 {
 }
 
 fn clients(criticality: Criticality, connections: usize, offers: fn(u64) -> f64) -> Clients {
-    Clients { criticality, connections, offers }
+    Clients { criticality, connections, offers, grain_ns: 1 }
 }
 
 /// What came of a kind of clients, in the terms of the promises.
@@ -107,6 +107,19 @@ fn goodput_holds_when_everything_is_offered_and_more() {
         assert!(of.goodput >= 0.93 && of.waits_us <= 1500.0 && of.bad_after <= 0.02, "{of:?}");
         check("2 x", ORDINARY, connections, step::<20>, 0.90);
         check("10 x", ORDINARY, connections, step::<100>, 0.90);
+    }
+}
+
+/// A client with more to do than a core can sends what it has saved up in bursts. None of it may make the core idle, or the next
+/// burst meets a core that can do no more than a turn.
+#[test]
+fn goodput_holds_when_clients_send_in_bursts() {
+    for connections in [256, 2000] {
+        for (name, offers) in [("2 x, bursts", step::<20> as fn(u64) -> f64), ("10 x, bursts", step::<100>)] {
+            let clients = Clients { grain_ns: MS / 5, ..clients(Criticality::Default, connections, offers) };
+            let of = &run(name, ORDINARY, &[clients])[0];
+            assert!(of.goodput >= 0.85 && of.waits_us <= 3000.0, "{of:?}");
+        }
     }
 }
 

@@ -40,6 +40,8 @@ pub(super) struct Clients {
     pub(super) criticality: Criticality,
     pub(super) connections: usize,
     pub(super) offers: fn(now_ns: u64) -> f64,
+    /// How often the client gets to sending.
+    pub(super) grain_ns: u64,
 }
 
 /// What became of the requests of one kind of client, counted by when they were sent.
@@ -130,14 +132,14 @@ impl<'a> Simulation<'a> {
     /// Turn after turn until `end_ns`.
     pub(super) fn run(mut self, end_ns: u64) -> Vec<Outcome> {
         let (mut batch, mut decided, mut released) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut slept_ns, mut measured_ns, mut previous_sends) = (0, 0, 0);
+        let (mut slept_ns, mut asleep_ns, mut measured_ns, mut previous_sends) = (0, 0, 0, 0);
         // When the request in progress on each connection was sent.
         let mut sent: Vec<u64> = vec![0; self.owner.len()];
         while self.now_ns < end_ns {
             self.happen();
             if self.sockets.is_empty() && previous_sends == 0 {
                 let next_ns = self.events.peek().map_or(end_ns, |Reverse((at, _))| *at).max(self.now_ns);
-                let look_ns = if self.gate.holds() { self.now_ns + HELD_LOOK_NS } else { u64::MAX };
+                let look_ns = if self.gate.holds() { asleep_ns + HELD_LOOK_NS } else { u64::MAX };
                 slept_ns += next_ns.min(look_ns) - self.now_ns;
                 self.now_ns = next_ns.min(look_ns);
                 if next_ns <= look_ns {
@@ -189,6 +191,7 @@ impl<'a> Simulation<'a> {
                 }
                 self.events.push(Reverse((came_ns, Event::Free(connection))));
             }
+            asleep_ns = self.now_ns;
         }
         self.outcomes
     }
@@ -227,7 +230,9 @@ impl<'a> Simulation<'a> {
         }
         let Some(connection) = self.idle[kind].pop() else { return };
         self.queued[kind].pop_front();
-        self.events.push(Reverse((at_ns + ROUND_TRIP_NS / 2, Event::Arrives { connection, sent_ns: at_ns })));
+        // A client that does several things at a time sends in bursts.
+        let leaves_ns = at_ns.next_multiple_of(self.clients[kind].grain_ns);
+        self.events.push(Reverse((leaves_ns + ROUND_TRIP_NS / 2, Event::Arrives { connection, sent_ns: at_ns })));
     }
 
     /// The next request of a kind of client: a Poisson process whose rate is looked at each time.
