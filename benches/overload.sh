@@ -76,27 +76,28 @@ for service in ${SERVICES:-ordinary costly}; do
   body=@$data.body
   common=(--url "$url" --key quickstart --cpu 1 --keys "$keys" --key-format 'C{:010}')
   run() { "$loadgen" "${common[@]}" --schedule poisson --shed-after 20 --warmup 1s --json "$data-run.json" "$@" >"$data-run.txt" || true; }
-  serve "$folder" "$data-open.toml"
-  "$loadgen" "${common[@]}" --closed --connections 256 --duration 3s --warmup 1s --body "$body" --json "$data-peak.json" >/dev/null || true
-  peak=$(number "$data-peak.json" '["total"]["good_per_s"]')
-  serve "$folder"
-  run --connections 256 --rate $((peak * 8 / 10)) --duration "${each}s" --body "$body"
-  cp "$data-run.json" "$data-usual.json"
-  python3 - "$service" "$peak" "$data-usual.json" <<'PY'
+  for connections in ${CONNECTIONS:-256 2000}; do
+    # What the core can do and how long requests take depends on how many connections there are.
+    serve "$folder" "$data-open.toml"
+    "$loadgen" "${common[@]}" --closed --connections "$connections" --duration "${each}s" --warmup 1s --body "$body" --json "$data-peak.json" >/dev/null || true
+    peak=$(number "$data-peak.json" '["total"]["good_per_s"]')
+    serve "$folder"
+    run --connections "$connections" --rate $((peak * 8 / 10)) --duration "${each}s" --body "$body"
+    cp "$data-run.json" "$data-usual.json"
+    python3 - "$service" "$connections" "$peak" "$data-usual.json" <<'PY'
 import json, sys
-usual = json.load(open(sys.argv[3])); times = usual["total"]["service_time_us"]
-print(f"{sys.argv[1]}: peak {sys.argv[2]} answers/s (closed loop, nothing refused); at 80 %: p50 {times['p50']/1e3:.3f} p99 {times['p99']/1e3:.3f} p99.9 {times['p99_9']/1e3:.3f} ms, "
+usual = json.load(open(sys.argv[4])); times = usual["total"]["service_time_us"]
+print(f"{sys.argv[1]} over {sys.argv[2]}: peak {sys.argv[3]} answers/s (closed loop, nothing refused); at 80 %: p50 {times['p50']/1e3:.3f} p99 {times['p99']/1e3:.3f} p99.9 {times['p99_9']/1e3:.3f} ms, "
       f"429 {usual['total']['counts']['refused']}" + ("  CLIENT WAS THE LIMIT" if usual["client"]["was_the_limit"] else ""))
 PY
-  for connections in ${CONNECTIONS:-256 2000}; do
     for factor in ${FACTORS:-2 10}; do
       run --connections "$connections" --duration "${each}s" --rate $((peak * factor)) --body "$body"
       # A second of usual load, the overload, and usual load again: how soon it is as before.
       "$loadgen" "${common[@]}" --schedule poisson --shed-after 20 --connections "$connections" --steps "$((peak * 8 / 10)):2s,$((peak * factor)):2s,$((peak * 8 / 10)):3s" \
         --body "$body" --json "$data-step-$service-$connections-$factor.json" >/dev/null || true
-      # Critical requests at half of the capacity beside the rest.
-      "$loadgen" "${common[@]}" --schedule poisson --shed-after 20 --connections "$connections" --duration "${each}s" --warmup 1s --rate $((peak * factor)) \
-        --stream "name=critical,weight=5,header=Gannet-Criticality: critical,body=$body" --stream "name=rest,weight=$((factor * 10 - 5)),body=$body" --json "$data-critical.json" >/dev/null || true
+      # Critical requests at half of the capacity beside the rest, over a fourth of the connections, which are theirs.
+      "$loadgen" "${common[@]}" --schedule poisson --shed-after 20 --connections $((connections * 3 / 4)) --duration "${each}s" --warmup 1s --rate $((peak * factor)) \
+        --stream "name=critical,weight=5,connections=$((connections / 4)),header=Gannet-Criticality: critical,body=$body" --stream "name=rest,weight=$((factor * 10 - 5)),body=$body" --json "$data-critical.json" >/dev/null || true
       python3 - "$service" "$connections" "$factor" "$peak" "$data-usual.json" "$data-run.json" "$data-step-$service-$connections-$factor.json" "$data-critical.json" <<'PY'
 import json, sys
 service, connections, factor, peak = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])

@@ -40,8 +40,8 @@ struct Drive<'a> {
     workload: &'a mut Workload,
     transport: Transport,
     recorder: Recorder,
-    /// Requests that wait because every connection is full.
-    backlog: VecDeque<Due>,
+    /// By pool, requests that wait because every connection of theirs is full.
+    backlogs: Vec<VecDeque<Due>>,
     backlog_max: usize,
     shed_after_ns: u64,
 }
@@ -72,7 +72,7 @@ pub(crate) fn run(
         recorder: Recorder::new(workload.streams().len(), judge),
         workload,
         transport,
-        backlog: VecDeque::with_capacity(settings.backlog_max),
+        backlogs: settings.pools.iter().map(|_| VecDeque::new()).collect(),
         backlog_max: settings.backlog_max,
         shed_after_ns: settings.shed_after_ns.unwrap_or(u64::MAX),
     };
@@ -121,29 +121,32 @@ impl Drive<'_> {
                     any = true;
                     let (stream, key) = self.workload.draw();
                     self.recorder.planned(stream, planned_ns);
-                    if self.backlog.len() < self.backlog_max {
-                        self.backlog.push_back(Due { planned_ns, key, stream });
+                    let backlog = &mut self.backlogs[self.workload.streams()[usize::from(stream)].pool];
+                    if backlog.len() < self.backlog_max {
+                        backlog.push_back(Due { planned_ns, key, stream });
                     } else {
                         self.recorder.unsent(stream, planned_ns);
                     }
                 }
             }
             Pace::Closed { end_ns } => {
-                while now_ns < *end_ns && self.transport.has_room() {
+                while now_ns < *end_ns && self.transport.has_room(0) {
                     any = true;
                     let (stream, key) = self.workload.draw();
                     self.recorder.planned(stream, now_ns);
-                    self.transport.take(stream, now_ns, |out| self.workload.render(stream, key, out));
+                    self.transport.take(0, stream, now_ns, |out| self.workload.render(stream, key, out));
                 }
             }
         }
         self.shed_impatient(now_ns);
-        while let Some(Due { planned_ns, key, stream }) = self.backlog.front().copied() {
-            if !self.transport.take(stream, planned_ns, |out| self.workload.render(stream, key, out)) {
-                break;
+        for (pool, backlog) in self.backlogs.iter_mut().enumerate() {
+            while let Some(Due { planned_ns, key, stream }) = backlog.front().copied() {
+                if !self.transport.take(pool, stream, planned_ns, |out| self.workload.render(stream, key, out)) {
+                    break;
+                }
+                any = true;
+                backlog.pop_front();
             }
-            any = true;
-            self.backlog.pop_front();
         }
         let recorder = &mut self.recorder;
         self.transport.flush(&mut |event| recorder.take(&event));
@@ -152,18 +155,20 @@ impl Drive<'_> {
 
     /// Drops what has waited longer than its caller would have.
     fn shed_impatient(&mut self, now_ns: u64) {
-        while let Some(due) = self.backlog.front()
-            && now_ns.saturating_sub(due.planned_ns) > self.shed_after_ns
-        {
-            self.recorder.shed(due.stream, due.planned_ns);
-            self.backlog.pop_front();
+        for backlog in &mut self.backlogs {
+            while let Some(due) = backlog.front()
+                && now_ns.saturating_sub(due.planned_ns) > self.shed_after_ns
+            {
+                self.recorder.shed(due.stream, due.planned_ns);
+                backlog.pop_front();
+            }
         }
     }
 
     fn is_unfinished(&self) -> bool {
         // A client that was kept from its core at the very end still has requests to plan.
         let planned_all = !matches!(&self.pace, Pace::Open(schedule) if !schedule.is_over());
-        !planned_all || !self.backlog.is_empty() || self.transport.pending().next().is_some()
+        !planned_all || self.backlogs.iter().any(|b| !b.is_empty()) || self.transport.pending().next().is_some()
     }
 
     /// Counts what the end has overtaken: nothing that the plan holds is forgotten.
@@ -175,7 +180,7 @@ impl Drive<'_> {
                 self.recorder.unsent(stream, planned_ns);
             }
         }
-        for due in &self.backlog {
+        for due in self.backlogs.iter().flatten() {
             self.recorder.unsent(due.stream, due.planned_ns);
         }
         for request in self.transport.pending() {

@@ -60,7 +60,7 @@ fn measure(settings: &Settings, mut workload: Workload) -> Result<Report> {
 fn connect(settings: &Settings, clock: Clock) -> Result<Transport> {
     let mut failed = anyhow::anyhow!("the host has no address");
     for address in &settings.addresses {
-        match Transport::connect(*address, settings.connections, settings.pipeline, clock) {
+        match Transport::connect(*address, &settings.pools, settings.pipeline, clock) {
             Ok(transport) => return Ok(transport),
             Err(e) => failed = anyhow::Error::new(e).context(format!("cannot connect to {address}")),
         }

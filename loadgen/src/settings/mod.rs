@@ -46,6 +46,8 @@ pub(crate) struct Settings {
     pub(crate) drain_ns: u64,
     pub(crate) seed: u64,
     pub(crate) connections: usize,
+    /// How many connections there are of each kind: those that streams share, and those that one of them has for itself.
+    pub(crate) pools: Vec<usize>,
     pub(crate) pipeline: usize,
     pub(crate) backlog_max: usize,
     pub(crate) shed_after_ns: Option<u64>,
@@ -71,9 +73,11 @@ pub(crate) fn settings(cli: &Cli) -> Result<Settings> {
         cli.jitter_thread.is_none() || cli.jitter_thread != cli.cpu,
         "--jitter-thread on the client's own core would be what makes it late"
     );
+    let pools = pools(cli)?;
+    let connections: usize = pools.iter().sum();
     let files = cpu::raise_open_files();
-    let needed = u64::from(cli.connections) + FILES_BESIDE;
-    ensure!(files >= needed, "{} connections need {needed} open files, and {files} are allowed", cli.connections);
+    let needed = connections as u64 + FILES_BESIDE;
+    ensure!(files >= needed, "{connections} connections need {needed} open files, and {files} are allowed");
     let host = &cli.url.host_and_port;
     let addresses = host.to_socket_addrs().with_context(|| format!("cannot resolve {host}"))?;
     Ok(Settings {
@@ -83,7 +87,8 @@ pub(crate) fn settings(cli: &Cli) -> Result<Settings> {
         warmup_ns: cli.warmup.0,
         drain_ns: cli.drain.0,
         seed: cli.seed,
-        connections: cli.connections as usize,
+        connections,
+        pools,
         pipeline: cli.pipeline as usize,
         backlog_max: cli.backlog_max as usize,
         shed_after_ns: cli.shed_after.map(|ms| nanoseconds(ms, NS_PER_MS)),
@@ -93,6 +98,17 @@ pub(crate) fn settings(cli: &Cli) -> Result<Settings> {
         cpu: cli.cpu,
         jitter_cpu: cli.jitter_thread,
     })
+}
+
+/// The shared connections come first, and there are none if every stream has its own.
+fn pools(cli: &Cli) -> Result<Vec<usize>> {
+    let own: Vec<usize> = cli.stream.iter().filter_map(|s| s.connections).map(|n| n as usize).collect();
+    ensure!(
+        !cli.closed || own.is_empty(),
+        "a closed loop asks again on whatever connection was answered: its streams share them all"
+    );
+    let shared = if cli.stream.is_empty() || own.len() < cli.stream.len() { cli.connections as usize } else { 0 };
+    Ok([&[shared], &own[..]].concat())
 }
 
 fn open(cli: &Cli, steps: Vec<Step>) -> Load {
@@ -114,15 +130,20 @@ pub(crate) fn streams(cli: &Cli) -> Result<Vec<Stream>> {
     ensure!(is_token(&cli.method), "`{}` is no method", cli.method);
     ensure!(cli.method != "HEAD", "answers to HEAD have no body to read, whatever their length says");
     if cli.stream.is_empty() {
-        return Ok(vec![stream(cli, &StreamText { name: "all".to_owned(), ..StreamText::default() })?]);
+        return Ok(vec![stream(cli, &StreamText { name: "all".to_owned(), ..StreamText::default() }, 0)?]);
     }
     for (nth, text) in cli.stream.iter().enumerate() {
         ensure!(!cli.stream[..nth].iter().any(|s| s.name == text.name), "two streams are called `{}`", text.name);
     }
-    cli.stream.iter().map(|text| stream(cli, text).with_context(|| format!("stream `{}`", text.name))).collect()
+    let mut own = 0;
+    let with_pool = cli.stream.iter().map(|text| {
+        own += usize::from(text.connections.is_some());
+        stream(cli, text, text.connections.map_or(0, |_| own)).with_context(|| format!("stream `{}`", text.name))
+    });
+    with_pool.collect()
 }
 
-fn stream(cli: &Cli, text: &StreamText) -> Result<Stream> {
+fn stream(cli: &Cli, text: &StreamText, pool: usize) -> Result<Stream> {
     let mut headers = vec![];
     let body = match text.body.as_ref().or(cli.body.as_ref()) {
         None if cli.method == "POST" => FRAUD_BENCH_BODY.into(),
@@ -161,6 +182,7 @@ fn stream(cli: &Cli, text: &StreamText) -> Result<Stream> {
         keys: text.keys.clone().unwrap_or_else(|| cli.keys.clone()),
         absent: text.absent.unwrap_or(cli.absent),
         template: Template::new(&parts, &cli.key_format),
+        pool,
     })
 }
 
@@ -213,6 +235,21 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_may_have_connections_of_its_own() {
+        let pools_of = |arguments: &[&str]| {
+            let cli = Cli::try_parse_from([&["gannet-loadgen", "--connections", "5"], arguments].concat()).unwrap();
+            (pools(&cli).unwrap(), streams(&cli).unwrap().iter().map(|s| s.pool).collect::<Vec<_>>())
+        };
+        assert_eq!(pools_of(&[]), (vec![5], vec![0]));
+        let two = ["--stream", "name=a", "--stream", "name=b,connections=2", "--stream", "name=c,connections=3"];
+        assert_eq!(pools_of(&two), (vec![5, 2, 3], vec![0, 1, 2]));
+        assert_eq!(pools_of(&two[2..]), (vec![0, 2, 3], vec![1, 2]));
+        let closed = ["gannet-loadgen", "--closed", "--stream", "name=b,connections=2"];
+        let error = pools(&Cli::try_parse_from(closed).unwrap()).unwrap_err().to_string();
+        assert!(error.contains("closed loop"), "{error}");
+    }
+
+    #[test]
     fn what_cannot_be_sent_is_refused_before_anything_is() {
         for (arguments, says) in [
             (&["--method", "A B"][..], "no method"),
@@ -225,6 +262,7 @@ mod tests {
             (&["--absent", "1.5"], "a share"),
             (&["--rate", "1", "--closed"], "cannot be used with"),
             (&["--closed", "--pipeline", "2"], "cannot be used with"),
+            (&["--stream", "name=a,connections=x"], "above 0"),
         ] {
             let error = format!("{:#}", request(arguments).unwrap_err());
             assert!(error.contains(says), "{arguments:?}: {error}");

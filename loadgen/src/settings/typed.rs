@@ -101,6 +101,8 @@ pub(crate) struct StreamText {
     pub(crate) keys: Option<Keys>,
     pub(crate) absent: Option<f64>,
     pub(crate) body: Option<String>,
+    /// Connections that no other stream uses.
+    pub(crate) connections: Option<u32>,
 }
 
 impl FromStr for StreamText {
@@ -121,12 +123,18 @@ impl FromStr for StreamText {
                 "keys" => stream.keys = Some(value.parse()?),
                 "absent" => stream.absent = Some(crate::cli::share(value)?),
                 "body" => stream.body = Some(value.to_owned()),
-                _ => return Err(format!("no field `{name}`; there are name, weight, header, key, keys, absent, body")),
+                "connections" => match value.parse() {
+                    Ok(connections) if connections > 0 => stream.connections = Some(connections),
+                    _ => return Err(format!("connections are a number above 0; not `{value}`")),
+                },
+                _ => return Err(format!("no field `{name}`; there are {FIELDS}")),
             }
         }
         if stream.name.is_empty() { Err("a stream needs a name".to_owned()) } else { Ok(stream) }
     }
 }
+
+const FIELDS: &str = "name, weight, connections, header, key, keys, absent, body";
 
 /// Parts between commas; `\,` is a comma.
 fn split_unescaped(text: &str) -> Vec<String> {
@@ -186,17 +194,18 @@ mod tests {
     #[test]
     fn a_stream_is_written_in_fields() {
         let stream: StreamText =
-            r"name=a,weight=2.5,header=X: 1\, 2,header=Y: z,keys=one:7,absent=0.5".parse().unwrap();
+            r"name=a,weight=2.5,header=X: 1\, 2,header=Y: z,keys=one:7,absent=0.5,connections=9".parse().unwrap();
         let expected = StreamText {
             name: "a".to_owned(),
             weight: Some(2.5),
             headers: vec!["X: 1, 2".to_owned(), "Y: z".to_owned()],
             keys: Some(Keys::One { key: 7 }),
             absent: Some(0.5),
+            connections: Some(9),
             ..StreamText::default()
         };
         assert_eq!(stream, expected);
-        for wrong in ["", "weight=1", "name=a,weight=0", "name=a,size=1", "name=a,absent=2", "name=a,keys=all"] {
+        for wrong in ["", "weight=1", "name=a,weight=0", "name=a,size=1", "name=a,connections=0", "name=a,absent=2", "name=a,keys=all"] {
             assert!(wrong.parse::<StreamText>().is_err(), "{wrong}");
         }
     }

@@ -18,6 +18,8 @@ pub(super) enum State {
 
 #[derive(Debug)]
 pub(super) struct Connection {
+    /// Whose requests it carries.
+    pub(super) pool: usize,
     pub(super) socket: Option<OwnedFd>,
     pub(super) state: State,
     /// Rendered requests, and how many bytes of them the kernel has taken.
@@ -39,8 +41,9 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(pipeline: usize) -> Self {
+    pub(super) fn new(pool: usize, pipeline: usize) -> Self {
         Self {
+            pool,
             socket: None,
             state: State::Down,
             out: Vec::new(),
@@ -159,7 +162,7 @@ mod tests {
 
     /// What a connection with `asked` requests under way tells of `bytes`, received in pieces cut at `cuts`.
     fn told(asked: u64, bytes: &[u8], cuts: &[usize]) -> (Vec<Told>, Result<bool, Fault>) {
-        let mut connection = Connection::new(4);
+        let mut connection = Connection::new(0, 4);
         for planned_ns in 0..asked {
             connection.pending.push_back(Pending { stream: 0, planned_ns, sent_ns: 0 });
         }

@@ -71,8 +71,8 @@ pub(crate) struct Transport {
     ready: Vec<epoll::Event>,
     ready_count: usize,
     connections: Vec<Connection>,
-    /// Connections that can take a request, the longest free first. One that ended meanwhile is skipped when its turn comes.
-    free: VecDeque<usize>,
+    /// By pool, connections that can take a request, the longest free first. One that ended meanwhile is skipped when its turn comes.
+    free: Vec<VecDeque<usize>>,
     /// Connections with bytes to write this turn.
     dirty: Vec<usize>,
     /// Connections that wait to be opened again.
@@ -82,8 +82,10 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    /// Opens all connections, or says why one could not be opened.
-    pub(crate) fn connect(address: SocketAddr, connections: usize, pipeline: usize, clock: Clock) -> io::Result<Self> {
+    /// Opens all connections, so many of each pool, or says why one could not be opened.
+    pub(crate) fn connect(address: SocketAddr, pools: &[usize], pipeline: usize, clock: Clock) -> io::Result<Self> {
+        let connections = pools.iter().sum();
+        let pool_of = pools.iter().enumerate().flat_map(|(pool, count)| std::iter::repeat_n(pool, *count));
         let mut transport = Self {
             clock,
             address,
@@ -91,8 +93,8 @@ impl Transport {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             ready: vec![epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; EVENTS_PER_TURN],
             ready_count: 0,
-            connections: (0..connections).map(|_| Connection::new(pipeline)).collect(),
-            free: VecDeque::with_capacity(connections),
+            connections: pool_of.map(|pool| Connection::new(pool, pipeline)).collect(),
+            free: pools.iter().map(|count| VecDeque::with_capacity(*count)).collect(),
             dirty: Vec::with_capacity(connections),
             down: Vec::with_capacity(connections),
             buffer: vec![0; RECEIVE_BYTES].into_boxed_slice(),
@@ -155,29 +157,36 @@ impl Transport {
         let connection = &mut self.connections[at];
         if !connection.listed && connection.has_room(self.pipeline) {
             connection.listed = true;
-            self.free.push_back(at);
+            self.free[connection.pool].push_back(at);
         }
     }
 
-    /// Whether a request could be taken now.
-    pub(crate) fn has_room(&mut self) -> bool {
-        while let Some(at) = self.free.front() {
+    /// Whether a request could be taken now, by a connection of this pool.
+    pub(crate) fn has_room(&mut self, pool: usize) -> bool {
+        let free = &mut self.free[pool];
+        while let Some(at) = free.front() {
             let connection = &mut self.connections[*at];
             if connection.has_room(self.pipeline) {
                 return true;
             }
             connection.listed = false;
-            self.free.pop_front();
+            free.pop_front();
         }
         false
     }
 
-    /// Takes a request, if a connection has room for it: `render` appends its bytes. They leave with the next flush.
-    pub(crate) fn take(&mut self, stream: u16, planned_ns: u64, render: impl FnOnce(&mut Vec<u8>)) -> bool {
-        if !self.has_room() {
+    /// Takes a request, if a connection of the pool has room for it: `render` appends its bytes. They leave with the next flush.
+    pub(crate) fn take(
+        &mut self,
+        pool: usize,
+        stream: u16,
+        planned_ns: u64,
+        render: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
+        if !self.has_room(pool) {
             return false;
         }
-        let Some(at) = self.free.pop_front() else { return false };
+        let Some(at) = self.free[pool].pop_front() else { return false };
         let connection = &mut self.connections[at];
         connection.listed = false;
         render(&mut connection.out);

@@ -18,6 +18,8 @@ pub(crate) struct Stream {
     /// Share of requests for keys that lie beyond the key space, so that no such key exists.
     pub(crate) absent: f64,
     pub(crate) template: Template,
+    /// Which connections it uses: see [`crate::settings::Settings::pools`].
+    pub(crate) pool: usize,
 }
 
 /// All streams, and the dice that choose among them.

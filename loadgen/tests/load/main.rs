@@ -186,6 +186,19 @@ fn streams_are_sent_by_weight_and_recorded_apart() {
 }
 
 #[test]
+fn a_stream_with_connections_of_its_own_waits_for_no_other() {
+    let address =
+        serve(|request| if request.head.contains("x-class: stuck") { Act::FallSilent } else { Act::Answer(200, "") });
+    let streams = ["--stream", "name=stuck,header=X-Class: stuck", "--stream", "name=free,connections=2"];
+    let report = measure_with(address, "--rate 1000 --duration 300ms --connections 3 --drain 50ms", &streams);
+    let [stuck, free] = [0, 1].map(|nth| &report["streams"][nth]["counts"]);
+    assert_eq!(stuck["unanswered"], 3, "{stuck}");
+    assert!(free["planned"].as_u64().unwrap() > 50, "{free}");
+    assert_eq!(free["full"], free["planned"]);
+    assert_eq!(report["settings"]["connections"], 5);
+}
+
+#[test]
 fn a_closed_loop_says_so_and_has_no_plan() {
     let address = serve(|_| Act::Answer(200, ""));
     let report = measure(address, "--closed --duration 200ms --connections 2");
