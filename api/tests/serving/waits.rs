@@ -6,7 +6,11 @@ use gannet_api::{
     Catalog, LatencyBudget,
     auth::{KeyRecord, KeyTable},
 };
-use gannet_engine::{Finished, Now, Read, Service, Waiting, http::Request};
+use gannet_engine::{
+    Finished, Limited, Now, Read, Service, Waiting,
+    admission::{Criticality, Reason},
+    http::{Head, Request},
+};
 use gannet_store::Value::{Int64, String as Text};
 
 use crate::fixture::{GET_FEATURES, World, bytes_of, head, text};
@@ -316,6 +320,8 @@ fn when_as_many_wait_as_may_the_next_is_refused() {
         format!("{{\"params\":{}}}", params("")).as_bytes(),
     );
     assert_eq!((answer.status.0, answer.retry_after_s), (429, Some(1)));
+    let limited = Limited { criticality: Criticality::Default, reason: Reason::Waiting };
+    assert_eq!(answer.limited, Some(limited), "admission is to count it");
     assert_eq!(body, format!("{{\"error\":\"{message}\",\"message\":\"{message}\",\"code\":8}}"));
     for waiting in held {
         world.core.abandon(waiting);
@@ -341,6 +347,7 @@ fn what_waits_is_bounded_in_bytes() {
         let mut body = body.clone();
         world.core.turn(world.now);
         let head = head(gannet_engine::http::Method::Post, GET_FEATURES);
+        let head = Head { criticality: Some(Criticality::Sheddable), ..head };
         let request = Request { head, body: &mut body, seen_ns: world.now.monotonic_ns, asked: false };
         let ticket = world.core.begin(world.now, request);
         world.core.gather(world.now);
@@ -348,10 +355,11 @@ fn what_waits_is_bounded_in_bytes() {
         world.core.turned(world.now);
         match finished {
             Finished::Waits { waiting, .. } => held.push(waiting),
-            Finished::Answer(answer) => break answer.status.0,
+            Finished::Answer(answer) => break (answer.status.0, answer.limited),
         }
     };
-    assert_eq!(refused, 429);
+    let limited = Limited { criticality: Criticality::Sheddable, reason: Reason::WaitingBytes };
+    assert_eq!(refused, (429, Some(limited)));
     assert!((300..400).contains(&held.len()), "64 MiB of 200 kB each: {}", held.len());
     world.core.abandon(held.pop().unwrap());
     held.push(begin(&mut world, &params("\"latencyBudgetMs\":100")).0);
