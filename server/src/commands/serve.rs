@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use gannet_engine::server::allowed_cpus;
 use gannet_store::directory::DataDirectory;
@@ -69,10 +69,9 @@ impl Serve {
     fn settings(&self) -> Result<Settings> {
         let config = self.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
         let metadata = config.metadata_options()?;
-        let cores = match (&self.cores, &config.cores) {
-            (Some(CoreList(cores)), _) => cores.clone(),
-            (None, Some(text)) => cores::parse(text).map_err(|e| anyhow!("cores: {e}"))?,
-            (None, None) => allowed_cpus(),
+        let cores = match &self.cores {
+            Some(CoreList(cores)) => cores.clone(),
+            None => config.cores()?.unwrap_or_else(allowed_cpus),
         };
         let mut api = gannet_api::Settings {
             default_metadata_options: metadata,
