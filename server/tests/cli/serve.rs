@@ -280,6 +280,7 @@ fn a_keys_budget_ends_a_wait_for_slow_storage_and_the_answer_says_what_it_waited
 #[test]
 fn without_data_it_starts_and_is_not_ready() {
     let world = World::new();
+    fs::create_dir(world.path("store")).unwrap();
     create_key(&world);
     let server = start(&world, &[]);
     assert_eq!(server.ask("GET", "/readyz", "", "").0, 503);
