@@ -291,6 +291,11 @@ fn a_budget_in_the_head_counts_where_the_body_sets_none() {
     for bad in ["", "soon", "0", "60001", "-1", "20ms", "\u{e9}"] {
         let (status, body) = until_us(bad, "").unwrap_err();
         assert_eq!(status, 400, "{bad}");
-        assert!(body.contains("latencyBudgetMs must be a number of milliseconds from 0.1 to 60000."), "{body}");
+        assert!(
+            body.contains("\"Gannet-Latency-Budget-Ms must be a number of milliseconds from 0.1 to 60000.\""),
+            "{body}"
+        );
     }
+    let (_, body) = until_us("20", "\"latencyBudgetMs\":0").unwrap_err();
+    assert!(body.contains("\"latencyBudgetMs must be a number of milliseconds from 0.1 to 60000.\""), "{body}");
 }
