@@ -10,6 +10,7 @@ use gannet_api::MetadataOptions;
 use gannet_engine::{
     admission::{AdmissionConfig, Mark},
     limits::{CONNECTIONS_PER_CORE_MAX, Limits, OutOfRange},
+    server::allowed_cpus,
 };
 use gannet_store::table::{Lock, Populate};
 use serde::Deserialize;
@@ -110,10 +111,11 @@ enum LockConfig {
 
 impl Config {
     /// Reads a file; what it does not know or cannot use is refused, with the line.
-    pub(crate) fn read(file: &Path) -> Result<Self> {
+    /// `cores_named` are those that serve instead of the file's.
+    pub(crate) fn read(file: &Path, cores_named: Option<&[usize]>) -> Result<Self> {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let parsed = Self::parse(&text).with_context(|| format!("{} is not a configuration", file.display()))?;
-        parsed.check().map_err(|misfit| match line_of(&text, &misfit) {
+        parsed.check(cores_named).map_err(|misfit| match line_of(&text, &misfit) {
             Some(line) => anyhow!("{}, line {line}: {misfit}", file.display()),
             None => anyhow!("{}: {misfit}", file.display()),
         })?;
@@ -124,7 +126,7 @@ impl Config {
         toml::from_str(text).map_err(|e| anyhow!("{}", e.to_string().trim_end()))
     }
 
-    fn check(&self) -> Result<(), Misfit> {
+    fn check(&self, cores_named: Option<&[usize]>) -> Result<(), Misfit> {
         let widened = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let connections = self.connections_per_core.map(widened);
         for (table, key, value, min, max) in [
@@ -139,7 +141,7 @@ impl Config {
                 return Err(Misfit::new(table, key, reason));
             }
         }
-        self.cores()?;
+        self.memory.check(self.cores(cores_named)?.len())?;
         self.metadata_options()?;
         for (view, ms) in &self.simulate_slow_ms {
             let misfit =
@@ -158,10 +160,11 @@ impl Config {
         Ok(())
     }
 
-    /// The cores that serve, if the file says which.
-    pub(crate) fn cores(&self) -> Result<Option<Vec<usize>>, Misfit> {
+    /// The cores that serve: those `named` on the command line, else those of the file, else all that the process may use.
+    pub(crate) fn cores(&self, named: Option<&[usize]>) -> Result<Vec<usize>, Misfit> {
         let parsed = self.cores.as_deref().map(cores::parse).transpose();
-        parsed.map_err(|e| Misfit::new(None, "cores", format!("cores: {e}")))
+        let of_file = parsed.map_err(|e| Misfit::new(None, "cores", format!("cores: {e}")))?;
+        Ok(named.map(<[usize]>::to_vec).or(of_file).unwrap_or_else(allowed_cpus))
     }
 
     /// Tables whose reads are to be held back.
@@ -253,6 +256,19 @@ impl AdmissionSettings {
 }
 
 impl MemoryConfig {
+    /// What caches take is part of the budget: beyond it nothing would be left for tables, and the process would outgrow it.
+    fn check(&self, cores: usize) -> Result<(), Misfit> {
+        let (Some(budget_mib), Some(cache_mib)) = (self.budget_mib, self.row_cache_mib) else { return Ok(()) };
+        let caches_mib = u64::try_from(cache_mib.saturating_mul(cores)).unwrap_or(u64::MAX);
+        if caches_mib <= budget_mib {
+            return Ok(());
+        }
+        let each = if cores == 1 { String::new() } else { format!(" for each of {cores} cores") };
+        let reason =
+            format!("row_cache_mib = {cache_mib}{each} is more than budget_mib = {budget_mib}, of which it is a part");
+        Err(Misfit::new(MEMORY, "row_cache_mib", reason))
+    }
+
     pub(crate) fn settings(&self) -> MemorySettings {
         let populate = match self.populate.unwrap_or(PopulateConfig::All) {
             PopulateConfig::None => Populate::None,

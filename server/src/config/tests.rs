@@ -41,7 +41,7 @@ fn unknown_settings_are_refused_with_their_line() {
 #[test]
 fn values_out_of_range_are_refused_with_key_value_and_range() {
     let refused = |text: &str, expected: &str| {
-        let error = Config::parse(text).unwrap().check().unwrap_err().to_string();
+        let error = Config::parse(text).unwrap().check(None).unwrap_err().to_string();
         assert_eq!(error, expected);
     };
     refused("connections_per_core = 0", "connections_per_core = 0 is out of range: 1 to 65536");
@@ -54,7 +54,7 @@ fn values_out_of_range_are_refused_with_key_value_and_range() {
     refused("[simulate_slow_ms]\n\"a/b\" = 0", "simulate_slow_ms: \"a/b\" = 0 is out of range: 1 to 60000");
     refused("drain_seconds_max = 3601", "drain_seconds_max = 3601 is out of range: 0 to 3600");
     let bounds = "connections_per_core = 65536\nspin_us = 1000000\ndrain_seconds_max = 0";
-    Config::parse(bounds).unwrap().check().unwrap();
+    Config::parse(bounds).unwrap().check(None).unwrap();
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn what_cannot_be_used_is_refused_with_its_line() {
     let refused = |text: &str, line: usize, expected: &str| {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        let error = Config::read(file.path()).unwrap_err().to_string();
+        let error = Config::read(file.path(), None).unwrap_err().to_string();
         assert_eq!(error, format!("{}, line {line}: {expected}", file.path().display()));
     };
     refused("# so long\n\nspin_us = 1000001\n", 3, "spin_us = 1000001 is out of range: 0 to 1000000");
@@ -79,6 +79,23 @@ fn what_cannot_be_used_is_refused_with_its_line() {
     // What has its default and no longer fits is not in the file; what it belongs to is.
     let left = "critical_leave_percent is 94, but must be from 1 to 89";
     refused("\n[admission]\ncritical_enter_percent = 90\ndefault_enter_percent = 80\n", 2, left);
+}
+
+#[test]
+fn caches_that_leave_no_memory_for_tables_are_refused() {
+    let check = |mib: u64, cores: &[usize]| {
+        let text = format!("cores = \"0-7\"\n[memory]\nbudget_mib = 1024\nrow_cache_mib = {mib}\n");
+        let named = (!cores.is_empty()).then_some(cores);
+        Config::parse(&text).unwrap().check(named).map_err(|misfit| misfit.to_string())
+    };
+    let refused =
+        |each: &str| Err(format!("row_cache_mib = {each} is more than budget_mib = 1024, of which it is a part"));
+    assert_eq!(check(1025, &[0]), refused("1025"));
+    assert_eq!(check(513, &[0, 1]), refused("513 for each of 2 cores"));
+    assert_eq!(check(129, &[]), refused("129 for each of 8 cores"));
+    assert_eq!(check(MIB_MAX, &[]), refused("1073741824 for each of 8 cores"));
+    assert_eq!((check(1024, &[0]), check(512, &[0, 1]), check(128, &[])), (Ok(()), Ok(()), Ok(())));
+    Config::parse("[memory]\nrow_cache_mib = 1073741824").unwrap().check(None).unwrap();
 }
 
 #[test]
