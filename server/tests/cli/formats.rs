@@ -5,6 +5,7 @@ use arrow_array::{
     TimestampNanosecondArray,
     types::{Int8Type, Int32Type},
 };
+use gannet_store::{Table, directory::DataDirectory};
 use parquet::arrow::ArrowWriter;
 use serde_json::json;
 
@@ -156,5 +157,11 @@ fn a_segment_can_be_looked_into() {
     let segments = crate::gannet::files(&world.path("store/segments"));
     let shown = world.succeed(&["inspect", "segment", segments[0].to_str().unwrap()]);
     assert!(shown.contains("prod/profile") && shown.contains("rows            3"), "{shown}");
+    // The file system of the test decides; the store has found out.
+    let data = DataDirectory::open(world.path("store")).unwrap();
+    let table = Table::open(data.root(), &data.current().unwrap().unwrap().tables["prod/profile"]).unwrap();
+    let direct =
+        if table.segments().next().unwrap().direct_io { "yes" } else { "no: cold rows come through the page cache" };
+    assert!(shown.lines().any(|line| line == format!("direct I/O      {direct}")), "{shown}");
     world.fail(&["inspect", "segment", "definitions/users.toml"], "is no segment");
 }
