@@ -6,7 +6,7 @@ mod places;
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
-use gannet_api::MetadataOptions;
+use gannet_api::{MetadataOptions, definitions::model::FeatureView};
 use gannet_engine::{
     admission::{AdmissionConfig, Mark},
     limits::{CONNECTIONS_PER_CORE_MAX, Limits, OutOfRange},
@@ -169,7 +169,11 @@ impl Config {
 
     /// Tables whose reads are to be held back.
     pub(crate) fn slow_tables(&self) -> BTreeMap<String, Duration> {
-        self.simulate_slow_ms.iter().map(|(view, ms)| (view.clone(), Duration::from_millis(*ms))).collect()
+        let tables = self.simulate_slow_ms.iter().filter_map(|(named, ms)| {
+            let (workspace, view) = named.split_once('/')?; // checked
+            Some((FeatureView::table_name(workspace, view), Duration::from_millis(*ms)))
+        });
+        tables.collect()
     }
 
     pub(crate) fn metadata_options(&self) -> Result<MetadataOptions, Misfit> {

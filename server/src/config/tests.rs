@@ -99,6 +99,13 @@ fn caches_that_leave_no_memory_for_tables_are_refused() {
 }
 
 #[test]
+fn slow_views_are_named_as_requests_name_them() {
+    let config = Config::parse("[simulate_slow_ms]\n\"prod/planes\" = 5\n\"prod/planes:v2\" = 7").unwrap();
+    let ms = |name: &str, ms| (name.to_owned(), Duration::from_millis(ms));
+    assert_eq!(config.slow_tables(), BTreeMap::from([ms("prod/planes", 5), ms("prod/planes@v2", 7)]));
+}
+
+#[test]
 fn metadata_options_go_by_their_names_on_the_wire() {
     let config = Config::parse("default_metadata_options = [\"includeNames\"]").unwrap();
     assert_eq!(config.metadata_options().unwrap(), MetadataOptions::NAMES);

@@ -269,6 +269,9 @@ impl Process {
                     let message = "not served: its definition changed since it was materialized";
                     log::warn(message, &[("table", name)]);
                 }
+                for name in self.slow_tables.keys().filter(|name| !live.serves(name)) {
+                    log::warn("simulate_slow_ms names a view that is not served", &[("table", name)]);
+                }
                 self.shared.publish(Some(Arc::clone(&live.catalog)));
                 let (tables, rows) = (live.table_count(), live.rows());
                 log::info("serving", &[("generation", &live.generation), ("tables", &tables), ("rows", &rows)]);

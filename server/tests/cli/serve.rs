@@ -246,6 +246,23 @@ fn a_reload_takes_up_what_it_can_and_names_what_needs_a_restart() {
     assert!(server.rest_of_log().contains("message=draining seconds_max=7"));
 }
 
+#[test]
+fn slow_views_that_are_not_served_are_told() {
+    let world = world();
+    world.write("slow.toml", "[simulate_slow_ms]\n");
+    let mut server = start(&world, &["--config", "slow.toml"]);
+    let views = ["prod/profile", "prod/profil", "dev/profile:v2"];
+    let lines: Vec<String> = views.iter().map(|view| format!("\"{view}\" = 1")).collect();
+    world.write("slow.toml", format!("[simulate_slow_ms]\n{}\n", lines.join("\n")));
+    server.signal("HUP");
+    let log = server.log_until("message=serving generation=");
+    let told: Vec<&str> =
+        log.lines().filter_map(|line| line.split_once("that is not served\" table=")).map(|(_, table)| table).collect();
+    assert_eq!(told, ["dev/profile@v2", "prod/profil"], "{log}");
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
 /// Through the whole process: a budget that comes with the key, storage that is slow, and a header that tells what took so long.
 #[test]
 fn a_keys_budget_ends_a_wait_for_slow_storage_and_the_answer_says_what_it_waited_for() {
