@@ -132,6 +132,7 @@ impl Process {
         let config = ServerConfig {
             listen: settings.listen,
             cores: settings.cores.clone(),
+            allowed: server::allowed_cpus(),
             spin: settings.spin,
             limits: settings.limits,
             admission: settings.admission,

@@ -305,6 +305,16 @@ fn without_data_it_starts_and_is_not_ready() {
 }
 
 #[test]
+fn a_core_that_is_not_there_is_told_with_those_that_are() {
+    let world = world();
+    let allowed = gannet_engine::server::allowed_cpus();
+    let cores = format!("{},4000", allowed[0]);
+    // The main thread keeps off the first by then.
+    let expected = format!("cannot run on core 4000 (Invalid argument (os error 22)); allowed here: {allowed:?}");
+    world.fail(&["serve", "--listen", "127.0.0.1:0", "--cores", &cores], &expected);
+}
+
+#[test]
 fn a_busy_port_is_one_clear_line() {
     let world = world();
     let server = start(&world, &[]);
