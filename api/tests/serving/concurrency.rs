@@ -171,6 +171,20 @@ fn a_reload_of_keys_or_definitions_forgets_nobody_who_is_in_progress() {
     waits(one(&mut world, narrow, "narrow"));
 }
 
+/// A core follows between two turns; looking each key up among all others would hold it up for seconds here.
+#[test]
+fn many_keys_in_another_order_are_followed() {
+    let mut world = slow_world();
+    let others = || (0..40_000).map(|n| key(&format!("other-{n}"), 1));
+    keys(&world, others().chain([key("narrow", 1)]).collect());
+    let narrow = with_key("Bearer narrow");
+    let held = waits(one(&mut world, narrow, "free"));
+    keys(&world, [key("narrow", 1)].into_iter().chain(others().collect::<Vec<_>>().into_iter().rev()).collect());
+    refused(one(&mut world, narrow, "free"), Reason::KeyConcurrency);
+    conclude(&mut world, held);
+    waits(one(&mut world, narrow, "free"));
+}
+
 /// Every way out, thousands of times: after it the key is as free as at first.
 #[test]
 fn thousands_of_waits_leave_no_permit_behind() {
