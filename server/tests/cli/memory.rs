@@ -168,6 +168,46 @@ fn data_beyond_its_control_groups_limit_is_served_without_a_major_fault() {
     assert_eq!(server.wait().code(), Some(0), "{}", server.rest_of_log());
 }
 
+/// A request that waits holds the generation that it began under for a minute, and with it all of the budget.
+#[test]
+fn a_new_generation_comes_in_while_a_request_of_the_old_one_still_waits() {
+    let world = World::new();
+    let mut users = "user_id,at,score,text\n".to_owned();
+    let text = "x".repeat(TEXT_BYTES);
+    for number in 0..5000 {
+        writeln!(users, "u{number},2026-01-01,{},{number}{text}", score(number)).unwrap();
+    }
+    world.write("definitions/users.toml", DEFINITIONS).write("data/users.csv", users);
+    world.succeed(&["apply", "definitions"]);
+    world.succeed(&["materialize"]);
+    let key = create_key(&world);
+    world.write("gannet.toml", "[memory]\nbudget_mib = 24\nrow_cache_mib = 0\nlock = \"never\"\n");
+    let mut server =
+        Server::start(world.command(&["serve", "--listen", "127.0.0.1:0", "--cores", "0", "--config", "gannet.toml"]));
+    let all_in_memory = |server: &Server| {
+        let resident = metric(server, "gannet_segment_resident_bytes{");
+        resident > 0.0 && resident >= metric(server, "gannet_segment_bytes{")
+    };
+    within(Duration::from_secs(20), &true, || all_in_memory(&server));
+    // From here on every lookup waits, in this generation and the next.
+    world.write(
+        "gannet.toml",
+        "[memory]\nbudget_mib = 24\nrow_cache_mib = 0\nlock = \"never\"\n[simulate_slow_ms]\n\"prod/profile\" = 60000\n",
+    );
+    server.signal("HUP");
+    server.log_until("message=serving generation=2");
+    let body = r#"{"params":{"workspaceName":"prod","featureServiceName":"model","joinKeyMap":{"user_id":"u1"},
+        "requestOptions":{"latencyBudgetMs":60000}}}"#;
+    let _waits = server.begin("POST", "/api/v1/feature-service/get-features", &key, body);
+    within(Duration::from_secs(20), &1.0, || metric(&server, "gannet_requests_waiting"));
+
+    world.succeed(&["materialize"]);
+    server.log_until("message=serving generation=3");
+    within(Duration::from_secs(20), &true, || all_in_memory(&server));
+    assert_eq!(metric(&server, "gannet_requests_waiting"), 1.0, "the old generation is still held");
+    server.log_until("rows of a generation that was replaced gave way");
+}
+
 const TWO_VIEWS: &str = r#"
 workspace = "prod"
 [entities.user]

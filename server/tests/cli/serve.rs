@@ -52,8 +52,12 @@ impl Server {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
     }
 
-    /// Head and body of the answer to a request with these fields.
-    fn exchange(&self, method: &str, path: &str, fields: &str, body: &str) -> (String, String) {
+    /// Sends a request whose answer is not waited for.
+    pub(crate) fn begin(&self, method: &str, path: &str, key: &str, body: &str) -> TcpStream {
+        self.send(method, path, &format!("Authorization: Tecton-key {key}\r\n"), body)
+    }
+
+    fn send(&self, method: &str, path: &str, fields: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let length = body.len();
@@ -62,6 +66,12 @@ impl Server {
             "{method} {path} HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
         )
         .unwrap();
+        stream
+    }
+
+    /// Head and body of the answer to a request with these fields.
+    fn exchange(&self, method: &str, path: &str, fields: &str, body: &str) -> (String, String) {
+        let mut stream = self.send(method, path, fields, body);
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
