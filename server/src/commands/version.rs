@@ -66,6 +66,7 @@ const KERNEL_OLDEST: (u32, u32) = (6, 1);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn kernels_are_compared_by_number() {
@@ -77,24 +78,19 @@ mod tests {
 
     #[test]
     fn what_the_kernel_allows_is_told() {
-        let root = tempfile::tempdir().unwrap();
+        let root = Scratch::new();
         assert_eq!(
             kernel(root.path()),
             ["kernel unknown: unknown", "io_uring allowed", "transparent huge pages unknown"]
         );
-        let write = |path: &str, text: &str| {
-            let file = root.path().join(path);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, text).unwrap();
-        };
-        write("proc/sys/kernel/osrelease", "5.15.0-91-generic\n");
-        write("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
+        root.write("proc/sys/kernel/osrelease", "5.15.0-91-generic\n");
+        root.write("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
         for (disabled, expected) in [
             ("0\n", "io_uring allowed"),
             ("1\n", "io_uring for privileged processes only (kernel.io_uring_disabled = 1)"),
             ("2\n", "io_uring disabled (kernel.io_uring_disabled = 2)"),
         ] {
-            write("proc/sys/kernel/io_uring_disabled", disabled);
+            root.write("proc/sys/kernel/io_uring_disabled", disabled);
             let release = "kernel 5.15.0-91-generic: too old, 6.1 is needed";
             assert_eq!(kernel(root.path()), [release, expected, "transparent huge pages madvise"]);
         }

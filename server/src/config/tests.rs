@@ -1,4 +1,5 @@
 use super::*;
+use crate::scratch::Scratch;
 
 const EXAMPLE: &str = include_str!("../../../docs/operating/gannet.toml");
 
@@ -60,10 +61,10 @@ fn values_out_of_range_are_refused_with_key_value_and_range() {
 #[test]
 fn what_cannot_be_used_is_refused_with_its_line() {
     let refused = |text: &str, line: usize, expected: &str| {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), text).unwrap();
-        let error = Config::read(file.path(), None).unwrap_err().to_string();
-        assert_eq!(error, format!("{}, line {line}: {expected}", file.path().display()));
+        let scratch = Scratch::new();
+        let file = scratch.write("gannet.toml", text);
+        let error = Config::read(&file, None).unwrap_err().to_string();
+        assert_eq!(error, format!("{}, line {line}: {expected}", file.display()));
     };
     refused("# so long\n\nspin_us = 1000001\n", 3, "spin_us = 1000001 is out of range: 0 to 1000000");
     refused("server_timing = true\ncores = \"0-\"\n", 2, "cores: expected cores such as 0,2-3, found `0-`");

@@ -103,6 +103,7 @@ const ROW_CACHE_BYTES_USUAL: u64 = 4 << 30;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn a_quarter_goes_to_the_caches_of_all_cores() {
@@ -138,20 +139,20 @@ mod tests {
     /// As systemd and container runtimes lay it out under version 2: the group's own limit, or one above it, and not the machine's.
     #[test]
     fn the_budget_is_taken_from_the_limit_of_the_control_group() {
-        let root = tempfile::tempdir().unwrap();
-        machine::write(root.path(), "proc/meminfo", "MemTotal:       16777216 kB\n");
+        let root = Scratch::new();
+        root.write("proc/meminfo", "MemTotal:       16777216 kB\n");
         let plan = |settings: &MemorySettings| MemoryPlan::on(root.path(), settings, 2);
         let usual = MemorySettings::default();
         let seventy_percent = |bytes: u64| MemoryPlan::within(bytes - bytes / 10 * 3, None, 2);
         assert_eq!(plan(&usual), seventy_percent(16 << 30), "no group");
 
-        machine::write(root.path(), "proc/self/cgroup", "0::/system.slice/gannet.service\n");
-        machine::write(root.path(), "sys/fs/cgroup/system.slice/gannet.service/memory.max", "max\n");
-        machine::write(root.path(), "sys/fs/cgroup/system.slice/memory.max", "max\n");
+        root.write("proc/self/cgroup", "0::/system.slice/gannet.service\n");
+        root.write("sys/fs/cgroup/system.slice/gannet.service/memory.max", "max\n");
+        root.write("sys/fs/cgroup/system.slice/memory.max", "max\n");
         assert_eq!(plan(&usual), seventy_percent(16 << 30), "no limit");
-        machine::write(root.path(), "sys/fs/cgroup/system.slice/gannet.service/memory.max", "1073741824\n");
+        root.write("sys/fs/cgroup/system.slice/gannet.service/memory.max", "1073741824\n");
         assert_eq!(plan(&usual), seventy_percent(1 << 30));
-        machine::write(root.path(), "sys/fs/cgroup/system.slice/memory.max", "536870912\n");
+        root.write("sys/fs/cgroup/system.slice/memory.max", "536870912\n");
         assert_eq!(plan(&usual), seventy_percent(512 << 20));
 
         let set = MemorySettings { budget_bytes: Some(2 << 30), row_cache_bytes: Some(0), ..usual };

@@ -10,7 +10,7 @@ use parquet::arrow::ArrowWriter;
 use serde_json::json;
 
 use crate::{
-    data::{USERS, world},
+    data::{USERS, applied, world},
     gannet::World,
 };
 
@@ -58,14 +58,9 @@ fn parquet(world: &World, name: &str, columns: Vec<(&str, ArrayRef)>) {
 }
 
 fn parquet_world(features: &str) -> World {
-    let world = World::new();
     let definitions = USERS.replace("csv = \"../data/users.csv\"", "parquet = \"../data/users.parquet\"");
-    world.write(
-        "definitions/users.toml",
-        definitions.replace("features = { age = \"int64\", score = \"float64\" }", &format!("features = {features}")),
-    );
-    world.succeed(&["apply", "definitions"]);
-    world
+    let features = format!("features = {features}");
+    applied(&definitions.replace("features = { age = \"int64\", score = \"float64\" }", &features))
 }
 
 #[test]

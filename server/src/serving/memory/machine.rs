@@ -41,28 +41,21 @@ fn limit_of_groups(groups: &str, mount: &Path) -> u64 {
     smallest
 }
 
-/// A file of a tree like the kernel's.
-#[cfg(test)]
-pub(super) fn write(root: &Path, path: &str, text: &str) {
-    let file = root.join(path);
-    fs::create_dir_all(file.parent().unwrap()).unwrap();
-    fs::write(file, text).unwrap();
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     const GIB: u64 = 1 << 30;
 
     /// A machine of 16 GiB with these files below `/sys/fs/cgroup`.
     #[track_caller]
     fn check(groups: &str, files: &[(&str, &str)], expected: u64) {
-        let root = tempfile::tempdir().unwrap();
-        write(root.path(), "proc/meminfo", "MemTotal:       16777216 kB\nMemFree: 1 kB\n");
-        write(root.path(), "proc/self/cgroup", groups);
+        let root = Scratch::new();
+        root.write("proc/meminfo", "MemTotal:       16777216 kB\nMemFree: 1 kB\n");
+        root.write("proc/self/cgroup", groups);
         for (path, text) in files {
-            write(root.path(), &format!("sys/fs/cgroup/{path}"), text);
+            root.write(&format!("sys/fs/cgroup/{path}"), text);
         }
         assert_eq!(memory_bytes(root.path()), expected, "{groups} {files:?}");
     }
@@ -72,7 +65,7 @@ mod tests {
         assert_eq!(total("MemTotal:       24601432 kB\nMemFree: 1 kB\n"), Some(24_601_432 * 1024));
         assert_eq!(total("nothing"), None);
         assert!(memory_bytes(Path::new("/")) > 1 << 26);
-        let nothing = tempfile::tempdir().unwrap();
+        let nothing = Scratch::new();
         assert_eq!(memory_bytes(nothing.path()), u64::MAX);
     }
 
