@@ -53,6 +53,8 @@ pub(crate) enum Fault<'q> {
     JoinKeyType { name: &'q str, expected: &'static str },
     #[error("latencyBudgetMs must be a number of milliseconds from 0.1 to 60000.")]
     LatencyBudget,
+    #[error("Gannet-Latency-Budget-Ms must be a number of milliseconds from 0.1 to 60000.")]
+    LatencyBudgetField,
     #[error(
         "Unexpected value for aggregationLeadingEdge. Expected one of: AGGREGATION_MODE_UNSPECIFIED, \
          AGGREGATION_MODE_WALL_CLOCK_TIME, AGGREGATION_MODE_LATEST_EVENT_TIME."
@@ -95,6 +97,7 @@ impl Fault<'_> {
             | Self::UnknownJoinKey { .. }
             | Self::JoinKeyType { .. }
             | Self::LatencyBudget
+            | Self::LatencyBudgetField
             | Self::LeadingEdge => plain(400, 3),
             Self::Unauthenticated => Refusal { authenticate: Some("Tecton-key"), ..plain(401, 16) },
             Self::NotFound | Self::UnknownService { .. } | Self::NotMaterialized { .. } => plain(404, 5),

@@ -43,7 +43,8 @@ pub(crate) const SLO_STORE_BYTES_MAX: u64 = 2 << 20;
 /// Store time above this makes an answer ineligible for the service-level objective, in nanoseconds.
 pub(crate) const SLO_STORE_NS_MAX: u64 = 25_000_000;
 
-/// Services that have counters of their own; later ones share the slot `other`. 64 bytes each and core.
+/// Services that have counters of their own; later ones share the slot `other`. 128 bytes each and core for answers and
+/// 192 for durations, and as many again for each look of the rates' window, for services that there are.
 pub(crate) const SERVICE_SLOTS_MAX: usize = 2048;
 
 /// Feature views that have counters of their own; later ones share the slot `other`. 64 bytes each and core.

@@ -31,6 +31,9 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// CPUs to serve on, one shard each.
     pub cores: Vec<usize>,
+    /// What the process may run on, for whoever named a core that cannot be used. As it was before any thread was kept off a core:
+    /// see [`keep_off`].
+    pub allowed: Vec<usize>,
     /// How long a shard looks for work before it sleeps in the kernel; zero sleeps at once.
     pub spin: Duration,
     pub limits: Limits,
@@ -49,7 +52,7 @@ pub enum StartError {
     /// The address cannot be listened on.
     Listen { address: SocketAddr, source: io::Error },
     /// A core cannot be used.
-    Core { core: usize, source: io::Error },
+    Core { core: usize, allowed: Vec<usize>, source: io::Error },
     /// A ring cannot be made.
     Ring { source: io::Error },
     /// A thread cannot be made, or ended before it served.
@@ -66,8 +69,8 @@ impl std::fmt::Display for StartError {
                 write!(f, "not allowed to listen on {address} ({source}); ports below 1024 need a privilege")
             }
             Self::Listen { address, source } => write!(f, "cannot listen on {address}: {source}"),
-            Self::Core { core, source } => {
-                write!(f, "cannot run on core {core} ({source}); allowed here: {:?}", allowed_cpus())
+            Self::Core { core, allowed, source } => {
+                write!(f, "cannot run on core {core} ({source}); allowed here: {allowed:?}")
             }
             Self::Ring { source } => match source.raw_os_error() {
                 Some(libc::ENOSYS | libc::EINVAL) => {
@@ -136,14 +139,14 @@ where
             control: Arc::clone(&control),
             metrics: Arc::clone(metrics),
         };
-        let core = *core;
+        let (core, allowed) = (*core, config.allowed.clone());
         let (started, starting) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new()
             .name(format!("shard-{number}"))
             .spawn(move || {
                 system::fire_timers_on_time();
                 let shard = system::pin_to(core)
-                    .map_err(|source| StartError::Core { core, source })
+                    .map_err(|source| StartError::Core { core, allowed, source })
                     .and_then(|()| Shard::new(parts).map_err(|source| StartError::Ring { source }));
                 match shard {
                     Ok(shard) => {

@@ -1,18 +1,22 @@
 //! The configuration file of `gannet serve`. `docs/operating/gannet.toml` shows every setting with its default; a test
 //! holds the two together.
 
+mod places;
+
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
-use anyhow::{Context as _, Result, anyhow, bail};
-use gannet_api::MetadataOptions;
+use anyhow::{Context as _, Result, anyhow};
+use gannet_api::{MetadataOptions, definitions::model::FeatureView};
 use gannet_engine::{
     admission::{AdmissionConfig, Mark},
-    limits::{CONNECTIONS_PER_CORE_MAX, Limits},
+    limits::{CONNECTIONS_PER_CORE_MAX, Limits, OutOfRange},
+    server::allowed_cpus,
 };
 use gannet_store::table::{Lock, Populate};
 use serde::Deserialize;
 
-use crate::serving::MemorySettings;
+use self::places::{Misfit, line_of};
+use crate::serving::{MemorySettings, cores};
 
 /// What the file says; what it leaves out is `None` and gets its default from whoever uses it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -106,13 +110,15 @@ enum LockConfig {
 }
 
 impl Config {
-    /// Reads a file; what it does not know is refused, with the line.
-    pub(crate) fn read(file: &Path) -> Result<Self> {
+    /// Reads a file; what it does not know or cannot use is refused, with the line.
+    /// `cores_named` are those that serve instead of the file's.
+    pub(crate) fn read(file: &Path, cores_named: Option<&[usize]>) -> Result<Self> {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let parsed = Self::parse(&text).with_context(|| format!("{} is not a configuration", file.display()))?;
-        parsed.validate().with_context(|| file.display().to_string())?;
-        parsed.limits.apply().with_context(|| format!("{}: [limits]", file.display()))?;
-        parsed.admission.apply().with_context(|| format!("{}: [admission]", file.display()))?;
+        parsed.check(cores_named).map_err(|misfit| match line_of(&text, &misfit) {
+            Some(line) => anyhow!("{}, line {line}: {misfit}", file.display()),
+            None => anyhow!("{}: {misfit}", file.display()),
+        })?;
         Ok(parsed)
     }
 
@@ -120,41 +126,63 @@ impl Config {
         toml::from_str(text).map_err(|e| anyhow!("{}", e.to_string().trim_end()))
     }
 
-    fn validate(&self) -> Result<()> {
+    fn check(&self, cores_named: Option<&[usize]>) -> Result<(), Misfit> {
         let widened = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        for (key, value, min, max) in [
-            ("spin_us", self.spin_us, 0, SPIN_US_MAX),
-            ("connections_per_core", self.connections_per_core.map(widened), 1, widened(CONNECTIONS_PER_CORE_MAX)),
-            ("drain_seconds_max", self.drain_seconds_max, 0, DRAIN_SECONDS_HIGHEST),
-            ("budget_mib", self.memory.budget_mib, BUDGET_MIB_MIN, MIB_MAX),
-            ("row_cache_mib", self.memory.row_cache_mib.map(widened), 0, MIB_MAX),
+        let connections = self.connections_per_core.map(widened);
+        for (table, key, value, min, max) in [
+            (None, "spin_us", self.spin_us, 0, SPIN_US_MAX),
+            (None, "connections_per_core", connections, 1, widened(CONNECTIONS_PER_CORE_MAX)),
+            (None, "drain_seconds_max", self.drain_seconds_max, 0, DRAIN_SECONDS_HIGHEST),
+            (MEMORY, "budget_mib", self.memory.budget_mib, BUDGET_MIB_MIN, MIB_MAX),
+            (MEMORY, "row_cache_mib", self.memory.row_cache_mib.map(widened), 0, MIB_MAX),
         ] {
             if let Some(value) = value.filter(|value| !(min..=max).contains(value)) {
-                bail!("{key} = {value} is out of range: {min} to {max}");
+                let reason = format!("{key} = {value} is out of range: {min} to {max}");
+                return Err(Misfit::new(table, key, reason));
             }
         }
-        if let Some(view) = self.simulate_slow_ms.keys().find(|view| view.split('/').count() != 2) {
-            bail!(
-                "simulate_slow_ms: \"{view}\" is no feature view; expected workspace/view, such as \"prod/plane_delays\""
-            );
+        self.memory.check(self.cores(cores_named)?.len())?;
+        self.metadata_options()?;
+        for (view, ms) in &self.simulate_slow_ms {
+            let misfit =
+                |reason: String| Err(Misfit::new(SLOW, view, format!("simulate_slow_ms: \"{view}\" {reason}")));
+            if view.split('/').count() != 2 {
+                let expected = "is no feature view; expected workspace/view, such as \"prod/plane_delays\"";
+                return misfit(expected.to_owned());
+            }
+            if !(1..=SLOW_MS_MAX).contains(ms) {
+                return misfit(format!("= {ms} is out of range: 1 to {SLOW_MS_MAX}"));
+            }
         }
-        if let Some((view, ms)) = self.simulate_slow_ms.iter().find(|(_, ms)| !(1..=SLOW_MS_MAX).contains(*ms)) {
-            bail!("simulate_slow_ms: \"{view}\" = {ms} is out of range: 1 to {SLOW_MS_MAX}");
-        }
+        let beyond = |table| move |e: OutOfRange| Misfit::new(Some(table), e.setting, e.to_string());
+        self.limits.apply().map_err(beyond("limits"))?;
+        self.admission.apply().map_err(beyond("admission"))?;
         Ok(())
+    }
+
+    /// The cores that serve: those `named` on the command line, else those of the file, else all that the process may use.
+    pub(crate) fn cores(&self, named: Option<&[usize]>) -> Result<Vec<usize>, Misfit> {
+        let parsed = self.cores.as_deref().map(cores::parse).transpose();
+        let of_file = parsed.map_err(|e| Misfit::new(None, "cores", format!("cores: {e}")))?;
+        Ok(named.map(<[usize]>::to_vec).or(of_file).unwrap_or_else(allowed_cpus))
     }
 
     /// Tables whose reads are to be held back.
     pub(crate) fn slow_tables(&self) -> BTreeMap<String, Duration> {
-        self.simulate_slow_ms.iter().map(|(view, ms)| (view.clone(), Duration::from_millis(*ms))).collect()
+        let tables = self.simulate_slow_ms.iter().filter_map(|(named, ms)| {
+            let (workspace, view) = named.split_once('/')?; // checked
+            Some((FeatureView::table_name(workspace, view), Duration::from_millis(*ms)))
+        });
+        tables.collect()
     }
 
-    pub(crate) fn metadata_options(&self) -> Result<MetadataOptions> {
+    pub(crate) fn metadata_options(&self) -> Result<MetadataOptions, Misfit> {
         let mut options = MetadataOptions::default();
         for name in &self.default_metadata_options {
-            let option = MetadataOptions::named(name).with_context(|| {
+            let option = MetadataOptions::named(name).ok_or_else(|| {
                 let known: Vec<_> = MetadataOptions::ALL.iter().map(|(name, _)| *name).collect();
-                format!("default_metadata_options: `{name}` is none of {}", known.join(", "))
+                let reason = format!("default_metadata_options: `{name}` is none of {}", known.join(", "));
+                Misfit::new(None, "default_metadata_options", reason)
             })?;
             options = options.with(option);
         }
@@ -164,7 +192,7 @@ impl Config {
 
 impl LimitsConfig {
     /// The defaults with what is set here in their place; refused beyond what the code stands for.
-    pub(crate) fn apply(&self) -> Result<Limits> {
+    pub(crate) fn apply(&self) -> Result<Limits, OutOfRange> {
         let default = Limits::default();
         let time = |ms: Option<u64>, default: Duration| ms.map_or(default, Duration::from_millis);
         let limits = Limits {
@@ -189,7 +217,7 @@ impl LimitsConfig {
 
 impl AdmissionSettings {
     /// The defaults with what is set here in their place; refused beyond what the code stands for.
-    pub(crate) fn apply(&self) -> Result<AdmissionConfig> {
+    pub(crate) fn apply(&self) -> Result<AdmissionConfig, OutOfRange> {
         let default = AdmissionConfig::default();
         let mark = |enter: Option<u32>, leave: Option<u32>, limit: Option<u32>, default: Mark| Mark {
             enter_percent: enter.unwrap_or(default.enter_percent),
@@ -232,6 +260,19 @@ impl AdmissionSettings {
 }
 
 impl MemoryConfig {
+    /// What caches take is part of the budget: beyond it nothing would be left for tables, and the process would outgrow it.
+    fn check(&self, cores: usize) -> Result<(), Misfit> {
+        let (Some(budget_mib), Some(cache_mib)) = (self.budget_mib, self.row_cache_mib) else { return Ok(()) };
+        let caches_mib = u64::try_from(cache_mib.saturating_mul(cores)).unwrap_or(u64::MAX);
+        if caches_mib <= budget_mib {
+            return Ok(());
+        }
+        let each = if cores == 1 { String::new() } else { format!(" for each of {cores} cores") };
+        let reason =
+            format!("row_cache_mib = {cache_mib}{each} is more than budget_mib = {budget_mib}, of which it is a part");
+        Err(Misfit::new(MEMORY, "row_cache_mib", reason))
+    }
+
     pub(crate) fn settings(&self) -> MemorySettings {
         let populate = match self.populate.unwrap_or(PopulateConfig::All) {
             PopulateConfig::None => Populate::None,
@@ -254,6 +295,9 @@ impl MemoryConfig {
     }
 }
 
+const MEMORY: Option<&str> = Some("memory");
+const SLOW: Option<&str> = Some("simulate_slow_ms");
+
 /// Less would not hold the index of a small table.
 const BUDGET_MIB_MIN: u64 = 16;
 
@@ -270,77 +314,4 @@ pub(crate) const SPIN_US_MAX: u64 = 1_000_000;
 const DRAIN_SECONDS_HIGHEST: u64 = 3600;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const EXAMPLE: &str = include_str!("../../docs/operating/gannet.toml");
-
-    #[test]
-    fn the_documented_example_parses_and_is_all_defaults() {
-        let config = Config::parse(EXAMPLE).unwrap();
-        assert_eq!(config.limits.apply().unwrap(), Limits::default());
-        assert_eq!(config.admission.apply().unwrap(), AdmissionConfig::default());
-        assert_eq!(config.memory.settings(), MemorySettings::default());
-        assert!(config.metadata_options().unwrap().is_empty());
-    }
-
-    #[test]
-    fn the_documented_example_shows_every_setting() {
-        // Commented-out settings count: they are shown, with no default worth fixing.
-        let shown =
-            |name: &str| EXAMPLE.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{name} =")));
-        let debug = format!("{:?}", Config::default());
-        let mut words = debug.split(['{', ',', ' ']).filter_map(|word| word.strip_suffix(':'));
-        assert_eq!(
-            words.find(|name| !shown(name) && !["limits", "admission", "memory", "simulate_slow_ms"].contains(name)),
-            None
-        );
-    }
-
-    #[test]
-    fn the_documented_example_names_every_metadata_option() {
-        let words: Vec<_> = EXAMPLE.split(|c: char| !c.is_ascii_alphanumeric()).collect();
-        for (name, _) in MetadataOptions::ALL {
-            assert!(words.contains(&name), "{name}");
-        }
-    }
-
-    #[test]
-    fn unknown_settings_are_refused_with_their_line() {
-        let error = Config::parse("listen = \"127.0.0.1:1\"\nlitsen = 1\n").unwrap_err().to_string();
-        assert!(error.contains("line 2") && error.contains("litsen"), "{error}");
-    }
-
-    #[test]
-    fn limits_beyond_their_range_are_refused() {
-        let config = Config::parse("[limits]\nbody_bytes_max = 1\n").unwrap();
-        assert!(config.limits.apply().unwrap_err().to_string().contains("body_bytes_max"));
-    }
-
-    #[test]
-    fn values_out_of_range_are_refused_with_key_value_and_range() {
-        let refused = |text: &str, expected: &str| {
-            let error = Config::parse(text).unwrap().validate().unwrap_err().to_string();
-            assert_eq!(error, expected);
-        };
-        refused("connections_per_core = 0", "connections_per_core = 0 is out of range: 1 to 65536");
-        refused("connections_per_core = 65537", "connections_per_core = 65537 is out of range: 1 to 65536");
-        refused("spin_us = 1000001", "spin_us = 1000001 is out of range: 0 to 1000000");
-        refused(
-            "[simulate_slow_ms]\nplane_delays = 5",
-            "simulate_slow_ms: \"plane_delays\" is no feature view; expected workspace/view, such as \"prod/plane_delays\"",
-        );
-        refused("[simulate_slow_ms]\n\"a/b\" = 0", "simulate_slow_ms: \"a/b\" = 0 is out of range: 1 to 60000");
-        refused("drain_seconds_max = 3601", "drain_seconds_max = 3601 is out of range: 0 to 3600");
-        let bounds = "connections_per_core = 65536\nspin_us = 1000000\ndrain_seconds_max = 0";
-        Config::parse(bounds).unwrap().validate().unwrap();
-    }
-
-    #[test]
-    fn metadata_options_go_by_their_names_on_the_wire() {
-        let config = Config::parse("default_metadata_options = [\"includeNames\"]").unwrap();
-        assert_eq!(config.metadata_options().unwrap(), MetadataOptions::NAMES);
-        let config = Config::parse("default_metadata_options = [\"names\"]").unwrap();
-        assert!(config.metadata_options().unwrap_err().to_string().contains("includeNames"));
-    }
-}
+mod tests;

@@ -11,6 +11,8 @@ mod materialize;
 mod output;
 mod quickstart;
 mod repository;
+#[cfg(test)]
+mod scratch;
 mod serving;
 mod text;
 

@@ -76,9 +76,11 @@ pub(super) fn answered(
     status: Status,
     seen_ns: u64,
 ) {
+    let took_ns = now.monotonic_ns.saturating_sub(seen_ns);
     metrics.answered(service_slot, status.0);
+    metrics.took(service_slot, took_ns);
     if let Some(recorder) = recorder {
-        recorder.record(now.monotonic_ns.saturating_sub(seen_ns));
+        recorder.record(took_ns);
     }
 }
 

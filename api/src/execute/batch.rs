@@ -6,7 +6,7 @@
 
 use std::{io::Write as _, ops::Range};
 
-use gannet_engine::{Limited, ServerTiming};
+use gannet_engine::{Limited, ServerTiming, admission::Criticality};
 use gannet_store::{
     ColdStep, Corrupt, KeyHash, Probe, Probed, Row,
     cache::{Place, RowCache},
@@ -56,6 +56,8 @@ pub(super) struct Features {
     pub(super) deadline: Deadline,
     /// What it holds while it is in progress: its place in the batch.
     pub(super) permits: Option<u32>,
+    /// Whose refusal it is, should it have to wait and not be able to.
+    pub(super) criticality: Criticality,
 }
 
 /// When a request was seen.

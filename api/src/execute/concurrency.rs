@@ -3,12 +3,12 @@
 //! A request is in progress from when it begins to the end of the turn in which it is answered; the time for which it waits for
 //! rows is in between. Counters outlive catalogs and key tables: a reload does not let twice as many in.
 
-use std::num::NonZeroU32;
+use std::{collections::HashMap, num::NonZeroU32};
 
 use gannet_engine::admission::{InProgress, Permit, Reason, share_of};
 
 use crate::{
-    auth::{Granted, KeyTable},
+    auth::{Granted, KeyRecord, KeyTable},
     plan::Plan,
 };
 
@@ -35,14 +35,14 @@ impl Concurrency {
         Self { cores, keys: Vec::new(), services: Vec::new() }
     }
 
-    /// Follows a change of the key table; who is in progress stays counted.
+    /// Follows a change of the key table; who is in progress stays counted. A core does it between two turns, so it takes no longer
+    /// than there are keys.
     pub(super) fn rekey(&mut self, old: &KeyTable, new: &KeyTable) {
-        let mut counted: Vec<_> = old.records().iter().zip(self.keys.drain(..)).collect();
-        let known = |id: &str| counted.iter_mut().find(|(record, _)| record.id == id).and_then(|(_, key)| key.take());
-        let mut known = known;
-        let of =
-            |record: &crate::auth::KeyRecord| record.concurrency_max.map(|_| known(&record.id).unwrap_or_default());
-        self.keys = new.records().iter().map(of).collect();
+        let counted = old.records().iter().zip(self.keys.drain(..));
+        let mut known: HashMap<&str, InProgress> =
+            counted.filter_map(|(record, key)| Some((record.id.as_str(), key?))).collect();
+        let mut of = |record: &KeyRecord| known.remove(record.id.as_str()).unwrap_or_default();
+        self.keys = new.records().iter().map(|record| record.concurrency_max.map(|_| of(record))).collect();
     }
 
     /// Counts one more request with this key.

@@ -22,7 +22,7 @@ use self::{
     batch::{Batch, Deadline, Features, Fetched, Found, Pending, Seen, Unreadable},
     concurrency::Concurrency,
     keys::KeyEncoder,
-    waiting::WaitingRequests,
+    waiting::{Held, WaitingRequests},
 };
 use crate::{
     Catalog, Settings, Shared, State,
@@ -209,8 +209,8 @@ impl Core {
         let options = metadata.unwrap_or(self.settings.default_metadata_options);
         let asked_us = latency_budget_us.or(of_field);
         let deadline = Deadline::of(budget::of(asked_us, [plan.budget, granted.budget]), seen.at_ns);
-        let permits = batch.keep(permits);
-        Pending::Features(Features { plan: place, options, lookups, seen, deadline, permits })
+        let (permits, criticality) = (batch.keep(permits), granted.criticality(head.criticality));
+        Pending::Features(Features { plan: place, options, lookups, seen, deadline, permits, criticality })
     }
 
     /// As many are in progress as may be.
@@ -242,9 +242,10 @@ impl Core {
             let Self { waiting, batch, cache, .. } = self;
             let timing = batch.timing(features.seen, now.monotonic_ns);
             match waiting.hold(features, timing, catalog, batch, cache) {
-                Ok(Some(waiting)) => return Finished::Waits { waiting, until_ns: features.deadline.at_ns },
-                Ok(None) => {
-                    let answer = Answer { server_timing: timing, ..refuse(&Fault::Overloaded, body) };
+                Ok(Held::Waits(waiting)) => return Finished::Waits { waiting, until_ns: features.deadline.at_ns },
+                Ok(Held::Full(reason)) => {
+                    let limited = Some(Limited { criticality: features.criticality, reason });
+                    let answer = Answer { server_timing: timing, limited, ..refuse(&Fault::Overloaded, body) };
                     let Self { metrics, recorder, .. } = self;
                     answered(metrics, recorder, now, plan.service_slot, answer.status, features.seen.at_ns);
                     return Finished::Answer(answer);

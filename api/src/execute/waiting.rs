@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use gannet_engine::{Read, ServerTiming, Waiting, limits::WAITING_MAX};
+use gannet_engine::{Read, ServerTiming, Waiting, admission::Reason, limits::WAITING_MAX};
 use gannet_store::{ColdStep, Corrupt, Resumed, cache::RowCache};
 
 use super::{
@@ -62,6 +62,14 @@ struct WaitingRequest {
     timing: Option<ServerTiming>,
 }
 
+/// What became of a request that was to be set aside.
+#[derive(Debug)]
+pub(super) enum Held {
+    Waits(Waiting),
+    /// As many wait as may, by number or by bytes.
+    Full(Reason),
+}
+
 /// What came of a read.
 #[derive(Debug)]
 pub(super) struct ReadOver {
@@ -104,7 +112,7 @@ impl Tag {
 }
 
 impl WaitingRequests {
-    /// Sets a request aside and asks for what it has to read. `None`: as many wait as may.
+    /// Sets a request aside and asks for what it has to read.
     pub(super) fn hold(
         &mut self,
         features: Features,
@@ -112,11 +120,11 @@ impl WaitingRequests {
         catalog: &Arc<Catalog>,
         batch: &mut Batch,
         cache: &RowCache,
-    ) -> Result<Option<Waiting>, Unreadable> {
+    ) -> Result<Held, Unreadable> {
         let tables = catalog.tables();
         let views = catalog.plan(features.plan).views.len();
         if self.bytes >= WAITING_BYTES_MAX {
-            return Ok(None);
+            return Ok(Held::Full(Reason::WaitingBytes));
         }
         let place = match self.free.pop() {
             Some(place) => place,
@@ -124,7 +132,7 @@ impl WaitingRequests {
                 self.places.push(WaitingRequest::default());
                 u32::try_from(self.places.len() - 1).unwrap_or_default() // below WAITING_MAX
             }
-            None => return Ok(None),
+            None => return Ok(Held::Full(Reason::Waiting)),
         };
         let held = &mut self.places[place as usize];
         for lookup in features.lookups..features.lookups + views {
@@ -152,7 +160,7 @@ impl WaitingRequests {
         held.request = Some((features, Arc::clone(catalog)));
         held.permits = batch.take_permits(features.permits);
         held.timing = timing;
-        Ok(Some(Waiting(place)))
+        Ok(Held::Waits(Waiting(place)))
     }
 
     /// Moves the reads asked for to `reads`.

@@ -253,7 +253,7 @@ impl Series<'_> {
 
 #[cfg(test)]
 mod tests {
-    use gannet_engine::server::ShardMetrics;
+    use gannet_engine::{admission::Reason, server::ShardMetrics};
 
     use super::*;
 
@@ -318,6 +318,15 @@ mod tests {
             assert_eq!((*name, *kind, labels_only), (expected, "counter", with));
             assert!(source.contains(&format!("\"{name}\"")) && source.contains(&format!("\"{meaning}\"")), "{name}");
         }
+    }
+
+    #[test]
+    fn every_reason_of_a_refusal_is_documented() {
+        let documented = documented();
+        let [_, _, labels, _] = documented.iter().find(|row| row[0] == "gannet_shed_critical_total").unwrap();
+        let (_, reasons) = labels.split_once(':').unwrap();
+        let reasons: Vec<&str> = reasons.split('`').skip(1).step_by(2).collect();
+        assert_eq!(reasons, Reason::ALL.map(Reason::label));
     }
 
     #[test]

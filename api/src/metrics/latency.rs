@@ -36,6 +36,18 @@ pub(crate) struct Buckets {
     pub(super) sum_ns: Counter,
 }
 
+impl Buckets {
+    pub(super) fn count(&self, nanoseconds: u64) {
+        self.counts[bucket_of(nanoseconds)].add(1);
+        self.sum_ns.add(nanoseconds);
+    }
+}
+
+/// The place of a duration among [`Buckets::counts`].
+fn bucket_of(nanoseconds: u64) -> usize {
+    BOUNDS.partition_point(|(_, bound)| *bound < nanoseconds)
+}
+
 /// One core's recorder, exact to two digits: 15 KiB, so that adding it up takes the core few microseconds.
 #[derive(Debug)]
 pub(crate) struct Recorder {
@@ -66,8 +78,7 @@ impl Recorder {
         for value in self.recent.iter_recorded() {
             // The recorder rounds up to two digits; a duration exactly on a bound must not fall behind it.
             let lowest = self.recent.lowest_equivalent(value.value_iterated_to());
-            let bucket = BOUNDS.partition_point(|(_, bound)| *bound < lowest);
-            counts[bucket] += value.count_since_last_iteration();
+            counts[bucket_of(lowest)] += value.count_since_last_iteration();
         }
         for (counter, count) in buckets.counts.iter().zip(counts) {
             counter.add(count);

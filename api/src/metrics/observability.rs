@@ -1,15 +1,22 @@
 //! `/api/v1/observability/metrics`: what Tecton's dashboards ask for, by its names, in the OpenMetrics format.
 
-use gannet_engine::metrics::Sample;
+use gannet_engine::metrics::{Counter, Sample};
 
-use super::{CODES, Metrics, exposition::Series, latency::BOUNDS, locked, rates::Recent};
+use super::{
+    CODES, Metrics,
+    exposition::Series,
+    latency::{BOUNDS, Buckets},
+    locked,
+    rates::Recent,
+};
 use crate::catalog::service_id;
 
 /// Every metric of this page: name, type, help. The documentation's table is tied to this one by a test.
-const OBSERVED: [(&str, &str, &str); 7] = [
+const OBSERVED: [(&str, &str, &str); 8] = [
     ("feature_service_requests_total_rate", "gauge", "API requests answered per second, over five minutes."),
     ("feature_service_requests_rate", "gauge", "The same by feature service."),
     ("feature_service_total_latency", "summary", "Seconds that answers took; quantiles over five minutes."),
+    ("feature_service_latency", "summary", "The same by feature service."),
     ("feature_server_errors_rate", "gauge", "Percent of answers with this HTTP status, over five minutes."),
     UTILIZATION[0],
     UTILIZATION[1],
@@ -36,6 +43,7 @@ pub(crate) fn observe(metrics: &Metrics, region: &str, shards: &[Vec<Sample>], n
             }
             ("feature_service_requests_rate", Some(recent)) => services(metrics, recent, region, &mut series),
             ("feature_service_total_latency", _) => latency(metrics, recent.as_ref(), &mut series),
+            ("feature_service_latency", _) => latency_by_service(metrics, recent.as_ref(), &mut series),
             ("feature_server_errors_rate", Some(recent)) => errors(recent, &mut series),
             (_, _) => utilization(region, shards, &mut series),
         }
@@ -61,16 +69,21 @@ pub(super) fn utilization(region: &str, shards: &[Vec<Sample>], series: &mut Ser
 
 /// Only those that were ever asked.
 fn services(metrics: &Metrics, recent: &Recent, region: &str, series: &mut Series<'_>) {
-    let cores = locked(&metrics.cores);
-    for (slot, workspace, name) in locked(&metrics.services).iter().filter(|(_, _, name)| !name.is_empty()) {
-        if !cores.iter().any(|core| core.services[slot].0.iter().any(|count| count.value() > 0)) {
-            continue;
-        }
+    for (slot, id, name) in asked(metrics) {
         let answers = recent.counts.services.get(slot).map_or(0, |codes| codes.iter().sum());
-        let id = service_id(workspace, name);
-        let labels = [("aws_region", region), ("feature_service_id", id.as_str()), ("feature_service_name", name)];
+        let labels =
+            [("aws_region", region), ("feature_service_id", id.as_str()), ("feature_service_name", name.as_str())];
         series.add(&labels, recent.rate(answers));
     }
+}
+
+/// Services that were ever asked: place, id and name.
+fn asked(metrics: &Metrics) -> Vec<(usize, String, String)> {
+    let cores = locked(&metrics.cores);
+    let asked = |slot: usize| cores.iter().any(|core| core.services[slot].0.iter().any(|count| count.value() > 0));
+    let services = locked(&metrics.services);
+    let named = services.iter().filter(|(slot, _, name)| !name.is_empty() && asked(*slot));
+    named.map(|(slot, workspace, name)| (slot, service_id(workspace, name), name.to_owned())).collect()
 }
 
 fn errors(recent: &Recent, series: &mut Series<'_>) {
@@ -82,16 +95,40 @@ fn errors(recent: &Recent, series: &mut Series<'_>) {
 }
 
 fn latency(metrics: &Metrics, recent: Option<&Recent>, series: &mut Series<'_>) {
+    let cores = locked(&metrics.cores);
+    let all = cores.iter().map(|core| &core.latency);
+    summary(all, recent.map(|recent| &recent.counts.durations[..]), &[], series);
+}
+
+fn latency_by_service(metrics: &Metrics, recent: Option<&Recent>, series: &mut Series<'_>) {
+    for (slot, id, name) in asked(metrics) {
+        let cores = locked(&metrics.cores);
+        let all = cores.iter().map(|core| &core.durations[slot].0);
+        let recent = recent.and_then(|recent| recent.counts.service_durations.get(slot));
+        let labels = [("feature_service_id", id.as_str()), ("feature_service_name", name.as_str())];
+        summary(all, recent.map(|durations| &durations[..]), &labels, series);
+    }
+}
+
+/// Quantiles of `recent`, sum and count of `all`.
+fn summary<'b>(
+    all: impl Iterator<Item = &'b Buckets>,
+    recent: Option<&[u64]>,
+    labels: &[(&str, &str)],
+    series: &mut Series<'_>,
+) {
     for (quantile, share) in [("0.5", 0.5), ("0.9", 0.9), ("0.95", 0.95), ("0.99", 0.99)] {
-        if let Some(seconds) = recent.and_then(|recent| seconds_at(share, &recent.counts.durations)) {
-            series.add(&[("quantile", quantile)], seconds);
+        if let Some(seconds) = recent.and_then(|recent| seconds_at(share, recent)) {
+            series.add(&[labels, &[("quantile", quantile)]].concat(), seconds);
         }
     }
-    let cores = locked(&metrics.cores);
-    let sum_ns: u64 = cores.iter().map(|core| core.latency.sum_ns.value()).sum();
-    let count: u64 = cores.iter().flat_map(|core| &core.latency.counts).map(|count| count.value()).sum();
-    series.add_suffixed("_sum", &[], float(sum_ns) / 1e9);
-    series.add_suffixed("_count", &[], count);
+    let (mut sum_ns, mut count) = (0, 0);
+    for buckets in all {
+        sum_ns += buckets.sum_ns.value();
+        count += buckets.counts.iter().map(Counter::value).sum::<u64>();
+    }
+    series.add_suffixed("_sum", labels, float(sum_ns) / 1e9);
+    series.add_suffixed("_count", labels, count);
 }
 
 /// How long at most so large a share of answers took, as evenly spread within each bucket; the last has no end and counts as its

@@ -4,7 +4,9 @@
 
 use std::collections::VecDeque;
 
-use super::{CODES, Metrics, latency::BOUNDS, locked};
+use gannet_engine::metrics::Counter;
+
+use super::{CODES, Metrics, ServiceDurations, latency::BOUNDS, locked};
 use crate::limits::{RATE_STEP_NS, RATE_WINDOW_NS};
 
 /// The counters at some moments, the oldest first.
@@ -24,6 +26,8 @@ struct Look {
 pub(super) struct Counts {
     /// Answers by place of the service and of the code.
     pub(super) services: Vec<[u64; CODES.len()]>,
+    /// Answers by place of the service and duration.
+    pub(super) service_durations: Vec<[u64; BOUNDS.len() + 1]>,
     /// Answers by duration.
     pub(super) durations: [u64; BOUNDS.len() + 1],
 }
@@ -54,16 +58,19 @@ impl Metrics {
     fn counts(&self) -> Counts {
         let places = locked(&self.services).iter().count();
         let cores = locked(&self.cores);
-        let mut counts = Counts { services: vec![[0; CODES.len()]; places], ..Counts::default() };
+        let mut counts = Counts {
+            services: vec![[0; CODES.len()]; places],
+            service_durations: vec![[0; BOUNDS.len() + 1]; places],
+            ..Counts::default()
+        };
         for core in cores.iter() {
             for (sums, lines) in counts.services.iter_mut().zip(&core.services) {
-                for (sum, counter) in sums.iter_mut().zip(&lines.0) {
-                    *sum += counter.value();
-                }
+                add(sums, &lines.0);
             }
-            for (sum, counter) in counts.durations.iter_mut().zip(&core.latency.counts) {
-                *sum += counter.value();
+            for (sums, ServiceDurations(buckets)) in counts.service_durations.iter_mut().zip(&core.durations) {
+                add(sums, &buckets.counts);
             }
+            add(&mut counts.durations, &core.latency.counts);
         }
         counts
     }
@@ -90,14 +97,25 @@ impl Counts {
     /// Places that were not there before began at zero.
     fn less(mut self, before: &Self) -> Self {
         for (sums, old) in self.services.iter_mut().zip(&before.services) {
-            for (sum, old) in sums.iter_mut().zip(old) {
-                *sum = sum.saturating_sub(*old);
-            }
+            take(sums, old);
         }
-        for (sum, old) in self.durations.iter_mut().zip(&before.durations) {
-            *sum = sum.saturating_sub(*old);
+        for (sums, old) in self.service_durations.iter_mut().zip(&before.service_durations) {
+            take(sums, old);
         }
+        take(&mut self.durations, &before.durations);
         self
+    }
+}
+
+fn add(sums: &mut [u64], counters: &[Counter]) {
+    for (sum, counter) in sums.iter_mut().zip(counters) {
+        *sum += counter.value();
+    }
+}
+
+fn take(sums: &mut [u64], old: &[u64]) {
+    for (sum, old) in sums.iter_mut().zip(old) {
+        *sum = sum.saturating_sub(*old);
     }
 }
 

@@ -304,20 +304,20 @@ fn latency_budget(value: Value<'_, '_>) -> Result<Option<u32>, Fault<'static>> {
         Value::String(text) => number::double(text.text),
         _ => None,
     };
-    latency_budget_us(milliseconds).map(Some)
+    latency_budget_us(milliseconds).map(Some).ok_or(Fault::LatencyBudget)
 }
 
 /// The value of a `Gannet-Latency-Budget-Ms` field, as a budget in the body is spelt.
 pub(crate) fn latency_budget_field(text: &[u8]) -> Result<u32, Fault<'static>> {
-    latency_budget_us(std::str::from_utf8(text).ok().and_then(number::double))
+    latency_budget_us(std::str::from_utf8(text).ok().and_then(number::double)).ok_or(Fault::LatencyBudgetField)
 }
 
-fn latency_budget_us(milliseconds: Option<f64>) -> Result<u32, Fault<'static>> {
+fn latency_budget_us(milliseconds: Option<f64>) -> Option<u32> {
     let range = LATENCY_BUDGET_MS_MIN..=LATENCY_BUDGET_MS_MAX;
-    let milliseconds = milliseconds.filter(|value| range.contains(value)).ok_or(Fault::LatencyBudget)?;
+    let milliseconds = milliseconds.filter(|value| range.contains(value))?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 100 to 60 000 000")]
     let microseconds = (milliseconds * 1000.0).round() as u32;
-    Ok(microseconds)
+    Some(microseconds)
 }
 
 fn leading_edge(value: Value<'_, '_>) -> Result<(), Fault<'static>> {

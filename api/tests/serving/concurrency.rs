@@ -13,17 +13,12 @@ use gannet_engine::{
 };
 use gannet_store::Value::Int64;
 
-use crate::fixture::{GET_FEATURES, World, head, text};
+use crate::{
+    fixture::{GET_FEATURES, World, head},
+    users::{definitions, row, turn},
+};
 
-const DEFINITIONS: &str = r#"
-workspace = "prod"
-[entities.user]
-join_keys = { user_id = "string" }
-[feature_views.v]
-entity = "user"
-timestamp = "t"
-source = { parquet = "x.parquet" }
-features = { x = "int64" }
+const SERVICES: &str = r#"
 [feature_services.free]
 features = ["v"]
 [feature_services.narrow]
@@ -31,10 +26,16 @@ features = ["v"]
 concurrency_max = 3
 "#;
 
+/// Everything is in memory.
+fn world() -> World {
+    let world = World::new(&definitions(&[("v", "x = \"int64\"")], SERVICES), vec![("v", row(vec![Int64(1)]))]);
+    world.bring_in();
+    world
+}
+
 /// Every request waits for its row, which never comes.
 fn slow_world() -> World {
-    let world = World::new(DEFINITIONS, vec![("v", vec![(vec![text("u")], 0, vec![Int64(1)])])]);
-    world.bring_in();
+    let world = world();
     world.slow_down(&[("v", Duration::from_secs(60))]);
     world
 }
@@ -53,22 +54,20 @@ fn with_key(key: &'static str) -> Head<'static> {
     Head { authorization: Some(key.as_bytes()), ..head(Method::Post, GET_FEATURES) }
 }
 
-fn begin(world: &mut World, head: Head<'_>, service: &str) -> Ticket {
-    let params = format!(
+fn asking(service: &str) -> String {
+    format!(
         r#"{{"params":{{"featureServiceName":"{service}","joinKeyMap":{{"user_id":"u"}},"requestOptions":{{"latencyBudgetMs":10}}}}}}"#
-    );
-    let mut body = params.into_bytes();
+    )
+}
+
+fn begin(world: &mut World, head: Head<'_>, service: &str) -> Ticket {
+    let mut body = asking(service).into_bytes();
     world.core.begin(world.now, Request { head, body: &mut body, seen_ns: world.now.monotonic_ns, asked: false })
 }
 
 /// One turn with one request.
 fn one(world: &mut World, head: Head<'_>, service: &str) -> Finished {
-    world.core.turn(world.now);
-    let ticket = begin(world, head, service);
-    world.core.gather(world.now);
-    let finished = world.core.finish(world.now, ticket, &mut Vec::new());
-    world.core.turned(world.now);
-    finished
+    turn(world, head, &asking(service)).0
 }
 
 #[track_caller]
@@ -132,8 +131,7 @@ fn a_service_is_limited_whoever_asks_and_others_are_not() {
 
 #[test]
 fn requests_of_one_turn_are_in_progress_together_and_gone_after_it() {
-    let mut world = World::new(DEFINITIONS, vec![("v", vec![(vec![text("u")], 0, vec![Int64(1)])])]);
-    world.bring_in();
+    let mut world = world();
     keys(&world, vec![key("k", 5)]);
     for _ in 0..100 {
         world.core.turn(world.now);
@@ -169,6 +167,20 @@ fn a_reload_of_keys_or_definitions_forgets_nobody_who_is_in_progress() {
         conclude(&mut world, waiting);
     }
     waits(one(&mut world, narrow, "narrow"));
+}
+
+/// A core follows between two turns; looking each key up among all others would hold it up for seconds here.
+#[test]
+fn many_keys_in_another_order_are_followed() {
+    let mut world = slow_world();
+    let others = || (0..40_000).map(|n| key(&format!("other-{n}"), 1));
+    keys(&world, others().chain([key("narrow", 1)]).collect());
+    let narrow = with_key("Bearer narrow");
+    let held = waits(one(&mut world, narrow, "free"));
+    keys(&world, [key("narrow", 1)].into_iter().chain(others().collect::<Vec<_>>().into_iter().rev()).collect());
+    refused(one(&mut world, narrow, "free"), Reason::KeyConcurrency);
+    conclude(&mut world, held);
+    waits(one(&mut world, narrow, "free"));
 }
 
 /// Every way out, thousands of times: after it the key is as free as at first.
@@ -265,24 +277,17 @@ fn a_budget_in_the_head_counts_where_the_body_sets_none() {
     let mut world = slow_world();
     keys(&world, vec![key("k", 0)]);
     let mut until_us = |field: &'static str, options: &str| {
-        let mut body = format!(
+        let body = format!(
             r#"{{"params":{{"featureServiceName":"free","joinKeyMap":{{"user_id":"u"}},"requestOptions":{{{options}}}}}}}"#
-        )
-        .into_bytes();
+        );
         let head = Head { latency_budget_ms: Some(field.as_bytes()), ..with_key("Bearer k") };
-        world.core.turn(world.now);
-        let seen_ns = world.now.monotonic_ns;
-        let ticket = world.core.begin(world.now, Request { head, body: &mut body, seen_ns, asked: false });
-        world.core.gather(world.now);
-        let mut out = Vec::new();
-        let finished = world.core.finish(world.now, ticket, &mut out);
-        world.core.turned(world.now);
+        let (finished, told) = turn(&mut world, head, &body);
         match finished {
             Finished::Waits { waiting, until_ns } => {
                 world.core.abandon(waiting);
-                Ok((until_ns - seen_ns) / 1000)
+                Ok((until_ns - world.now.monotonic_ns) / 1000)
             }
-            Finished::Answer(answer) => Err((answer.status.0, String::from_utf8(out).unwrap())),
+            Finished::Answer(answer) => Err((answer.status.0, told)),
         }
     };
     assert_eq!(until_us("20", ""), Ok(19_950));
@@ -291,6 +296,11 @@ fn a_budget_in_the_head_counts_where_the_body_sets_none() {
     for bad in ["", "soon", "0", "60001", "-1", "20ms", "\u{e9}"] {
         let (status, body) = until_us(bad, "").unwrap_err();
         assert_eq!(status, 400, "{bad}");
-        assert!(body.contains("latencyBudgetMs must be a number of milliseconds from 0.1 to 60000."), "{body}");
+        assert!(
+            body.contains("\"Gannet-Latency-Budget-Ms must be a number of milliseconds from 0.1 to 60000.\""),
+            "{body}"
+        );
     }
+    let (_, body) = until_us("20", "\"latencyBudgetMs\":0").unwrap_err();
+    assert!(body.contains("\"latencyBudgetMs must be a number of milliseconds from 0.1 to 60000.\""), "{body}");
 }

@@ -121,12 +121,14 @@ fn tectons_dashboards_find_their_names() {
     let (answer, text) = world.ask(head(Method::Get, "/v1/observability/metrics"), b"");
     assert_eq!((answer.status.0, answer.content), (200, gannet_engine::Content::OpenMetrics));
     let id = gannet_service_id("prod/fs");
+    let service = format!("feature_service_id=\"{id}\",feature_service_name=\"fs\"");
     for line in [
         "feature_service_requests_total_rate{aws_region=\"local\"} 1.02".to_owned(),
-        format!(
-            "feature_service_requests_rate{{aws_region=\"local\",feature_service_id=\"{id}\",feature_service_name=\"fs\"}} 0.9"
-        ),
+        format!("feature_service_requests_rate{{aws_region=\"local\",{service}}} 0.9"),
         "feature_service_total_latency_count 102".to_owned(),
+        format!("feature_service_latency{{{service},quantile=\"0.99\"}} 0.0000495"),
+        format!("feature_service_latency_sum{{{service}}} 0.0045"),
+        format!("feature_service_latency_count{{{service}}} 90"),
         "feature_server_errors_rate{status=\"404\"} 9.803921568627452".to_owned(),
         "feature_server_errors_rate{status=\"401\"} 1.9607843137254901".to_owned(),
     ] {

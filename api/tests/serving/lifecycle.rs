@@ -8,31 +8,27 @@ use std::{
 };
 
 use gannet_api::{Catalog, auth::KeyTable};
-use gannet_store::Value::{Int64, String as Text};
+use gannet_store::Value::Int64;
 
-use crate::fixture::{World, table, text};
-
-const DEFINITIONS: &str = r#"
-workspace = "prod"
-[entities.user]
-join_keys = { user_id = "string" }
-[feature_views.v]
-entity = "user"
-timestamp = "t"
-source = { parquet = "x.parquet" }
-features = { a = "int64", b = "string" }
-"#;
+use crate::{
+    fixture::{Rows, World, table, text},
+    users::{definitions, row},
+};
 
 const PARAMS: &str = r#"{"featureViewName":"v","joinKeyMap":{"user_id":"u"},
     "metadataOptions":{"includeNames":true,"includeEffectiveTimes":true,"includeServingStatus":true}}"#;
 
-fn rows() -> crate::fixture::Rows {
-    vec![(vec![text("u")], 0, vec![Int64(1), Text("x".to_owned())])]
+fn rows() -> Rows {
+    row(vec![Int64(1), text("x")])
+}
+
+fn world(rows: Vec<(&str, Rows)>) -> World {
+    World::new(&definitions(&[("v", "a = \"int64\", b = \"string\"")], ""), rows)
 }
 
 #[test]
 fn a_feature_that_the_table_does_not_have_yet_is_missing() {
-    let mut world = World::new(DEFINITIONS, vec![]);
+    let mut world = world(vec![]);
     let old = &world.definitions.workspaces["prod"].feature_views["v"];
     let table = Arc::new(table(&world.folder, "prod/v", old, &rows()));
     let mut definitions = world.definitions.clone();
@@ -59,7 +55,7 @@ fn a_feature_that_the_table_does_not_have_yet_is_missing() {
 
 #[test]
 fn a_revoked_key_is_refused_from_the_next_turn_on() {
-    let mut world = World::new(DEFINITIONS, vec![("v", rows())]);
+    let mut world = world(vec![("v", rows())]);
     let body = format!("{{\"params\":{PARAMS}}}");
     assert_eq!(world.get_features(&body).0, 200);
     world.shared.set_keys(KeyTable::default());
@@ -68,7 +64,7 @@ fn a_revoked_key_is_refused_from_the_next_turn_on() {
 
 #[test]
 fn a_published_catalog_gives_back_the_one_before() {
-    let world = World::new(DEFINITIONS, vec![("v", rows())]);
+    let world = world(vec![("v", rows())]);
     let before = world.shared.publish(None).unwrap();
     assert_eq!((before.generation(), before.services()), (7, 0));
     assert!(world.shared.publish(None).is_none());
@@ -76,7 +72,7 @@ fn a_published_catalog_gives_back_the_one_before() {
 
 #[test]
 fn damaged_rows_are_an_error_and_never_a_value() {
-    let mut world = World::new(DEFINITIONS, vec![("v", rows())]);
+    let mut world = world(vec![("v", rows())]);
     let lines = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&lines);
     world.shared.set_log(move |line| log.lock().unwrap().push(line.to_owned()));

@@ -9,4 +9,5 @@ mod fixture;
 mod golden;
 mod lifecycle;
 mod timing;
+mod users;
 mod waits;

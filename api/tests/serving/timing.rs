@@ -9,23 +9,14 @@ use gannet_engine::{
 };
 use gannet_store::Value::Int64;
 
-use crate::fixture::{GET_FEATURES, World, head, text};
-
-const DEFINITIONS: &str = r#"
-workspace = "prod"
-[entities.user]
-join_keys = { user_id = "string" }
-[feature_views.v]
-entity = "user"
-timestamp = "t"
-source = { parquet = "x.parquet" }
-features = { c = "int64" }
-[feature_services.fs]
-features = ["v"]
-"#;
+use crate::{
+    fixture::{GET_FEATURES, World, head},
+    users::{definitions, row},
+};
 
 fn world(settings: Settings) -> World {
-    let world = World::with_settings(settings, DEFINITIONS, vec![("v", vec![(vec![text("u")], 0, vec![Int64(7)])])]);
+    let definitions = definitions(&[("v", "c = \"int64\"")], "[feature_services.fs]\nfeatures = [\"v\"]\n");
+    let world = World::with_settings(settings, &definitions, vec![("v", row(vec![Int64(7)]))]);
     world.bring_in();
     world
 }

@@ -6,39 +6,33 @@ use gannet_api::{
     Catalog, LatencyBudget,
     auth::{KeyRecord, KeyTable},
 };
-use gannet_engine::{Finished, Now, Read, Service, Waiting, http::Request};
-use gannet_store::Value::{Int64, String as Text};
+use gannet_engine::{
+    Finished, Limited, Now, Read, Service, Waiting,
+    admission::{Criticality, Reason},
+    http::{Head, Request},
+};
+use gannet_store::Value::Int64;
 
-use crate::fixture::{GET_FEATURES, World, bytes_of, head, text};
+use crate::{
+    fixture::{GET_FEATURES, World, bytes_of, head, text},
+    users::{definitions, row, turn},
+};
 
-const DEFINITIONS: &str = r#"
-workspace = "prod"
-[entities.user]
-join_keys = { user_id = "string" }
-[feature_views.fast]
-entity = "user"
-timestamp = "t"
-source = { parquet = "x.parquet" }
-features = { a = "int64", b = "string" }
-[feature_views.slow]
-entity = "user"
-timestamp = "t"
-source = { parquet = "x.parquet" }
-features = { c = "int64" }
-[feature_services.both]
-features = ["fast", "slow"]
-"#;
+/// `service` is set for the service.
+fn both(service: &str) -> String {
+    let views = [("fast", "a = \"int64\", b = \"string\""), ("slow", "c = \"int64\"")];
+    definitions(&views, &format!("[feature_services.both]\nfeatures = [\"fast\", \"slow\"]\n{service}\n"))
+}
 
 const SLOW: Duration = Duration::from_millis(30);
 
 fn world() -> World {
-    world_of(DEFINITIONS)
+    world_with("")
 }
 
-fn world_of(definitions: &str) -> World {
-    let fast = vec![(vec![text("u")], 0, vec![Int64(1), Text("x".to_owned())])];
-    let slow = vec![(vec![text("u")], 0, vec![Int64(7)])];
-    World::new(definitions, vec![("fast", fast), ("slow", slow)])
+fn world_with(service: &str) -> World {
+    let fast = row(vec![Int64(1), text("x")]);
+    World::new(&both(service), vec![("fast", fast), ("slow", row(vec![Int64(7)]))])
 }
 
 fn params(options: &str) -> String {
@@ -145,9 +139,7 @@ fn a_budget_in_any_spelling_ends_at_its_time() {
 fn the_shortest_cap_bounds_all_and_the_own_budget_beats_defaults() {
     const RESERVE_US: u64 = 50;
     let check = |service: &str, key: Option<(u32, bool)>, asked: &str, budget_us: u64| {
-        let definitions =
-            DEFINITIONS.replace("[feature_services.both]", &format!("[feature_services.both]\n{service}"));
-        let mut world = world_of(&definitions);
+        let mut world = world_with(service);
         let mut record = KeyRecord::of("quickstart", "", 0);
         record.latency_budget = key.map(|(us, cap)| LatencyBudget { us, cap });
         world.shared.set_keys(KeyTable::new(vec![record]).unwrap());
@@ -180,9 +172,8 @@ fn the_shortest_cap_bounds_all_and_the_own_budget_beats_defaults() {
 /// An answer that a default or a cap cut short is as partial as one that the request's own budget did.
 #[test]
 fn budgets_set_beforehand_give_partial_answers_too() {
-    for keys in ["latency_budget = \"5ms\"", "latency_budget = \"5ms\"\nbudget_cap = true"] {
-        let keys = format!("[feature_services.both]\n{keys}");
-        let mut world = world_of(&DEFINITIONS.replace("[feature_services.both]", &keys));
+    for service in ["latency_budget = \"5ms\"", "latency_budget = \"5ms\"\nbudget_cap = true"] {
+        let mut world = world_with(service);
         world.slow_down(&[("slow", SLOW)]);
         world.check(&params(""), 200, PARTIAL);
     }
@@ -316,6 +307,8 @@ fn when_as_many_wait_as_may_the_next_is_refused() {
         format!("{{\"params\":{}}}", params("")).as_bytes(),
     );
     assert_eq!((answer.status.0, answer.retry_after_s), (429, Some(1)));
+    let limited = Limited { criticality: Criticality::Default, reason: Reason::Waiting };
+    assert_eq!(answer.limited, Some(limited), "admission is to count it");
     assert_eq!(body, format!("{{\"error\":\"{message}\",\"message\":\"{message}\",\"code\":8}}"));
     for waiting in held {
         world.core.abandon(waiting);
@@ -330,28 +323,21 @@ fn when_as_many_wait_as_may_the_next_is_refused() {
 #[test]
 fn what_waits_is_bounded_in_bytes() {
     let long = "x".repeat(200_000);
-    let fast = vec![(vec![text("u")], 0, vec![Int64(1), Text(long)])];
-    let slow = vec![(vec![text("u")], 0, vec![Int64(7)])];
-    let mut world = World::new(DEFINITIONS, vec![("fast", fast), ("slow", slow)]);
+    let fast = row(vec![Int64(1), text(&long)]);
+    let mut world = World::new(&both(""), vec![("fast", fast), ("slow", row(vec![Int64(7)]))]);
     world.bring_in();
     world.slow_down(&[("slow", SLOW)]);
-    let body = format!("{{\"params\":{}}}", params("\"latencyBudgetMs\":100")).into_bytes();
+    let body = format!("{{\"params\":{}}}", params("\"latencyBudgetMs\":100"));
     let mut held = Vec::new();
     let refused = loop {
-        let mut body = body.clone();
-        world.core.turn(world.now);
         let head = head(gannet_engine::http::Method::Post, GET_FEATURES);
-        let request = Request { head, body: &mut body, seen_ns: world.now.monotonic_ns, asked: false };
-        let ticket = world.core.begin(world.now, request);
-        world.core.gather(world.now);
-        let finished = world.core.finish(world.now, ticket, &mut Vec::new());
-        world.core.turned(world.now);
-        match finished {
+        match turn(&mut world, Head { criticality: Some(Criticality::Sheddable), ..head }, &body).0 {
             Finished::Waits { waiting, .. } => held.push(waiting),
-            Finished::Answer(answer) => break answer.status.0,
+            Finished::Answer(answer) => break (answer.status.0, answer.limited),
         }
     };
-    assert_eq!(refused, 429);
+    let limited = Limited { criticality: Criticality::Sheddable, reason: Reason::WaitingBytes };
+    assert_eq!(refused, (429, Some(limited)));
     assert!((300..400).contains(&held.len()), "64 MiB of 200 kB each: {}", held.len());
     world.core.abandon(held.pop().unwrap());
     held.push(begin(&mut world, &params("\"latencyBudgetMs\":100")).0);
@@ -363,14 +349,8 @@ fn what_waits_is_bounded_in_bytes() {
 /// Begins a request that waits.
 #[track_caller]
 fn begin(world: &mut World, params: &str) -> (Waiting, u64) {
-    let mut body = format!("{{\"params\":{params}}}").into_bytes();
-    world.core.turn(world.now);
     let head = head(gannet_engine::http::Method::Post, GET_FEATURES);
-    let request = Request { head, body: &mut body, seen_ns: world.now.monotonic_ns, asked: false };
-    let ticket = world.core.begin(world.now, request);
-    world.core.gather(world.now);
-    let finished = world.core.finish(world.now, ticket, &mut Vec::new());
-    world.core.turned(world.now);
+    let (finished, _) = turn(world, head, &format!("{{\"params\":{params}}}"));
     let Finished::Waits { waiting, until_ns } = finished else { panic!("{finished:?}") };
     (waiting, until_ns)
 }

@@ -28,6 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = ServerConfig {
         listen,
         cores: vec![0],
+        allowed: vec![0],
         spin: Duration::ZERO,
         limits: Limits::default(),
         admission,

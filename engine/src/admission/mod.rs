@@ -80,10 +80,21 @@ pub enum Reason {
     KeyConcurrency,
     /// As many requests for its feature service are in progress as may be.
     ServiceConcurrency,
+    /// It would have had to wait for rows, and as many requests as may do.
+    Waiting,
+    /// The same, and those that do keep as many bytes as they may.
+    WaitingBytes,
 }
 
 impl Reason {
-    pub const ALL: [Self; 4] = [Self::Capacity, Self::Budget, Self::KeyConcurrency, Self::ServiceConcurrency];
+    pub const ALL: [Self; 6] = [
+        Self::Capacity,
+        Self::Budget,
+        Self::KeyConcurrency,
+        Self::ServiceConcurrency,
+        Self::Waiting,
+        Self::WaitingBytes,
+    ];
 
     pub fn label(self) -> &'static str {
         match self {
@@ -91,6 +102,8 @@ impl Reason {
             Self::Budget => "budget",
             Self::KeyConcurrency => "key_concurrency",
             Self::ServiceConcurrency => "service_concurrency",
+            Self::Waiting => "waiting",
+            Self::WaitingBytes => "waiting_bytes",
         }
     }
 

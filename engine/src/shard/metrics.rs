@@ -88,6 +88,11 @@ impl ShardMetrics {
         self.accept_failed.value()
     }
 
+    /// Turns that are over. Two more, and whatever the shard was at has ended: nothing that was read in place is kept between turns.
+    pub fn turns(&self) -> u64 {
+        self.turns.value()
+    }
+
     pub(super) fn expired(&self, expiry: Expiry) -> &Counter {
         let at = EXPIRIES.iter().position(|(e, _)| *e == expiry).unwrap_or(0);
         &self.expired[at]

@@ -139,6 +139,7 @@ fn a_request_in_steady_state_allocates_nothing() {
     let config = ServerConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
         cores: vec![server::allowed_cpus()[0]],
+        allowed: server::allowed_cpus(),
         spin: Duration::ZERO,
         limits: Limits::default(),
         admission: AdmissionConfig::default(),

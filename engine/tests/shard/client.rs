@@ -101,6 +101,7 @@ impl Started {
         let config = ServerConfig {
             listen,
             cores: vec![server::allowed_cpus()[0]],
+            allowed: server::allowed_cpus(),
             spin,
             limits,
             admission,

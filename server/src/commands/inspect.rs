@@ -147,7 +147,9 @@ fn segment(data: &DataDirectory, file: &Path) -> Result<()> {
             ] {
                 output::say(format_args!("  {part:<13} {}", text::count(bytes)))?;
             }
-            return output::say(format_args!("keys and values {}", text::count(info.raw_bytes)));
+            output::say(format_args!("keys and values {}", text::count(info.raw_bytes)))?;
+            let direct = if info.direct_io { "yes" } else { "no: cold rows come through the page cache" };
+            return output::say(format_args!("direct I/O      {direct}"));
         }
     }
     bail!("{} is no segment of a generation that {} keeps", file.display(), data.root().display())

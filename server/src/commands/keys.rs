@@ -80,9 +80,7 @@ struct Revoke {
 impl Keys {
     pub(crate) fn run(self, root: &Path) -> Result<ExitCode> {
         match self.command {
-            Command::Create(create) => {
-                create.run(&DataDirectory::create(root).context("cannot open the data directory")?)?
-            }
+            Command::Create(create) => create.run(&directory(root)?)?,
             Command::List => list(&super::open(root)?)?,
             Command::Revoke(revoke) => revoke.run(&super::open(root)?)?,
         }
@@ -105,6 +103,15 @@ impl Create {
         output::note(format_args!("Created key {id}. It is shown this once:"));
         output::say(key) // alone on stdout, so that it can be piped into a secret store
     }
+}
+
+/// The data directory that a key is made in; a folder that was prepared for one becomes one. A path with nothing there is more likely
+/// mistyped than meant: a key in a directory that nobody serves is let in nowhere.
+fn directory(root: &Path) -> Result<DataDirectory> {
+    if !root.is_dir() {
+        return super::open(root);
+    }
+    DataDirectory::create(root).context("cannot open the data directory")
 }
 
 /// The table with one more record.

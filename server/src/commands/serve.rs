@@ -7,9 +7,8 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use gannet_engine::server::allowed_cpus;
 use gannet_store::directory::DataDirectory;
 
 use crate::{
@@ -67,13 +66,10 @@ impl Serve {
     }
 
     fn settings(&self) -> Result<Settings> {
-        let config = self.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+        let named = self.cores.as_ref().map(|CoreList(cores)| cores.as_slice());
+        let config = self.config.as_deref().map(|file| Config::read(file, named)).transpose()?.unwrap_or_default();
         let metadata = config.metadata_options()?;
-        let cores = match (&self.cores, &config.cores) {
-            (Some(CoreList(cores)), _) => cores.clone(),
-            (None, Some(text)) => cores::parse(text).map_err(|e| anyhow!("cores: {e}"))?,
-            (None, None) => allowed_cpus(),
-        };
+        let cores = config.cores(named)?;
         let mut api = gannet_api::Settings {
             default_metadata_options: metadata,
             server_timing: config.server_timing,

@@ -1,6 +1,6 @@
 //! `gannet version`.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
 use clap::Args;
@@ -16,16 +16,9 @@ impl Version {
     pub(crate) fn run(self) -> Result<ExitCode> {
         output::say(format_args!("gannet {}", env!("CARGO_PKG_VERSION")))?;
         output::say(format_args!("data format {FORMAT_VERSION} (reads from {FORMAT_VERSION_OLDEST})"))?;
-        let release = read("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned());
-        output::say(format_args!("kernel {release}: {}", enough(&release)))?;
-        let io_uring = match read("/proc/sys/kernel/io_uring_disabled").as_deref() {
-            None | Some("0") => "allowed",
-            Some("1") => "for privileged processes only (kernel.io_uring_disabled = 1)",
-            Some(_) => "disabled (kernel.io_uring_disabled = 2)",
-        };
-        output::say(format_args!("io_uring {io_uring}"))?;
-        let huge = read("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_else(|| "unknown".to_owned());
-        output::say(format_args!("transparent huge pages {}", chosen(&huge)))?;
+        for told in kernel(Path::new("/")) {
+            output::say(told)?;
+        }
         let cores = gannet_engine::server::allowed_cpus();
         output::say(format_args!("cores allowed {}", crate::serving::cores::text(&cores)))?;
         let limit = |resource: rlimit::Resource| resource.get().map_or(0, |(_, hard)| hard);
@@ -36,8 +29,21 @@ impl Version {
     }
 }
 
-fn read(file: &str) -> Option<String> {
-    std::fs::read_to_string(file).ok().map(|text| text.trim().to_owned())
+/// What the kernel's files below `root` say of what a server needs.
+fn kernel(root: &Path) -> [String; 3] {
+    let read = |file| std::fs::read_to_string(root.join(file)).ok().map(|text| text.trim().to_owned());
+    let release = read("proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned());
+    let io_uring = match read("proc/sys/kernel/io_uring_disabled").as_deref() {
+        None | Some("0") => "allowed",
+        Some("1") => "for privileged processes only (kernel.io_uring_disabled = 1)",
+        Some(_) => "disabled (kernel.io_uring_disabled = 2)",
+    };
+    let huge = read("sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_else(|| "unknown".to_owned());
+    [
+        format!("kernel {release}: {}", enough(&release)),
+        format!("io_uring {io_uring}"),
+        format!("transparent huge pages {}", chosen(&huge)),
+    ]
 }
 
 /// The word in brackets: `always [madvise] never`.
@@ -60,6 +66,7 @@ const KERNEL_OLDEST: (u32, u32) = (6, 1);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn kernels_are_compared_by_number() {
@@ -67,6 +74,26 @@ mod tests {
         assert_eq!(enough("6.1.0-30-amd64"), "new enough");
         assert_eq!(enough("5.15.0"), "too old, 6.1 is needed");
         assert_eq!(enough("odd"), "unknown");
+    }
+
+    #[test]
+    fn what_the_kernel_allows_is_told() {
+        let root = Scratch::new();
+        assert_eq!(
+            kernel(root.path()),
+            ["kernel unknown: unknown", "io_uring allowed", "transparent huge pages unknown"]
+        );
+        root.write("proc/sys/kernel/osrelease", "5.15.0-91-generic\n");
+        root.write("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
+        for (disabled, expected) in [
+            ("0\n", "io_uring allowed"),
+            ("1\n", "io_uring for privileged processes only (kernel.io_uring_disabled = 1)"),
+            ("2\n", "io_uring disabled (kernel.io_uring_disabled = 2)"),
+        ] {
+            root.write("proc/sys/kernel/io_uring_disabled", disabled);
+            let release = "kernel 5.15.0-91-generic: too old, 6.1 is needed";
+            assert_eq!(kernel(root.path()), [release, expected, "transparent huge pages madvise"]);
+        }
     }
 
     #[test]

@@ -57,6 +57,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn stars_stand_for_any_characters() {
@@ -77,9 +78,9 @@ mod tests {
 
     #[test]
     fn files_are_sorted_and_missing_ones_are_named() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Scratch::new();
         for name in ["b.csv", "a.csv", "c.txt"] {
-            std::fs::write(folder.path().join(name), "").unwrap();
+            folder.write(name, "");
         }
         let names: Vec<_> = files(folder.path(), "*.csv").unwrap();
         assert_eq!(names, [folder.path().join("a.csv"), folder.path().join("b.csv")]);

@@ -12,12 +12,16 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use gannet_engine::server::ShardMetrics;
 use gannet_store::{
     Error, Table,
     table::{Brought, Populate},
 };
 
-use super::memory::MemorySettings;
+use super::{
+    memory::MemorySettings,
+    replaced::{Replaced, Way},
+};
 use crate::{clock, log};
 
 /// All tables of what is live, and how they are to be kept.
@@ -35,9 +39,10 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn start() -> Result<Self> {
+    /// `shards` are those of all cores that serve.
+    pub(super) fn start(shards: Vec<Arc<ShardMetrics>>) -> Result<Self> {
         let (inbox, adopted) = mpsc::channel();
-        let work = move || Work::default().run(&adopted);
+        let work = move || Work { shards, ..Work::default() }.run(&adopted);
         thread::Builder::new().name("keeper".to_owned()).spawn(work).context("cannot start a thread")?;
         Ok(Self { inbox })
     }
@@ -50,9 +55,11 @@ impl Keeper {
 
 #[derive(Debug, Default)]
 struct Work {
+    shards: Vec<Arc<ShardMetrics>>,
     live: Option<Adopted>,
-    /// Replaced, and in memory until the last core has let go of them.
-    old: Vec<Weak<Table>>,
+    replaced: Replaced,
+    /// Room is being made for what is live.
+    making_room: bool,
     /// Nothing more is to be brought in for what is live.
     settled: bool,
     /// That memory may not be locked was said.
@@ -69,6 +76,8 @@ impl Work {
         loop {
             let message = if self.settled || self.live.is_none() {
                 inbox.recv_timeout(LOOK_EVERY)
+            } else if self.making_room {
+                inbox.recv_timeout(LOOK_FOR_ROOM_EVERY)
             } else {
                 inbox.try_recv().map_err(|_| RecvTimeoutError::Timeout)
             };
@@ -85,7 +94,8 @@ impl Work {
         self.told_bytes = None;
         self.gave_up = false;
         if let Some(before) = self.live.replace(adopted) {
-            self.old.extend(before.tables.into_iter().map(|(_, table)| table));
+            let tables = before.tables.into_iter().map(|(_, table)| table).collect();
+            self.replaced.add(tables, &turns_of(&self.shards));
         }
     }
 
@@ -97,11 +107,18 @@ impl Work {
         }
         let tables: Vec<(&str, Arc<Table>)> =
             live.tables.iter().filter_map(|(name, table)| Some((name.as_str(), table.upgrade()?))).collect();
-        self.old.retain(|old| old.strong_count() > 0 && !live.tables.iter().any(|(_, table)| table.ptr_eq(old)));
-        let old: Vec<Arc<Table>> = self.old.iter().filter_map(Weak::upgrade).collect();
-        let used: u64 = tables.iter().map(|(_, table)| taken(table)).chain(old.iter().map(|t| taken(t))).sum();
-        drop(old);
-        let left = live.budget_bytes.saturating_sub(used);
+        self.replaced.forget(|old| live.tables.iter().any(|(_, table)| table.ptr_eq(old)));
+        let all: u64 = tables.iter().map(|(_, table)| wanted(table, live.settings.populate)).sum();
+        let missing = all.saturating_sub(tables.iter().map(|(_, table)| resident(table)).sum());
+        let left = |replaced: &Replaced| {
+            let used = replaced.taken() + tables.iter().map(|(_, table)| taken(table)).sum::<u64>();
+            live.budget_bytes.saturating_sub(used)
+        };
+        let room_is_wanted = !self.settled && missing > left(&self.replaced);
+        let way = self.replaced.give_way(room_is_wanted, &turns_of(&self.shards));
+        tell_of(&way);
+        let left = left(&self.replaced);
+        self.making_room = false;
 
         let brought = if self.settled { Ok(None) } else { bring_in_more(&tables, live.settings, left) };
         match brought {
@@ -112,6 +129,7 @@ impl Work {
                     log::warn(message, &[("cause", &refused)]);
                 }
             }
+            Ok(None) if way.under_way => self.making_room = true,
             Ok(None) if !self.settled => {
                 self.settled = true;
                 let in_memory: u64 = tables.iter().map(|(_, table)| resident(table)).sum();
@@ -156,7 +174,7 @@ impl Work {
         let Some(live) = &self.live else { return true };
         let used: u64 = tables.iter().map(|(_, table)| resident(table)).sum();
         let wanted: u64 = tables.iter().map(|(_, table)| wanted(table, live.settings.populate)).sum();
-        let old: u64 = self.old.iter().filter_map(Weak::upgrade).map(|table| taken(&table)).sum();
+        let old = self.replaced.taken();
         let taken: u64 = tables.iter().map(|(_, table)| taken(table)).sum();
         used >= wanted || taken + old + SLICE_BYTES_LEAST > live.budget_bytes
     }
@@ -209,7 +227,7 @@ fn resident(table: &Table) -> u64 {
 }
 
 /// What a table takes of the budget.
-fn taken(table: &Table) -> u64 {
+pub(super) fn taken(table: &Table) -> u64 {
     resident(table) + table.residency().map(|segment| segment.beside_bytes).sum::<u64>()
 }
 
@@ -218,6 +236,20 @@ fn wanted(table: &Table, populate: Populate) -> u64 {
         Populate::None => 0,
         Populate::Index => table.index_bytes(),
         Populate::All => table.index_bytes() + table.rows_bytes(),
+    }
+}
+
+fn turns_of(shards: &[Arc<ShardMetrics>]) -> impl Fn() -> Vec<u64> {
+    || shards.iter().map(|shard| shard.turns()).collect()
+}
+
+fn tell_of(way: &Way) {
+    if way.bytes > 0 {
+        let message = "rows of a generation that was replaced gave way";
+        log::info(message, &[("mib", &(way.bytes >> 20))]);
+    }
+    if let Some(cause) = &way.failed {
+        log::error("cannot give back memory", &[("cause", cause)]);
     }
 }
 
@@ -238,6 +270,9 @@ fn tell(tables: &[(&str, Arc<Table>)], live: &Adopted) {
 
 /// How often residency is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often turns of the cores are looked at while room is being made: an idle one has a turn every tenth of a second.
+const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_millis(50);
 
 /// What is brought in before the inbox is looked at again: a fraction of a second for an ordinary disk.
 const SLICE_BYTES: u64 = 64 << 20;

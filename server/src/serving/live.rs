@@ -86,6 +86,11 @@ impl Live {
         self.tables.get(name).is_some_and(|open| Arc::ptr_eq(&open.table, table))
     }
 
+    /// Whether a table of this name is there and fits its definition.
+    pub(super) fn serves(&self, name: &str) -> bool {
+        self.tables.contains_key(name) && !self.outdated.iter().any(|outdated| outdated == name)
+    }
+
     /// Bytes of all rows, without their indexes.
     pub(super) fn rows_bytes(&self) -> u64 {
         self.tables.values().map(|open| open.table.rows_bytes()).sum()

@@ -8,7 +8,9 @@
 //! `materialize` beside the server. What is locked cannot be taken back, so a budget beyond the control group's limit would
 //! get the process killed.
 
-use std::{fs, path::Path};
+mod machine;
+
+use std::path::Path;
 
 use gannet_store::table::{Lock, Populate};
 
@@ -46,6 +48,12 @@ pub(super) struct MemoryPlan {
 impl MemoryPlan {
     /// For so many cores, on this machine.
     pub(super) fn new(settings: &MemorySettings, cores: usize) -> Self {
+        Self::on(Path::new("/"), settings, cores)
+    }
+
+    /// On the machine that a tree of files like that at `/` tells of.
+    fn on(root: &Path, settings: &MemorySettings, cores: usize) -> Self {
+        let memory_bytes = || machine::memory_bytes(root);
         let budget = settings.budget_bytes.unwrap_or_else(|| usual_budget_bytes(memory_bytes(), cores));
         Self::within(budget, settings.row_cache_bytes, cores)
     }
@@ -74,44 +82,6 @@ fn usual_budget_bytes(memory_bytes: u64, cores: usize) -> u64 {
     memory_bytes.saturating_sub(own.max(memory_bytes / 10 * 3))
 }
 
-/// What this process may use at most: the smallest limit of its control groups, or all that the machine has.
-fn memory_bytes() -> u64 {
-    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total(&text)).unwrap_or(u64::MAX);
-    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    machine.min(limit_of_groups(&groups, Path::new("/sys/fs/cgroup")))
-}
-
-/// `MemTotal` in bytes.
-fn total(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
-}
-
-/// The smallest memory limit on the way from the process's control group to the root, in either version of the interface.
-fn limit_of_groups(groups: &str, mount: &Path) -> u64 {
-    let mut smallest = u64::MAX;
-    for line in groups.lines() {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
-        let (folder, file) = match controllers {
-            "" => (mount.to_owned(), "memory.max"),
-            _ if controllers.split(',').any(|controller| controller == "memory") => {
-                (mount.join("memory"), "memory.limit_in_bytes")
-            }
-            _ => continue,
-        };
-        // A container sees its own group at the mount point, under whatever path it has outside.
-        for ancestor in Path::new(path.trim_start_matches('/')).ancestors() {
-            let limit = fs::read_to_string(folder.join(ancestor).join(file)).ok();
-            if let Some(limit) = limit.and_then(|text| text.trim().parse().ok()) {
-                smallest = smallest.min(limit); // `max` is no number, and no limit
-            }
-        }
-    }
-    smallest
-}
-
 /// Caches get one part in so many. They hold the rows that are asked for most, so a byte of them answers more requests than a
 /// byte of a table; but where all tables fit, they are never used.
 const CACHE_SHARE: u64 = 4;
@@ -133,6 +103,7 @@ const ROW_CACHE_BYTES_USUAL: u64 = 4 << 30;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn a_quarter_goes_to_the_caches_of_all_cores() {
@@ -165,30 +136,26 @@ mod tests {
         assert_eq!(plan.row_cache_for(&set, Some(0)), 1 << 30);
     }
 
+    /// As systemd and container runtimes lay it out under version 2: the group's own limit, or one above it, and not the machine's.
     #[test]
-    fn the_machines_memory_is_read() {
-        assert_eq!(total("MemTotal:       24601432 kB\nMemFree: 1 kB\n"), Some(24_601_432 * 1024));
-        assert_eq!(total("nothing"), None);
-        assert!(memory_bytes() > 1 << 26);
-    }
+    fn the_budget_is_taken_from_the_limit_of_the_control_group() {
+        let root = Scratch::new();
+        root.write("proc/meminfo", "MemTotal:       16777216 kB\n");
+        let plan = |settings: &MemorySettings| MemoryPlan::on(root.path(), settings, 2);
+        let usual = MemorySettings::default();
+        let seventy_percent = |bytes: u64| MemoryPlan::within(bytes - bytes / 10 * 3, None, 2);
+        assert_eq!(plan(&usual), seventy_percent(16 << 30), "no group");
 
-    #[test]
-    fn the_smallest_limit_of_a_group_and_those_above_it_counts() {
-        let mount = tempfile::tempdir().unwrap();
-        let write = |path: &str, text: &str| {
-            let file = mount.path().join(path);
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            fs::write(file, text).unwrap();
-        };
-        write("a/memory.max", "5000\n");
-        write("a/b/memory.max", "max\n");
-        write("memory/c/memory.limit_in_bytes", "7000\n");
-        write("memory/memory.limit_in_bytes", "9223372036854771712\n");
-        let check = |groups: &str, expected| assert_eq!(limit_of_groups(groups, mount.path()), expected, "{groups}");
-        check("0::/a/b\n", 5000);
-        check("0::/elsewhere\n", u64::MAX);
-        check("4:memory:/c\n1:cpu:/a\n", 7000);
-        check("4:cpu,memory:/c\n0::/a\n", 5000);
-        check("", u64::MAX);
+        root.write("proc/self/cgroup", "0::/system.slice/gannet.service\n");
+        root.write("sys/fs/cgroup/system.slice/gannet.service/memory.max", "max\n");
+        root.write("sys/fs/cgroup/system.slice/memory.max", "max\n");
+        assert_eq!(plan(&usual), seventy_percent(16 << 30), "no limit");
+        root.write("sys/fs/cgroup/system.slice/gannet.service/memory.max", "1073741824\n");
+        assert_eq!(plan(&usual), seventy_percent(1 << 30));
+        root.write("sys/fs/cgroup/system.slice/memory.max", "536870912\n");
+        assert_eq!(plan(&usual), seventy_percent(512 << 20));
+
+        let set = MemorySettings { budget_bytes: Some(2 << 30), row_cache_bytes: Some(0), ..usual };
+        assert_eq!(plan(&set).tables_bytes, 2 << 30, "an operator's word counts");
     }
 }

@@ -13,6 +13,7 @@ mod keeper;
 mod live;
 mod memory;
 mod process;
+mod replaced;
 mod signals;
 mod starved;
 mod verifier;

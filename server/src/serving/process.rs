@@ -132,6 +132,7 @@ impl Process {
         let config = ServerConfig {
             listen: settings.listen,
             cores: settings.cores.clone(),
+            allowed: server::allowed_cpus(),
             spin: settings.spin,
             limits: settings.limits,
             admission: settings.admission,
@@ -146,7 +147,7 @@ impl Process {
         keep_program(settings.memory.lock);
         // What watches, verifies and brings in must not take a serving core's time; where all cores serve, it has to.
         server::keep_off(&settings.cores);
-        let (verifier, keeper) = (Verifier::start()?, Keeper::start()?);
+        let (verifier, keeper) = (Verifier::start()?, Keeper::start(metrics.clone())?);
         // The stamp first: what is published between the two is seen at the next look.
         let seen = data.stamp().ok();
         // Before the port opens: the first answer should not be a 503 when there is something to serve.
@@ -263,13 +264,17 @@ impl Process {
             Ok(Some(live)) => {
                 let tables = live.new_tables(self.live.as_ref());
                 self.verifier.add(Batch { generation: live.generation, tables });
-                let budget_bytes = MemoryPlan::new(&self.memory, self.cores).tables_bytes;
-                self.keeper.keep(Adopted { tables: live.tables(), settings: self.memory, budget_bytes });
                 for name in &live.outdated {
                     let message = "not served: its definition changed since it was materialized";
                     log::warn(message, &[("table", name)]);
                 }
+                for name in self.slow_tables.keys().filter(|name| !live.serves(name)) {
+                    log::warn("simulate_slow_ms names a view that is not served", &[("table", name)]);
+                }
                 self.shared.publish(Some(Arc::clone(&live.catalog)));
+                // After it: turns from then on are turns with what is live now.
+                let budget_bytes = MemoryPlan::new(&self.memory, self.cores).tables_bytes;
+                self.keeper.keep(Adopted { tables: live.tables(), settings: self.memory, budget_bytes });
                 let (tables, rows) = (live.table_count(), live.rows());
                 log::info("serving", &[("generation", &live.generation), ("tables", &tables), ("rows", &rows)]);
                 self.replaced.extend(self.live.replace(live));

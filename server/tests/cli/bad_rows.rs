@@ -1,7 +1,4 @@
-use crate::{
-    data::{USERS, world},
-    gannet::World,
-};
+use crate::data::{USERS, applied, world};
 
 const BAD: &str = "\
 user_id,at,age,score
@@ -15,10 +12,8 @@ short,2024-01-01
 
 #[test]
 fn bad_rows_are_counted_by_reason_shown_and_skipped() {
-    let world = World::new();
-    world.write("definitions/users.toml", USERS).write("data/users.csv", BAD);
-    world.succeed(&["apply", "definitions"]);
-    let run = world.run(&["materialize"]);
+    let world = applied(USERS);
+    let run = world.write("data/users.csv", BAD).run(&["materialize"]);
     assert_eq!(run.code, Some(0), "{run:?}");
     assert!(run.out.contains("6 read, 1 kept"), "{run:?}");
     for reason in
@@ -55,17 +50,15 @@ fn a_quote_that_is_never_closed_does_not_fill_the_memory() {
 
 #[test]
 fn a_long_key_and_lines_that_are_no_objects_are_bad_rows() {
-    let world = World::new();
-    let definitions = USERS.replace("csv = \"../data/users.csv\"", "ndjson = \"../data/users.ndjson\"");
+    let world = applied(&USERS.replace("csv = \"../data/users.csv\"", "ndjson = \"../data/users.ndjson\""));
     let long = "k".repeat(2000);
-    world.write("definitions/users.toml", definitions).write(
+    world.write(
         "data/users.ndjson",
         format!(
             "{{\"user_id\":\"{long}\",\"at\":\"2024-01-01\"}}\n[1]\n{{\"user_id\":\"a\",\"at\":\"2024-01-01\"}} x\nnot json\n\
              {{\"user_id\":\"ok\",\"at\":\"2024-01-01\"}}\n"
         ),
     );
-    world.succeed(&["apply", "definitions"]);
     let out = world.succeed(&["materialize"]);
     assert!(
         out.contains("5 read, 1 kept") && out.contains("1 key too long") && out.contains("3 malformed line"),
@@ -75,10 +68,8 @@ fn a_long_key_and_lines_that_are_no_objects_are_bad_rows() {
 
 #[test]
 fn lines_that_end_in_cr_lf_are_counted_and_read_like_any_others() {
-    let world = World::new();
-    world.write("definitions/users.toml", USERS).write("data/users.csv", BAD.replace('\n', "\r\n"));
-    world.succeed(&["apply", "definitions"]);
-    let run = world.run(&["materialize"]);
+    let world = applied(USERS);
+    let run = world.write("data/users.csv", BAD.replace('\n', "\r\n")).run(&["materialize"]);
     assert!(run.out.contains("6 read, 1 kept"), "{run:?}");
     assert!(run.err.contains("users.csv, line 5: wrong value: column `age`"), "{run:?}");
     assert_eq!(world.row("profile", "good")["features"]["score"].to_string(), "1.0");

@@ -26,9 +26,19 @@ c,2024-01-01T02:00:00+02:00,3,
 
 /// `USERS`, applied and materialized.
 pub(crate) fn world() -> World {
+    materialized(USERS, USERS_CSV)
+}
+
+/// These definitions, applied and materialized from `data/users.csv`.
+pub(crate) fn materialized(definitions: &str, users: &str) -> World {
+    let world = applied(definitions);
+    world.write("data/users.csv", users).succeed(&["materialize"]);
+    world
+}
+
+/// These definitions, applied.
+pub(crate) fn applied(definitions: &str) -> World {
     let world = World::new();
-    world.write("definitions/users.toml", USERS).write("data/users.csv", USERS_CSV);
-    world.succeed(&["apply", "definitions"]);
-    world.succeed(&["materialize"]);
+    world.write("definitions/users.toml", definitions).succeed(&["apply", "definitions"]);
     world
 }

@@ -60,6 +60,9 @@ fn a_removed_view_takes_its_table_along() {
 fn definitions_and_the_data_they_need_become_live_together() {
     let world = world();
     world.write("definitions/users.toml", USERS.replace("age = \"int64\"", "age = \"float64\""));
+    let planned = world.succeed(&["plan", "definitions"]);
+    let gap = "Not served from apply until materialized: feature view prod/profile, feature service prod/model.";
+    assert!(planned.contains(gap), "{planned}");
     let applied = world.succeed(&["apply", "definitions", "--materialize"]);
     assert!(applied.contains("version 2 is live in generation 3"), "{applied}");
     assert_eq!(world.row("profile", "a")["features"]["age"], 2.0);

@@ -5,11 +5,12 @@ use arrow_array::{
     TimestampNanosecondArray,
     types::{Int8Type, Int32Type},
 };
+use gannet_store::{Table, directory::DataDirectory};
 use parquet::arrow::ArrowWriter;
 use serde_json::json;
 
 use crate::{
-    data::{USERS, world},
+    data::{USERS, applied, world},
     gannet::World,
 };
 
@@ -57,14 +58,9 @@ fn parquet(world: &World, name: &str, columns: Vec<(&str, ArrayRef)>) {
 }
 
 fn parquet_world(features: &str) -> World {
-    let world = World::new();
     let definitions = USERS.replace("csv = \"../data/users.csv\"", "parquet = \"../data/users.parquet\"");
-    world.write(
-        "definitions/users.toml",
-        definitions.replace("features = { age = \"int64\", score = \"float64\" }", &format!("features = {features}")),
-    );
-    world.succeed(&["apply", "definitions"]);
-    world
+    let features = format!("features = {features}");
+    applied(&definitions.replace("features = { age = \"int64\", score = \"float64\" }", &features))
 }
 
 #[test]
@@ -156,5 +152,11 @@ fn a_segment_can_be_looked_into() {
     let segments = crate::gannet::files(&world.path("store/segments"));
     let shown = world.succeed(&["inspect", "segment", segments[0].to_str().unwrap()]);
     assert!(shown.contains("prod/profile") && shown.contains("rows            3"), "{shown}");
+    // The file system of the test decides; the store has found out.
+    let data = DataDirectory::open(world.path("store")).unwrap();
+    let table = Table::open(data.root(), &data.current().unwrap().unwrap().tables["prod/profile"]).unwrap();
+    let direct =
+        if table.segments().next().unwrap().direct_io { "yes" } else { "no: cold rows come through the page cache" };
+    assert!(shown.lines().any(|line| line == format!("direct I/O      {direct}")), "{shown}");
     world.fail(&["inspect", "segment", "definitions/users.toml"], "is no segment");
 }

@@ -12,6 +12,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
+    data::{USERS_CSV, materialized, world},
     gannet::{World, files},
     serve::{Server, create_key, within},
 };
@@ -103,6 +104,21 @@ features = ["profile"]
 
 const ROWS: u64 = 65_000;
 const TEXT_BYTES: usize = 4000;
+
+/// So many users, with 4 KiB each.
+fn large_world(rows: u64) -> World {
+    let mut users = "user_id,at,score,text\n".to_owned();
+    let text = text();
+    for number in 0..rows {
+        writeln!(users, "u{number},2026-01-01,{},{number}{text}", score(number)).unwrap();
+    }
+    materialized(DEFINITIONS, &users)
+}
+
+fn text() -> String {
+    "x".repeat(TEXT_BYTES)
+}
+
 const LIMIT_BYTES: u64 = 160 << 20;
 
 #[test]
@@ -111,15 +127,7 @@ fn data_beyond_its_control_groups_limit_is_served_without_a_major_fault() {
         eprintln!("skipped: no memory control group can be made here");
         return;
     };
-    let world = World::new();
-    let mut users = "user_id,at,score,text\n".to_owned();
-    let text = "x".repeat(TEXT_BYTES);
-    for number in 0..ROWS {
-        writeln!(users, "u{number},2026-01-01,{},{number}{text}", score(number)).unwrap();
-    }
-    world.write("definitions/users.toml", DEFINITIONS).write("data/users.csv", users);
-    world.succeed(&["apply", "definitions"]);
-    world.succeed(&["materialize"]);
+    let world = large_world(ROWS);
     let key = create_key(&world);
     let segments = files(&world.path("store/segments"));
     let bytes: u64 = segments.iter().map(|file| fs::metadata(file).unwrap().len()).sum();
@@ -150,7 +158,7 @@ fn data_beyond_its_control_groups_limit_is_served_without_a_major_fault() {
             let features = answer["result"]["features"].as_array().unwrap();
             assert_eq!(features[0], score(number).to_string(), "{number}");
             let found = features[1].as_str().unwrap();
-            assert!(found.len() > TEXT_BYTES && found.strip_suffix(&text) == Some(&number.to_string()), "{number}");
+            assert!(found.len() > TEXT_BYTES && found.strip_suffix(&text()) == Some(&number.to_string()), "{number}");
         }
     };
     spot_check(&server, 79);
@@ -166,6 +174,38 @@ fn data_beyond_its_control_groups_limit_is_served_without_a_major_fault() {
     assert_eq!(serving_faults(&server), [0]);
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0), "{}", server.rest_of_log());
+}
+
+/// A request that waits holds the generation that it began under for a minute, and with it all of the budget.
+#[test]
+fn a_new_generation_comes_in_while_a_request_of_the_old_one_still_waits() {
+    let world = large_world(5000);
+    let key = create_key(&world);
+    world.write("gannet.toml", "[memory]\nbudget_mib = 24\nrow_cache_mib = 0\nlock = \"never\"\n");
+    let mut server =
+        Server::start(world.command(&["serve", "--listen", "127.0.0.1:0", "--cores", "0", "--config", "gannet.toml"]));
+    let all_in_memory = |server: &Server| {
+        let resident = metric(server, "gannet_segment_resident_bytes{");
+        resident > 0.0 && resident >= metric(server, "gannet_segment_bytes{")
+    };
+    within(Duration::from_secs(20), &true, || all_in_memory(&server));
+    // From here on every lookup waits, in this generation and the next.
+    world.write(
+        "gannet.toml",
+        "[memory]\nbudget_mib = 24\nrow_cache_mib = 0\nlock = \"never\"\n[simulate_slow_ms]\n\"prod/profile\" = 60000\n",
+    );
+    server.signal("HUP");
+    server.log_until("message=serving generation=2");
+    let body = r#"{"params":{"workspaceName":"prod","featureServiceName":"model","joinKeyMap":{"user_id":"u1"},
+        "requestOptions":{"latencyBudgetMs":60000}}}"#;
+    let _waits = server.begin("POST", "/api/v1/feature-service/get-features", &key, body);
+    within(Duration::from_secs(20), &1.0, || metric(&server, "gannet_requests_waiting"));
+
+    world.succeed(&["materialize"]);
+    server.log_until("message=serving generation=3");
+    within(Duration::from_secs(20), &true, || all_in_memory(&server));
+    assert_eq!(metric(&server, "gannet_requests_waiting"), 1.0, "the old generation is still held");
+    server.log_until("rows of a generation that was replaced gave way");
 }
 
 const TWO_VIEWS: &str = r#"
@@ -188,11 +228,8 @@ features = ["far", "near"]
 
 #[test]
 fn of_a_slow_view_alone_the_answer_says_time_out() {
-    let world = World::new();
-    world.write("definitions/users.toml", TWO_VIEWS).write("data/users.csv", crate::data::USERS_CSV);
+    let world = materialized(TWO_VIEWS, USERS_CSV);
     world.write("gannet.toml", "[simulate_slow_ms]\n\"prod/far\" = 60000\n");
-    world.succeed(&["apply", "definitions"]);
-    world.succeed(&["materialize"]);
     let key = create_key(&world);
     let mut server =
         Server::start(world.command(&["serve", "--listen", "127.0.0.1:0", "--cores", "0", "--config", "gannet.toml"]));
@@ -214,7 +251,7 @@ fn of_a_slow_view_alone_the_answer_says_time_out() {
 
 #[test]
 fn a_row_that_is_asked_for_again_is_not_read_again_though_its_index_is_not_in_memory() {
-    let world = crate::data::world();
+    let world = world();
     world.write("gannet.toml", "[memory]\npopulate = \"none\"\n");
     let key = create_key(&world);
     let server =

@@ -52,8 +52,12 @@ impl Server {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
     }
 
-    /// Head and body of the answer to a request with these fields.
-    fn exchange(&self, method: &str, path: &str, fields: &str, body: &str) -> (String, String) {
+    /// Sends a request whose answer is not waited for.
+    pub(crate) fn begin(&self, method: &str, path: &str, key: &str, body: &str) -> TcpStream {
+        self.send(method, path, &format!("Authorization: Tecton-key {key}\r\n"), body)
+    }
+
+    fn send(&self, method: &str, path: &str, fields: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let length = body.len();
@@ -62,6 +66,12 @@ impl Server {
             "{method} {path} HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
         )
         .unwrap();
+        stream
+    }
+
+    /// Head and body of the answer to a request with these fields.
+    fn exchange(&self, method: &str, path: &str, fields: &str, body: &str) -> (String, String) {
+        let mut stream = self.send(method, path, fields, body);
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -246,6 +256,23 @@ fn a_reload_takes_up_what_it_can_and_names_what_needs_a_restart() {
     assert!(server.rest_of_log().contains("message=draining seconds_max=7"));
 }
 
+#[test]
+fn slow_views_that_are_not_served_are_told() {
+    let world = world();
+    world.write("slow.toml", "[simulate_slow_ms]\n");
+    let mut server = start(&world, &["--config", "slow.toml"]);
+    let views = ["prod/profile", "prod/profil", "dev/profile:v2"];
+    let lines: Vec<String> = views.iter().map(|view| format!("\"{view}\" = 1")).collect();
+    world.write("slow.toml", format!("[simulate_slow_ms]\n{}\n", lines.join("\n")));
+    server.signal("HUP");
+    let log = server.log_until("message=serving generation=");
+    let told: Vec<&str> =
+        log.lines().filter_map(|line| line.split_once("that is not served\" table=")).map(|(_, table)| table).collect();
+    assert_eq!(told, ["dev/profile@v2", "prod/profil"], "{log}");
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
 /// Through the whole process: a budget that comes with the key, storage that is slow, and a header that tells what took so long.
 #[test]
 fn a_keys_budget_ends_a_wait_for_slow_storage_and_the_answer_says_what_it_waited_for() {
@@ -280,10 +307,21 @@ fn a_keys_budget_ends_a_wait_for_slow_storage_and_the_answer_says_what_it_waited
 #[test]
 fn without_data_it_starts_and_is_not_ready() {
     let world = World::new();
+    fs::create_dir(world.path("store")).unwrap();
     create_key(&world);
     let server = start(&world, &[]);
     assert_eq!(server.ask("GET", "/readyz", "", "").0, 503);
     assert_eq!(server.ask("GET", "/healthz", "", "").0, 200);
+}
+
+#[test]
+fn a_core_that_is_not_there_is_told_with_those_that_are() {
+    let world = world();
+    let allowed = gannet_engine::server::allowed_cpus();
+    let cores = format!("{},4000", allowed[0]);
+    // The main thread keeps off the first by then.
+    let expected = format!("cannot run on core 4000 (Invalid argument (os error 22)); allowed here: {allowed:?}");
+    world.fail(&["serve", "--listen", "127.0.0.1:0", "--cores", &cores], &expected);
 }
 
 #[test]

@@ -41,9 +41,24 @@ fn completions_and_version() {
 #[test]
 fn a_missing_data_directory_says_what_to_do() {
     let world = World::new();
-    for arguments in [&["inspect"][..], &["verify"], &["materialize"], &["serve"], &["keys", "list"]] {
+    for arguments in
+        [&["inspect"][..], &["verify"], &["materialize"], &["serve"], &["keys", "list"], &["keys", "create"]]
+    {
         world.fail(arguments, "gannet apply");
     }
+    assert!(!world.path("store").exists());
+}
+
+#[test]
+fn a_key_is_made_in_a_data_directory_or_in_a_folder_that_waits_to_be_one() {
+    let world = World::new();
+    world.fail(&["--data", "stroe", "keys", "create"], "there is no data directory at stroe");
+    assert!(!world.path("stroe").exists());
+    world.write("data/users.csv", "x");
+    world.fail(&["--data", "data", "keys", "create"], "it holds users.csv and has no file VERSION");
+    std::fs::create_dir(world.path("store")).unwrap();
+    world.succeed(&["keys", "create", "--description", "early"]);
+    assert!(world.succeed(&["keys", "list"]).contains("early"));
 }
 
 #[test]

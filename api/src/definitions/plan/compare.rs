@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Action, Change, FieldChange, Kind, Plan,
+    Action, Change, FieldChange, Interrupted, Kind, Plan,
     fields::{self, Fields},
 };
 use crate::definitions::model::{Definitions, FeatureService, FeatureView, Workspace};
@@ -11,7 +11,7 @@ use crate::definitions::model::{Definitions, FeatureService, FeatureView, Worksp
 /// What applying `new` in place of `old` would change.
 pub fn diff(old: &Definitions, new: &Definitions) -> Plan {
     let nothing = Workspace::default();
-    let mut changes = Vec::new();
+    let (mut changes, mut interrupted) = (Vec::new(), Vec::new());
     for name in union(&old.workspaces, &new.workspaces) {
         let pair = Pair { old: old.workspaces.get(name), new: new.workspaces.get(name) };
         if let Some(action) = pair.action().filter(|action| *action != Action::Change) {
@@ -22,8 +22,9 @@ pub fn diff(old: &Definitions, new: &Definitions) -> Plan {
         entities(before, after, &mut changes);
         views(before, after, &mut changes);
         services(before, after, &mut changes);
+        interruptions(before, after, &mut interrupted);
     }
-    Plan { changes }
+    Plan { changes, interrupted }
 }
 
 /// One workspace before or after.
@@ -132,6 +133,21 @@ fn services(before: Side<'_>, after: Side<'_>, changes: &mut Vec<Change>) {
         }
         changes.push(change);
     }
+}
+
+/// A changed source or timestamp interrupts nothing: the rows of before are served until there are others.
+fn interruptions(before: Side<'_>, after: Side<'_>, interrupted: &mut Vec<Interrupted>) {
+    let (old, new) = (&before.workspace.feature_views, &after.workspace.feature_views);
+    let put = |kind, name: &str| Interrupted { kind, workspace: after.name.to_owned(), name: name.to_owned() };
+    let fits = |view: &str| old.get(view).map(FeatureView::schema) == new.get(view).map(FeatureView::schema);
+    let outdated =
+        union(old, new).into_iter().filter(|name| old.contains_key(*name) && new.contains_key(*name) && !fits(name));
+    interrupted.extend(outdated.map(|name| put(Kind::FeatureView, name)));
+    let reads_nothing = |service: &FeatureService| service.selections.iter().any(|selection| !fits(&selection.view));
+    let services = after.workspace.feature_services.iter();
+    let known = services.filter(|(name, _)| before.workspace.feature_services.contains_key(*name));
+    interrupted
+        .extend(known.filter(|(_, service)| reads_nothing(service)).map(|(name, _)| put(Kind::FeatureService, name)));
 }
 
 /// What callers of a service rely on.

@@ -18,6 +18,17 @@ pub use compare::diff;
 pub struct Plan {
     /// Sorted by workspace, kind and name.
     pub changes: Vec<Change>,
+    /// What is served now and is not from when this is applied until it was materialized, unless both are done at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interrupted: Vec<Interrupted>,
+}
+
+/// A view whose stored rows do not fit its new definition, or a service that reads a view without rows that fit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interrupted {
+    pub kind: Kind,
+    pub workspace: String,
+    pub name: String,
 }
 
 /// What becomes of one workspace, entity, view or service.

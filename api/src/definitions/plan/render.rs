@@ -78,6 +78,13 @@ impl Page {
         if !views.is_empty() {
             self.line(0, &format!("To materialize: {}.", views.join(", ")));
         }
+        let interrupted = plan.interrupted.iter();
+        let interrupted: Vec<_> =
+            interrupted.map(|gone| format!("{} {}/{}", gone.kind.name(), gone.workspace, gone.name)).collect();
+        if !interrupted.is_empty() {
+            let what = format!("Not served from apply until materialized: {}.", interrupted.join(", "));
+            self.line(0, &format!("{} `gannet apply --materialize` leaves no such gap.", self.paint(YELLOW, &what)));
+        }
         let breaking = plan.changes.iter().filter(|change| !change.breaks.is_empty()).count();
         if breaking > 0 {
             let (noun, verb) = if breaking == 1 { ("change", "breaks") } else { ("changes", "break") };

@@ -134,6 +134,7 @@ workspace prod
 
 Plan: 0 to add, 2 to change, 0 to remove.
 To materialize: prod/planes.
+Not served from apply until materialized: feature view prod/planes, feature service prod/model. `gannet apply --materialize` leaves no such gap.
 1 change breaks what somebody may rely on (marked !).
 "#,
     );
@@ -155,6 +156,7 @@ workspace prod
 
 Plan: 0 to add, 2 to change, 0 to remove.
 To materialize: prod/planes.
+Not served from apply until materialized: feature view prod/planes, feature service prod/model. `gannet apply --materialize` leaves no such gap.
 2 changes break what somebody may rely on (marked !).
 "#,
     );
@@ -174,6 +176,7 @@ workspace prod
 
 Plan: 0 to add, 2 to change, 0 to remove.
 To materialize: prod/planes.
+Not served from apply until materialized: feature view prod/planes, feature service prod/model. `gannet apply --materialize` leaves no such gap.
 1 change breaks what somebody may rely on (marked !).
 "#,
     );
@@ -197,6 +200,7 @@ workspace prod
 
 Plan: 0 to add, 3 to change, 0 to remove.
 To materialize: prod/planes.
+Not served from apply until materialized: feature view prod/planes, feature service prod/model. `gannet apply --materialize` leaves no such gap.
 1 change breaks what somebody may rely on (marked !).
 "#,
     );
@@ -299,6 +303,29 @@ Plan: 0 to add, 1 to change, 0 to remove.
         &definitions(&old.replace("20ms", "0.02s")),
         "No changes: the definitions mean what is applied already.\n",
     );
+}
+
+/// A service is interrupted with a view that it reads, whatever it takes of it, and by a view that has no rows yet.
+#[test]
+fn what_is_not_served_until_it_is_materialized_is_told() {
+    let interrupted = |from: &str, to: &str| {
+        let plan = diff(&definitions(OLD), &definitions(&OLD.replace(from, to)));
+        plan.interrupted.into_iter().map(|gone| format!("{} {}", gone.kind.name(), gone.name)).collect::<Vec<_>>()
+    };
+    let both = ["feature view planes", "feature service model"];
+    assert_eq!(interrupted("seats = \"int64\"", "seats = \"int64\", wings = \"int64\""), both);
+    assert_eq!(interrupted("tail_number = ", "tail = "), both);
+    let none: [&str; 0] = [];
+    assert_eq!(interrupted("planes.parquet", "more-planes.parquet"), none, "the rows of before still fit");
+    assert_eq!(interrupted("features = [\"planes\"]", "features = [\"planes[seats]\"]"), none);
+    let airports =
+        "[feature_views.airports]\nentity = \"plane\"\nsource = { csv = \"a.csv\" }\nfeatures = { x = \"int64\" }\n";
+    let service = "[feature_services.model]\n";
+    assert_eq!(interrupted(service, &format!("{airports}{service}")), none, "nobody reads it yet");
+    let reads = format!("{airports}{service}features = [\"planes\", \"airports\"]\n[feature_services.other]\n");
+    assert_eq!(interrupted(service, &reads), ["feature service model"], "the other is new itself");
+    assert_eq!(diff(&definitions(OLD), &Definitions::default()).interrupted, []);
+    assert_eq!(diff(&Definitions::default(), &definitions(OLD)).interrupted, []);
 }
 
 #[test]
