@@ -46,6 +46,8 @@ pub struct Gate<T> {
     refilled_ns: u64,
     /// Requests admitted in this turn: what another one would wait for.
     ahead: u32,
+    /// The same by class, without those of operators.
+    taken: [u32; Criticality::ALL.len()],
     /// When the oldest of them was seen.
     oldest_seen_ns: u64,
     shedding: [bool; Criticality::ALL.len()],
@@ -71,6 +73,7 @@ impl<T: Copy> Gate<T> {
             measured_ns: now_ns,
             refilled_ns: now_ns,
             ahead: 0,
+            taken: [0; Criticality::ALL.len()],
             oldest_seen_ns: u64::MAX,
             shedding: [false; Criticality::ALL.len()],
             credit_ns: [0.0; Criticality::ALL.len()],
@@ -87,7 +90,7 @@ impl<T: Copy> Gate<T> {
     pub fn turn_began(&mut self, now_ns: u64, rested_ns: Option<u64>) {
         let wall_ns = now_ns.saturating_sub(self.began_ns);
         self.began_ns = now_ns;
-        self.turns.end(wall_ns, self.ahead, self.line.len());
+        self.turns.end(wall_ns, self.taken, self.line.by_class());
         let measured = rested_ns.filter(|_| now_ns > self.measured_ns);
         if let Some(rested_ns) = measured {
             let last = self.last(now_ns);
@@ -99,7 +102,7 @@ impl<T: Copy> Gate<T> {
             self.burst = self.burst();
             self.metrics.publish(&self.load, &last);
         }
-        (self.ahead, self.oldest_seen_ns) = (0, u64::MAX);
+        (self.ahead, self.taken, self.oldest_seen_ns) = (0, [0; Criticality::ALL.len()], u64::MAX);
         // On a calm core credit is hardly used: once in a while is enough.
         if !self.calm || measured.is_some() {
             self.refill(now_ns, as_f64(now_ns - self.refilled_ns));
@@ -111,17 +114,18 @@ impl<T: Copy> Gate<T> {
     /// shedding does not end by its own effect.
     fn judge(&mut self) {
         let queue_min_ns = self.queue_min_ns();
-        let mut asked = self.load.operations;
+        let (mut asked, mut queue_ns) = (self.load.operations, 0.0);
         for class in Criticality::ALL {
             let mark = self.config.mark(class);
             asked += self.load.offered[class.index()];
+            queue_ns += self.load.queue_ns[class.index()];
             let shedding = &mut self.shedding[class.index()];
             // That the core is busy is measured; what is asked for is estimated.
             // A full core whose callers hardly wait, because there are few of them and each waits for its answer before it asks again, is
             // no reason to turn anybody away but those who can come back later. Who is held counts as waiting, so holding does not end by
-            // its own effect.
+            // its own effect; whoever is less critical does not, or a burst of critical requests would be shed for their sake.
             let enough_ns = if *shedding { queue_min_ns * QUEUE_LEAVE } else { queue_min_ns };
-            let waits = self.load.queue_ns >= enough_ns || class == Criticality::Sheddable;
+            let waits = queue_ns >= enough_ns || class == Criticality::Sheddable;
             *shedding = if *shedding {
                 waits && asked >= share(mark.leave_percent)
             } else {
@@ -303,6 +307,7 @@ impl<T: Copy> Gate<T> {
     fn admit(&mut self, criticality: Criticality) -> Decision {
         let class = criticality.index();
         self.turns.admitted[class] += 1;
+        self.taken[class] += 1;
         self.ahead += 1;
         // What was admitted without credit is not owed for long: one turn's worth.
         self.credit_ns[class] = (self.credit_ns[class] - self.load.answer_ns).max(-self.turn_ns());

@@ -51,6 +51,11 @@ impl<T: Copy> Line<T> {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.classes.iter().map(VecDeque::len).sum()
+        self.by_class().iter().sum()
+    }
+
+    /// How many of each class.
+    pub(super) fn by_class(&self) -> [usize; Criticality::ALL.len()] {
+        self.classes.each_ref().map(VecDeque::len)
     }
 }

@@ -15,15 +15,17 @@ pub(super) struct Turns {
     pub(super) operations: u32,
     /// In whole refusals; those who are held have cost the first part of one.
     pub(super) refused: f64,
-    /// What each turn found at hand times how long the turn was: requests that were taken on, or held.
-    pub(super) queue_time: f64,
+    /// By class, what each turn found at hand times how long the turn was: requests that were taken on, or held.
+    pub(super) queue_time: [f64; CLASSES],
 }
 
 impl Turns {
     /// A turn that took `wall_ns` is over.
     #[expect(clippy::cast_precision_loss, reason = "connections times a short time")]
-    pub(super) fn end(&mut self, wall_ns: u64, taken: u32, held: usize) {
-        self.queue_time += (u64::from(taken) + held as u64) as f64 * wall_ns as f64;
+    pub(super) fn end(&mut self, wall_ns: u64, taken: [u32; CLASSES], held: [usize; CLASSES]) {
+        for class in 0..CLASSES {
+            self.queue_time[class] += (u64::from(taken[class]) + held[class] as u64) as f64 * wall_ns as f64;
+        }
     }
 }
 
@@ -37,8 +39,8 @@ pub(super) struct Load {
     pub(super) admitted: [f64; CLASSES],
     pub(super) operations: f64,
     pub(super) refused: f64,
-    /// How long what a turn finds at hand takes, nanoseconds: what was taken on and what is held.
-    pub(super) queue_ns: f64,
+    /// By class, how long what a turn finds at hand takes, nanoseconds: what was taken on and what is held.
+    pub(super) queue_ns: [f64; CLASSES],
     /// What a request costs from receive to send.
     pub(super) answer_ns: f64,
     pub(super) refusal_ns: f64,
@@ -54,7 +56,7 @@ impl Load {
             admitted: [0.0; CLASSES],
             operations: 0.0,
             refused: 0.0,
-            queue_ns: 0.0,
+            queue_ns: [0.0; CLASSES],
             answer_ns: ANSWER_NS_FIRST_GUESS,
             refusal_ns: REFUSAL_NS_FIRST_GUESS,
         }
@@ -74,8 +76,9 @@ impl Load {
         }
         toward(&mut self.operations, f64::from(turns.operations) * self.answer_ns, part);
         toward(&mut self.refused, turns.refused * self.refusal_ns, part);
-        let queue = turns.queue_time / wall_ns;
-        self.queue_ns += part * (queue * self.answer_ns - self.queue_ns);
+        for (queue_ns, queue_time) in self.queue_ns.iter_mut().zip(turns.queue_time) {
+            *queue_ns += part * (queue_time / wall_ns * self.answer_ns - *queue_ns);
+        }
     }
 
     /// Longer if answers are so dear that chance would rule a shorter one.

@@ -70,6 +70,19 @@ fn a_core_with_room_admits_everybody() {
     assert!((0.39..0.41).contains(&gate.utilization()), "{}", gate.utilization());
 }
 
+/// They fill the core for a while, but none of them waits for long: who is held behind them is no reason to shed them.
+#[test]
+fn a_burst_of_critical_requests_is_not_shed_for_those_held_behind_it() {
+    let mut core = Core::overloaded(AdmissionConfig::default(), Criticality::Default);
+    for _ in 0..200 {
+        core.gate.turn_began(core.now_ns, Some(0));
+        for _ in 0..64 {
+            assert_eq!(core.decide(Criticality::Critical), Decision::Admit);
+        }
+        core.now_ns += 64 * 8 * US;
+    }
+}
+
 #[test]
 fn a_request_that_would_be_late_for_its_budget_is_refused_although_there_is_room() {
     let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
