@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::limits::HELD_LOOK_NS;
+
 use super::{
     AdmissionConfig, AdmissionMetrics, Criticality, Reason,
     line::{Held, Line},
@@ -51,8 +53,11 @@ pub struct Gate<T> {
     /// When the oldest of them was seen.
     oldest_seen_ns: u64,
     shedding: [bool; Criticality::ALL.len()],
-    /// Time of the core that each class may still use, nanoseconds.
+    /// Time of the core that each class may still use, and the most that it may have saved up, nanoseconds.
     credit_ns: [f64; Criticality::ALL.len()],
+    credit_ns_max: [f64; Criticality::ALL.len()],
+    /// Classes whose credit is used up, until they have saved up some: turns of one request each are the dearest way to answer.
+    spent: [bool; Criticality::ALL.len()],
     refusal_credit_ns: f64,
     line: Line<T>,
     random: u32,
@@ -77,6 +82,8 @@ impl<T: Copy> Gate<T> {
             oldest_seen_ns: u64::MAX,
             shedding: [false; Criticality::ALL.len()],
             credit_ns: [0.0; Criticality::ALL.len()],
+            credit_ns_max: [0.0; Criticality::ALL.len()],
+            spent: [false; Criticality::ALL.len()],
             refusal_credit_ns: 0.0,
             line: Line::new(),
             random: 0x9e37_79b9,
@@ -145,8 +152,11 @@ impl<T: Copy> Gate<T> {
         for class in Criticality::ALL {
             // Where more critical requests take a part of the turn, what is left of it is shorter too.
             let left = (share(self.config.mark(class).limit_percent) - used).max(0.0);
-            let credit = &mut self.credit_ns[class.index()];
-            *credit = (*credit + wall_ns * left * GROWTH).min(turn_ns * left);
+            let (credit, most) = (&mut self.credit_ns[class.index()], turn_ns * left);
+            *credit = (*credit + wall_ns * left * GROWTH).min(most);
+            let spent = &mut self.spent[class.index()];
+            *spent = *credit <= 0.0 || (*spent && *credit < CHUNK * most);
+            self.credit_ns_max[class.index()] = most;
             used += self.load.admitted[class.index()];
         }
         let patient = |since_ns| now_ns - since_ns <= as_ns(self.config.held_time_max);
@@ -174,7 +184,7 @@ impl<T: Copy> Gate<T> {
             return self.admit(ask.criticality);
         }
         let burst = may_hold && self.ahead >= self.burst() && ask.criticality != Criticality::Critical;
-        if !late && !burst && (!self.shedding[class] || self.credit_ns[class] > 0.0) {
+        if !late && !burst && (!self.shedding[class] || !self.spent[class]) {
             return self.admit(ask.criticality);
         }
         let may_refuse = (late || self.shedding[class]) && self.line.is_empty() && self.refusal_credit_ns > 0.0;
@@ -193,23 +203,24 @@ impl<T: Copy> Gate<T> {
     pub fn release(&mut self, now_ns: u64, released: &mut Vec<(T, Decision)>) {
         // What is left over when shedding ends is answered, but only as much as does not keep the core from new requests for long.
         let much = as_f64(self.line.len() as u64) * self.load.answer_ns > self.config.window.as_secs_f64() * 1e9;
-        // Callers that send in bursts leave a turn with nothing to do, while all their connections are held. Then a request is worth an
-        // answer for as long as others wait before anybody is shed, and who has waited longer is told, so that they can ask again.
-        let idle = self.ahead == 0;
-        let young_ns = if idle { self.turn_ns().max(self.queue_min_ns()) } else { self.turn_ns() };
-        let young_after_ns = now_ns.saturating_sub(whole(young_ns));
         let mut moves = [false; Criticality::ALL.len()];
         for class in Criticality::ALL {
             let (at, shedding) = (class.index(), much || self.shedding[class.index()]);
-            while self.credit_ns[at] > 0.0 && self.ahead < self.burst {
+            // A core that has time to spare while connections are held: after a stall, or because their callers send in bursts. Then a request
+            // is worth an answer for as long as others wait before anybody is shed, and who has waited longer is told, so that they can ask
+            // again.
+            let spare = self.ahead == 0 || self.credit_ns[at] >= SPARE_CREDIT * self.credit_ns_max[at];
+            let young_ns = if spare { self.turn_ns().max(self.queue_min_ns()) } else { self.turn_ns() };
+            let young_after_ns = now_ns.saturating_sub(whole(young_ns));
+            while !self.spent[at] && self.ahead < self.burst {
                 let young = if shedding { self.line.pop_newest(class, young_after_ns) } else { None };
-                let old = if young.is_none() && (idle || !shedding) { self.line.pop_oldest(class) } else { None };
+                let old = if young.is_none() && (spare || !shedding) { self.line.pop_oldest(class) } else { None };
                 let tell = shedding && young.is_none();
                 let Some(held) = young.or(old) else { break };
                 moves[at] = true;
                 let late = self.is_late(now_ns, held.seen_ns, held.budget_ns);
                 let decision = if late || tell {
-                    self.credit_ns[at] -= self.load.refusal_ns; // or one turn would refuse everybody
+                    self.pay(class, self.load.refusal_ns); // or one turn would refuse everybody
                     self.shed(class, late, 1.0 - HELD_PART)
                 } else {
                     self.turns.refused -= HELD_PART; // it was no refusal after all
@@ -254,9 +265,23 @@ impl<T: Copy> Gate<T> {
         self.admit(Criticality::Default);
     }
 
-    /// Whether anybody is held: the shard then comes back after [`crate::limits::HELD_LOOK_NS`] even if nothing happens.
+    /// Whether anybody is held.
     pub fn holds(&self) -> bool {
         !self.line.is_empty()
+    }
+
+    /// When anybody is held, how long after this turn began the shard comes back even if nothing happens: when there is credit again, and
+    /// at most [`HELD_LOOK_NS`].
+    pub fn look_in_ns(&self) -> Option<u64> {
+        let classes = Criticality::ALL.map(Criticality::index);
+        let held = self.line.by_class();
+        let waits = classes.into_iter().filter(|at| held[*at] > 0);
+        let saved_up = |at: usize| {
+            let growth = GROWTH * self.credit_ns_max[at] / self.turn_ns();
+            let missing_ns = CHUNK * self.credit_ns_max[at] - self.credit_ns[at];
+            if self.spent[at] && growth > 0.0 { whole(missing_ns / growth) } else { HELD_LOOK_NS }
+        };
+        waits.map(|at| saved_up(at).min(HELD_LOOK_NS)).min()
     }
 
     /// A request that was admitted here was refused further on, for a limit of its own.
@@ -309,9 +334,16 @@ impl<T: Copy> Gate<T> {
         self.turns.admitted[class] += 1;
         self.taken[class] += 1;
         self.ahead += 1;
-        // What was admitted without credit is not owed for long: one turn's worth.
-        self.credit_ns[class] = (self.credit_ns[class] - self.load.answer_ns).max(-self.turn_ns());
+        self.pay(criticality, self.load.answer_ns);
         Decision::Admit
+    }
+
+    fn pay(&mut self, criticality: Criticality, ns: f64) {
+        let turn_ns = self.turn_ns();
+        let credit = &mut self.credit_ns[criticality.index()];
+        // What was admitted without credit is not owed for long: one turn's worth.
+        *credit = (*credit - ns).max(-turn_ns);
+        self.spent[criticality.index()] |= *credit <= 0.0;
     }
 
     /// 429, of which so much is yet to be paid.
@@ -346,7 +378,13 @@ impl<T: Copy> Gate<T> {
 
 /// A turn hands out so much more credit than time went by. Without, each turn would be a little shorter than the last, down to one
 /// request each, which is the dearest way to answer; with it, turns grow to `turn_answers`.
-const GROWTH: f64 = 1.05;
+const GROWTH: f64 = 1.25;
+
+/// The part of the most credit that a class has saved up before it is handed out again.
+const CHUNK: f64 = 0.25;
+
+/// So much of its credit is left to a class after all that came if the core has time to spare.
+const SPARE_CREDIT: f64 = 0.5;
 
 /// Shedding ends when what is at hand takes less than this part of what let it begin.
 const QUEUE_LEAVE: f64 = 0.8;

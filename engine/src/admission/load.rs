@@ -44,6 +44,8 @@ pub(super) struct Load {
     /// What a request costs from receive to send.
     pub(super) answer_ns: f64,
     pub(super) refusal_ns: f64,
+    /// By how much the last stretch took longer than predicted, as a share.
+    last_excess: f64,
 }
 
 impl Load {
@@ -59,6 +61,7 @@ impl Load {
             queue_ns: [0.0; CLASSES],
             answer_ns: ANSWER_NS_FIRST_GUESS,
             refusal_ns: REFUSAL_NS_FIRST_GUESS,
+            last_excess: 0.0,
         }
     }
 
@@ -94,11 +97,13 @@ impl Load {
         if predicted <= 0.0 {
             return;
         }
-        // A short turn during which the core was taken away says nothing about costs, and may not say it loudly. A turn of many
-        // requests is believed: when costs jump, the first such turn is already too long.
+        // A stretch during which the machine stood still, or the core was taken away, says nothing about costs, and may not say it loudly:
+        // what takes much longer than predicted is believed once it happens again. Then a stretch of many requests is believed at once.
         let requests = answers / self.answer_ns + turns.refused.max(0.0);
-        let error = (busy_ns - predicted).clamp(-predicted, predicted * (requests / FEW).max(1.0));
-        let step = 1.0 + error / predicted * wall_ns / (self.window_ns() + wall_ns);
+        let excess = (busy_ns / predicted - 1.0).clamp(-1.0, (requests / FEW).max(1.0));
+        let believed = excess.min(self.last_excess.max(DOUBTED));
+        self.last_excess = excess;
+        let step = 1.0 + believed * wall_ns / (self.window_ns() + wall_ns);
         if answers >= refusals {
             self.answer_ns = (self.answer_ns * step).clamp(COST_NS_MIN, COST_NS_MAX);
         } else {
@@ -113,6 +118,9 @@ const REFUSAL_NS_FIRST_GUESS: f64 = 5_700.0;
 
 /// Answers that a window holds at least on a busy core.
 const WINDOW_ANSWERS: f64 = 60.0;
+
+/// A stretch that takes longer by more than this share is one to doubt.
+const DOUBTED: f64 = 0.5;
 
 /// So few requests are outweighed by one interruption.
 const FEW: f64 = 8.0;

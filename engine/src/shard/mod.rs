@@ -137,6 +137,8 @@ pub(crate) struct Shard<S> {
     metrics: Arc<ShardMetrics>,
     drain_by_ns: Option<u64>,
     responses: Responses,
+    /// When this turn began.
+    began_ns: u64,
     ticked_ns: u64,
     // The turn's lists. They live here so that a turn allocates nothing.
     completions: Vec<Completion>,
@@ -185,6 +187,7 @@ impl<S: Service> Shard<S> {
             metrics: parts.metrics,
             drain_by_ns: None,
             responses: Responses::new(now.unix_us / 1_000_000).with_clock(parts.clock),
+            began_ns: now.monotonic_ns,
             ticked_ns: 0,
             completions: Vec::with_capacity(limits::COMPLETIONS as usize),
             work: Vec::with_capacity(1024),
@@ -216,6 +219,7 @@ impl<S: Service> Shard<S> {
     fn turn(&mut self) -> io::Result<()> {
         self.wait()?;
         let now = self.clock.now();
+        self.began_ns = now.monotonic_ns;
         self.gate.turn_began(now.monotonic_ns, self.usage.rested_ns(now.monotonic_ns));
         self.service.turn(now);
         self.responses.update(now.unix_us / 1_000_000);
@@ -256,10 +260,10 @@ impl<S: Service> Shard<S> {
         if self.spin_ns > 0 && self.spin(until_ns)? {
             return Ok(());
         }
-        let longest_ns = if self.gate.holds() { limits::HELD_LOOK_NS } else { TICK_NS };
-        let time_ns = match until_ns {
-            u64::MAX => longest_ns,
-            _ => longest_ns.min(until_ns.saturating_sub(self.clock.now().monotonic_ns)),
+        let look_ns = self.gate.look_in_ns().map_or(u64::MAX, |ns| self.began_ns + ns);
+        let time_ns = match until_ns.min(look_ns) {
+            u64::MAX => TICK_NS,
+            at_ns => TICK_NS.min(at_ns.saturating_sub(self.clock.now().monotonic_ns)),
         };
         let wait = if time_ns == 0 { Wait::No } else { Wait::AtMost(Duration::from_nanos(time_ns)) };
         self.reactor.turn(wait, &mut self.completions)

@@ -18,13 +18,31 @@ fn the_cost_of_an_answer_is_learnt_within_a_few_windows() {
 }
 
 #[test]
-fn one_turn_of_many_dear_requests_is_believed() {
+fn a_second_turn_of_many_dear_requests_is_believed() {
     let mut load = Load::new(10.0 * MS);
     let busy_ns = 100.0 * 300_000.0;
+    load.add(busy_ns, busy_ns, &turn(100));
     load.add(busy_ns, busy_ns, &turn(100));
     assert!(load.answer_ns > 60_000.0, "{}", load.answer_ns);
     load.add(busy_ns, busy_ns, &turn(100));
     assert!(load.answer_ns > 200_000.0, "{}", load.answer_ns);
+}
+
+/// 20 ms in which the machine stood still while 200 requests were in progress, now and then.
+#[test]
+fn a_machine_that_stands_still_does_not_make_answers_dear() {
+    let mut load = Load::new(10.0 * MS);
+    for _ in 0..10 {
+        for _ in 0..50 {
+            load.add(MS, 100.0 * 8000.0, &turn(100));
+        }
+        load.add(20.0 * MS, 20.0 * MS, &turn(200));
+        assert!(load.answer_ns < 11_000.0, "{}", load.answer_ns);
+        for _ in 0..25 {
+            load.add(MS, 100.0 * 8000.0, &turn(100));
+        }
+        assert!(load.answer_ns < 8_400.0, "{}", load.answer_ns);
+    }
 }
 
 #[test]

@@ -110,6 +110,27 @@ fn goodput_holds_when_everything_is_offered_and_more() {
     }
 }
 
+/// A machine that stood still for 10 ms brings all at once what it kept back. The core has a fifth of its time to spare: it works that off.
+#[test]
+fn a_stall_at_usual_load_is_over_soon() {
+    let stall = |now_ns: u64| match now_ns / MS {
+        500..510 => 0.0,
+        510 => 8.8,
+        _ => 0.8,
+    };
+    for connections in [256, 2000] {
+        let clients = [clients(Criticality::Default, connections, stall)];
+        let outcome = &Simulation::new(AdmissionConfig::default(), ORDINARY, &clients, 1).run(END_NS)[0];
+        let last = |what: &[(u64, u64)], longer_than_ns| {
+            let late = what.iter().filter(|(_, took)| *took > longer_than_ns).map(|(at, _)| at / MS).max();
+            late.unwrap_or_default()
+        };
+        let (slow, refused) = (last(&outcome.answers, 2 * MS), last(&outcome.refusals, 0));
+        println!("stall over {connections}: the last slow answer at {slow} ms, the last refusal at {refused} ms");
+        assert!(slow < 560 && refused < 560, "{slow} {refused}");
+    }
+}
+
 /// A client with more to do than a core can sends what it has saved up in bursts. None of it may make the core idle, or the next
 /// burst meets a core that can do no more than a turn.
 #[test]

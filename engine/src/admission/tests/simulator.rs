@@ -9,7 +9,6 @@ use std::{
 };
 
 use super::super::*;
-use crate::limits::HELD_LOOK_NS;
 
 pub(super) const MS: u64 = 1_000_000;
 
@@ -132,14 +131,14 @@ impl<'a> Simulation<'a> {
     /// Turn after turn until `end_ns`.
     pub(super) fn run(mut self, end_ns: u64) -> Vec<Outcome> {
         let (mut batch, mut decided, mut released) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut slept_ns, mut asleep_ns, mut measured_ns, mut previous_sends) = (0, 0, 0, 0);
+        let (mut slept_ns, mut began_ns, mut asleep_ns, mut measured_ns, mut previous_sends) = (0, 0, 0, 0, 0);
         // When the request in progress on each connection was sent.
         let mut sent: Vec<u64> = vec![0; self.owner.len()];
         while self.now_ns < end_ns {
             self.happen();
             if self.sockets.is_empty() && previous_sends == 0 {
                 let next_ns = self.events.peek().map_or(end_ns, |Reverse((at, _))| *at).max(self.now_ns);
-                let look_ns = if self.gate.holds() { asleep_ns + HELD_LOOK_NS } else { u64::MAX };
+                let look_ns = self.gate.look_in_ns().map_or(u64::MAX, |ns| began_ns + ns).max(asleep_ns);
                 slept_ns += next_ns.min(look_ns) - self.now_ns;
                 self.now_ns = next_ns.min(look_ns);
                 if next_ns <= look_ns {
@@ -158,6 +157,7 @@ impl<'a> Simulation<'a> {
             let rested_ns = measure.then(|| std::mem::take(&mut slept_ns));
             measured_ns = if measure { self.now_ns } else { measured_ns };
             self.gate.turn_began(self.now_ns, rested_ns);
+            began_ns = self.now_ns;
 
             let now_ns = self.now_ns;
             let mut spent = 0;
