@@ -61,8 +61,12 @@ pub struct Gate<T> {
     refusal_credit_ns: f64,
     line: Line<T>,
     random: u32,
-    /// See [`Self::is_calm`]; judged once a turn.
-    calm: bool,
+    /// See [`Self::is_calm`]; judged when load is measured.
+    calm: Calm,
+    /// Requests admitted unasked since one was asked.
+    unasked: u32,
+    /// When a request that can come back later was met last.
+    sheddable_seen_ns: Option<u64>,
     /// How many requests the turn takes on in any case.
     burst: u32,
 }
@@ -87,7 +91,9 @@ impl<T: Copy> Gate<T> {
             refusal_credit_ns: 0.0,
             line: Line::new(),
             random: 0x9e37_79b9,
-            calm: false,
+            calm: Calm::No,
+            unasked: 0,
+            sheddable_seen_ns: None,
             burst: 1,
         }
     }
@@ -111,7 +117,7 @@ impl<T: Copy> Gate<T> {
         }
         (self.ahead, self.taken, self.oldest_seen_ns) = (0, [0; Criticality::ALL.len()], u64::MAX);
         // On a calm core credit is hardly used: once in a while is enough.
-        if !self.calm || measured.is_some() {
+        if self.calm != Calm::Yes || measured.is_some() {
             self.refill(now_ns, as_f64(now_ns - self.refilled_ns));
             self.refilled_ns = now_ns;
         }
@@ -140,10 +146,15 @@ impl<T: Copy> Gate<T> {
             };
         }
         let first = Criticality::ALL.map(|class| self.config.mark(class).leave_percent).into_iter().min();
-        self.calm = !self.config.enabled
-            || (self.line.is_empty()
-                && self.shedding == [false; Criticality::ALL.len()]
-                && asked < share(first.unwrap_or_default()));
+        let [critical, default, sheddable] = self.shedding;
+        let seen = self.sheddable_seen_ns.is_some_and(|at_ns| self.began_ns - at_ns < SHEDDABLE_REMEMBERED_NS);
+        self.calm = match self.config.enabled {
+            false => Calm::Yes,
+            true if !self.line.is_empty() || critical || default => Calm::No,
+            true if !sheddable && asked < share(first.unwrap_or_default()) => Calm::Yes,
+            true if seen => Calm::No,
+            true => Calm::ButForTheSheddable,
+        };
     }
 
     fn refill(&mut self, now_ns: u64, wall_ns: f64) {
@@ -177,6 +188,12 @@ impl<T: Copy> Gate<T> {
     /// What becomes of a request of `connection`. One that cannot be left unread (`may_hold`) is refused where it would be held.
     pub fn decide(&mut self, now_ns: u64, connection: T, ask: Ask, may_hold: bool) -> Decision {
         let class = ask.criticality.index();
+        if ask.criticality == Criticality::Sheddable {
+            if self.calm == Calm::ButForTheSheddable {
+                self.calm = Calm::No;
+            }
+            self.sheddable_seen_ns = Some(now_ns);
+        }
         self.turns.offered[class] += 1;
         self.oldest_seen_ns = self.oldest_seen_ns.min(ask.seen_ns);
         let late = self.is_late(now_ns, ask.seen_ns, ask.budget_ns);
@@ -252,10 +269,20 @@ impl<T: Copy> Gate<T> {
         }
     }
 
-    /// Whether so little is asked for that a request need not even say what it is: nothing is shed, nobody is held, and all together
-    /// stay well below where any class begins to be. Then [`Self::admit_quietly`] stands for [`Self::decide`].
-    pub fn is_calm(&self) -> bool {
-        self.calm && self.ahead < self.burst
+    /// Whether a request need not even say what it is: nobody is held, and nothing is shed, or only what can come back later and none such
+    /// has come for a while; then some are asked, to notice if one does. [`Self::admit_quietly`] then stands for [`Self::decide`].
+    pub fn is_calm(&mut self) -> bool {
+        if self.ahead >= self.burst {
+            return false;
+        }
+        match self.calm {
+            Calm::Yes => true,
+            Calm::No => false,
+            Calm::ButForTheSheddable => {
+                self.unasked = (self.unasked + 1) % ASKED_EVERY;
+                self.unasked != 0
+            }
+        }
     }
 
     /// Admits a request of which nothing was asked, because the gate is calm. It counts as an ordinary one.
@@ -379,6 +406,22 @@ impl<T: Copy> Gate<T> {
 /// A turn hands out so much more credit than time went by. Without, each turn would be a little shorter than the last, down to one
 /// request each, which is the dearest way to answer; with it, turns grow to `turn_answers`.
 const GROWTH: f64 = 1.25;
+
+/// How much has to be known of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Calm {
+    Yes,
+    /// Sheddable requests would be shed, if there were any.
+    ButForTheSheddable,
+    No,
+}
+
+/// One request in so many is asked on a full core on which nobody can come back later. A class that makes up a hundredth of all is
+/// noticed within about as many requests as ten milliseconds bring.
+const ASKED_EVERY: u32 = 16;
+
+/// For how long one that can come back later stands for others.
+const SHEDDABLE_REMEMBERED_NS: u64 = 1_000_000_000;
 
 /// The part of the most credit that a class has saved up before it is handed out again.
 const CHUNK: f64 = 0.25;

@@ -135,6 +135,47 @@ fn less_critical_overload_leaves_more_critical_requests_alone() {
     assert!(!decisions.contains(&Decision::Admit), "{decisions:?}");
 }
 
+/// A full core whose callers hardly wait sheds the sheddable only. As long as there are none, hardly anybody is asked.
+#[test]
+fn on_a_full_core_few_are_asked_until_one_can_come_back_later() {
+    let mut gate: Gate<u32> = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
+    let mut turn = |nth: u64, criticality| {
+        let now_ns = nth * 80 * US;
+        gate.turn_began(now_ns, Some(0));
+        let (mut asked, mut refused) = (0, 0);
+        for _ in 0..10 {
+            if gate.is_calm() {
+                gate.admit_quietly(now_ns);
+            } else {
+                asked += 1;
+                refused += u32::from(gate.decide(now_ns, 1, ask(criticality), true) != Decision::Admit);
+            }
+        }
+        gate.release(now_ns, &mut Vec::new());
+        (asked, refused)
+    };
+    let sum = |all: Vec<(u32, u32)>| all.into_iter().fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+    for nth in 0..1000 {
+        turn(nth, Criticality::Default);
+    }
+    let (asked, refused) = sum((1000..2000).map(|nth| turn(nth, Criticality::Default)).collect());
+    assert!((600..=650).contains(&asked) && refused == 0, "{asked} {refused}");
+    // From the second turn at the latest all of them are.
+    turn(2000, Criticality::Sheddable);
+    turn(2001, Criticality::Sheddable);
+    let (asked, refused) = turn(2002, Criticality::Sheddable);
+    assert!(asked == 10 && refused > 0, "{asked} {refused}");
+    // A second after the last of them it is as before.
+    for nth in 2003..2100 {
+        assert_eq!(turn(nth, Criticality::Default).0, 10);
+    }
+    for nth in 20_000..21_000 {
+        turn(nth, Criticality::Default);
+    }
+    let (asked, _) = sum((21_000..22_000).map(|nth| turn(nth, Criticality::Default)).collect());
+    assert!((600..=660).contains(&asked), "{asked}");
+}
+
 #[test]
 fn what_is_held_is_named_once() {
     let Core { mut gate, mut now_ns, .. } = Core::overloaded(AdmissionConfig::default(), Criticality::Default);
