@@ -4,6 +4,7 @@ pub(crate) mod fault_disk;
 mod garbage;
 mod killed;
 mod lock;
+mod log;
 mod publish;
 
 use std::{collections::BTreeMap, fs, path::Path};
