@@ -54,6 +54,22 @@ fn files_in_memory_are_written_too() {
     }
 }
 
+/// What a file system that wants other alignments makes of every access: an error that says nothing but that.
+#[test]
+fn an_access_that_is_refused_for_its_form_goes_through_the_page_cache() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = SystemDisk.create(&folder.path().join("a"), Access::Direct).unwrap();
+    file.write_at(&[1; 100], 50).unwrap();
+    file.write_at(block(2).bytes(), BLOCK_BYTES as u64).unwrap();
+    file.sync().unwrap();
+    let mut read = [0; 100];
+    assert_eq!(file.read_at(&mut read, 50).unwrap(), 100);
+    assert_eq!(read, [1; 100]);
+    let file = SystemDisk.open(&folder.path().join("a"), Access::Direct).unwrap();
+    assert_eq!(file.read_at(&mut read, 2 * BLOCK_BYTES as u64 - 20).unwrap(), 20);
+    assert_eq!(read[..20], [2; 20]);
+}
+
 #[test]
 fn a_lock_keeps_the_second_out_until_the_first_lets_go() {
     let folder = tempfile::tempdir().unwrap();

@@ -152,7 +152,9 @@ impl Files {
     /// Makes a spare, unless there is one.
     pub(super) fn prepare(&mut self) -> Result<(), Failure> {
         if self.spares.is_empty() {
-            let (unfinished, _) = self.make_file()?;
+            let (unfinished, mut file) = self.make_file()?;
+            // Only so that the sync of its header, when it becomes a segment, has little to do.
+            file.sync().map_err(|source| Failure::Poisons(Error::io("sync", &unfinished, source)))?;
             let spare = self.spare_name();
             let renamed = self.disk.rename(&unfinished, &spare);
             renamed.map_err(|source| Failure::Harmless(Error::io("rename to", &spare, source)))?;
@@ -166,7 +168,7 @@ impl Files {
         segments + self.spares.len() as u64 * self.segment_bytes
     }
 
-    /// A new file of zeros whose space is taken.
+    /// A new file of zeros whose space is taken. Not synced.
     fn make_file(&self) -> Result<(PathBuf, Box<dyn DiskFile>), Failure> {
         let path = self.folder.join(UNFINISHED);
         match self.disk.remove_file(&path) {
@@ -187,7 +189,6 @@ impl Files {
             let error = refused(source);
             return Err(if is_full { Failure::Harmless(error) } else { Failure::Poisons(error) });
         }
-        file.sync().map_err(|source| Failure::Poisons(Error::io("sync", &path, source)))?;
         Ok((path, file))
     }
 

@@ -101,6 +101,33 @@ fn blocks_of_other_places_are_not_taken() {
     assert!(refused > 150, "{refused} were noticed");
 }
 
+/// Blocks that belong where they are, in another course of events: what a copy of the machine wrote from the same start.
+#[test]
+fn blocks_of_another_history_are_not_taken() {
+    let (disk, log) = new_log_as(ROOMY);
+    drop(log);
+    let history = |payloads: [&[u8]; 3]| {
+        let disk = disk.copy();
+        let (mut log, _) = open_as(&disk, ROOMY, 0).unwrap();
+        for payload in payloads {
+            commit(&mut log, payload);
+        }
+        log.close().unwrap();
+        disk
+    };
+    let (ours, others) = (history([b"a", b"b", b"c"]), history([b"x", b"y", b"z"]));
+    let written = records(&ours, 0).unwrap().0;
+    let (image, other) = (ours.contents(&segment(1)).unwrap(), others.contents(&segment(1)).unwrap());
+    for (number, (block, foreign)) in image.chunks(BLOCK_BYTES).zip(other.chunks(BLOCK_BYTES)).enumerate() {
+        let mut bytes = image.clone();
+        bytes[number * BLOCK_BYTES..][..BLOCK_BYTES].copy_from_slice(foreign);
+        ours.put(&segment(1), &bytes);
+        let refused = is_refused(&ours, &written, &|| format!("block {number}"));
+        // The closing record is the last, so that another one in its place is as good as none.
+        assert!(refused || block == foreign || number == 6, "block {number}");
+    }
+}
+
 /// As `blocks_of_other_places_are_not_taken`, with nothing in place of a block.
 #[test]
 fn blocks_of_zeros_are_noticed() {
