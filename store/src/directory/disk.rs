@@ -4,9 +4,8 @@
 //! folder. The descriptor that wrote is the one that syncs, and a failed sync is never tried again.
 
 use std::{
-    fs::File,
     hash::{BuildHasher, Hasher, RandomState},
-    io::{self, Read},
+    io,
     path::{Component, Path},
 };
 
@@ -58,7 +57,7 @@ pub(crate) fn sync_folder(disk: &dyn Disk, folder: &Path) -> Result<(), Error> {
 /// and their bytes.
 pub(crate) fn remove_tree(disk: &dyn Disk, folder: &Path) -> Result<(u64, u64), Error> {
     let (mut files, mut bytes) = (0, 0);
-    for entry in list(folder)? {
+    for entry in list(disk, folder)? {
         if entry.is_folder {
             let below = remove_tree(disk, &folder.join(&entry.name))?;
             (files, bytes) = (files + below.0, bytes + below.1);
@@ -82,27 +81,24 @@ pub(crate) fn remove_file(disk: &dyn Disk, file: &Path) -> Result<(), Error> {
 }
 
 /// The entries of a folder by name; none when the folder does not exist.
-pub(crate) fn list(folder: &Path) -> Result<Vec<Listed>, Error> {
-    match SystemDisk.list(folder) {
+pub(crate) fn list(disk: &dyn Disk, folder: &Path) -> Result<Vec<Listed>, Error> {
+    match disk.list(folder) {
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         listed => listed.map_err(|source| failed("list", folder, source)),
     }
 }
 
 /// A small file, whole; `None` when there is none.
-pub(crate) fn read(file: &Path) -> Result<Option<Vec<u8>>, Error> {
-    let open = match File::open(file) {
-        Ok(open) => open,
-        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(failed("open", file, source)),
-    };
-    let mut bytes = Vec::new();
-    open.take(SMALL_FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|source| failed("read", file, source))?;
-    if bytes.len() as u64 > SMALL_FILE_BYTES_MAX {
-        let reason = format!("it is longer than {SMALL_FILE_BYTES_MAX} bytes");
-        return Err(failed("read", file, io::Error::new(io::ErrorKind::FileTooLarge, reason)));
+pub(crate) fn read(disk: &dyn Disk, file: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match disk.read(file, SMALL_FILE_BYTES_MAX + 1) {
+        Ok(bytes) if bytes.len() as u64 > SMALL_FILE_BYTES_MAX => {
+            let reason = format!("it is longer than {SMALL_FILE_BYTES_MAX} bytes");
+            Err(failed("read", file, io::Error::new(io::ErrorKind::FileTooLarge, reason)))
+        }
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(failed("read", file, source)),
     }
-    Ok(Some(bytes))
 }
 
 /// A name for a file that is not yet what `name` will be. It carries the process, so that garbage collection can tell a

@@ -2,18 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{disk::FileLock, error::Error};
+use crate::{
+    disk::{Disk, HeldLock},
+    error::Error,
+};
 
 /// The right to write to one data directory. Released when dropped.
 #[derive(Debug)]
 pub struct WriterLock {
-    _held: FileLock,
+    _held: Box<dyn HeldLock>,
     root: PathBuf,
 }
 
 impl WriterLock {
-    pub(super) fn take(root: &Path) -> Result<Self, Error> {
-        Ok(Self { _held: FileLock::take(&root.join("LOCK"))?, root: root.to_owned() })
+    pub(super) fn take(disk: &dyn Disk, root: &Path) -> Result<Self, Error> {
+        Ok(Self { _held: disk.lock(&root.join("LOCK"))?, root: root.to_owned() })
     }
 
     /// Panics when the lock is another directory's: that is a bug of the caller, and going on could lose a generation.

@@ -13,10 +13,10 @@ use crate::error::Error;
 
 /// Held until dropped.
 #[derive(Debug)]
-pub(crate) struct FileLock(File);
+pub(super) struct FileLock(File);
 
 impl FileLock {
-    pub(crate) fn take(path: &Path) -> Result<Self, Error> {
+    pub(super) fn take(path: &Path) -> Result<Self, Error> {
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)

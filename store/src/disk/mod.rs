@@ -20,7 +20,6 @@ mod tests;
 use std::{fmt::Debug, io, path::Path};
 
 pub use aligned::AlignedBuffer;
-pub(crate) use lock::FileLock;
 pub use system::SystemDisk;
 
 use crate::error::Error;
@@ -29,11 +28,15 @@ use crate::error::Error;
 pub trait Disk: Debug + Send + Sync {
     /// Makes one folder that only its owner may enter.
     fn create_folder(&self, folder: &Path) -> io::Result<()>;
+    /// Closes a folder to all but its owner.
+    fn restrict_folder(&self, folder: &Path) -> io::Result<()>;
     /// Makes a file that only its owner may read. The name must be new.
     fn create(&self, file: &Path, access: Access) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file that exists, for reading and writing. What it reads is what a later process would: nothing that only this
     /// machine's memory holds.
     fn open(&self, file: &Path, access: Access) -> io::Result<Box<dyn DiskFile>>;
+    /// The first `bytes_max` bytes of a file, as this machine's memory has them.
+    fn read(&self, file: &Path, bytes_max: u64) -> io::Result<Vec<u8>>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove_file(&self, file: &Path) -> io::Result<()>;
     fn remove_folder(&self, folder: &Path) -> io::Result<()>;

@@ -2,15 +2,15 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, ErrorKind},
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    io::{self, ErrorKind, Read},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise, fallocate, fcntl_setfl};
 
-use super::{Access, AlignedBuffer, Disk, DiskFile, FileLock, HeldLock, Listed};
+use super::{Access, AlignedBuffer, Disk, DiskFile, HeldLock, Listed, lock::FileLock};
 use crate::{error::Error, limits::BLOCK_BYTES};
 
 /// The operating system's.
@@ -20,6 +20,10 @@ pub struct SystemDisk;
 impl Disk for SystemDisk {
     fn create_folder(&self, folder: &Path) -> io::Result<()> {
         DirBuilder::new().mode(0o700).create(folder)
+    }
+
+    fn restrict_folder(&self, folder: &Path) -> io::Result<()> {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
     }
 
     fn create(&self, file: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
@@ -33,6 +37,12 @@ impl Disk for SystemDisk {
         open.file.sync_data()?;
         fadvise(&open.file, 0, None, Advice::DontNeed)?;
         Ok(Box::new(open))
+    }
+
+    fn read(&self, file: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(file)?.take(bytes_max).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

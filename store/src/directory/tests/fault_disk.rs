@@ -111,6 +111,14 @@ impl Disk for FaultDisk {
         self.operation("sync folder", folder, || std::fs::metadata(folder).map(drop), || {})
     }
 
+    fn restrict_folder(&self, folder: &Path) -> io::Result<()> {
+        SystemDisk.restrict_folder(folder)
+    }
+
+    fn read(&self, file: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+        SystemDisk.read(file, bytes_max)
+    }
+
     fn open(&self, file: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
         SystemDisk.open(file, access)
     }

@@ -6,6 +6,7 @@ mod killed;
 mod lock;
 mod log;
 mod publish;
+mod simulated;
 
 use std::{collections::BTreeMap, fs, path::Path};
 

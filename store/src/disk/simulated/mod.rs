@@ -112,8 +112,8 @@ impl SimulatedDisk {
     /// What a file holds.
     pub fn contents(&self, file: &Path) -> Option<Vec<u8>> {
         let state = self.state();
-        match state.platter.names.get(file) {
-            Some(Entry::File(number)) => Some(state.platter.contents(*number).to_vec()),
+        match state.platter.entry(file) {
+            Some(Entry::File(number)) => Some(state.platter.contents(number).to_vec()),
             _ => None,
         }
     }
@@ -156,19 +156,21 @@ impl State {
     }
 
     fn entry(&self, name: &Path) -> io::Result<Entry> {
-        self.platter.names.get(name).copied().ok_or_else(|| ErrorKind::NotFound.into())
+        self.platter.entry(name).ok_or_else(|| ErrorKind::NotFound.into())
+    }
+
+    fn folder(&self, folder: &Path) -> io::Result<usize> {
+        match self.entry(folder)? {
+            Entry::Folder(number) => Ok(number),
+            Entry::File(_) => Err(ErrorKind::NotADirectory.into()),
+        }
     }
 
     fn refuse_taken(&self, name: &Path) -> io::Result<()> {
-        if self.platter.names.contains_key(name) {
+        if self.entry(name).is_ok() {
             return Err(ErrorKind::AlreadyExists.into());
         }
-        match name.parent() {
-            Some(parent) if parent.parent().is_some() && self.entry(parent)? != Entry::Folder => {
-                Err(ErrorKind::NotADirectory.into())
-            }
-            _ => Ok(()),
-        }
+        name.parent().map_or(Ok(()), |parent| self.folder(parent).map(drop))
     }
 
     fn change_name(&mut self, change: impl FnOnce(&mut Platter)) -> io::Result<()> {
@@ -191,16 +193,20 @@ impl Disk for SimulatedDisk {
     fn create_folder(&self, folder: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.refuse_taken(folder)?;
-        state.change_name(|platter| {
-            platter.make(folder, true);
-        })
+        state.change_name(|platter| platter.make_folder(folder))
+    }
+
+    fn restrict_folder(&self, folder: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.entry(folder)?;
+        state.operation().map_err(|(error, _)| error)
     }
 
     fn create(&self, file: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
         let mut state = self.state();
         state.refuse_taken(file)?;
         let mut number = 0;
-        state.change_name(|platter| number = platter.make(file, false))?;
+        state.change_name(|platter| number = platter.make_file(file))?;
         Ok(Box::new(SimulatedFile { disk: self.clone(), number, access, process: state.process }))
     }
 
@@ -209,6 +215,15 @@ impl Disk for SimulatedDisk {
         let Entry::File(number) = state.entry(file)? else { return Err(ErrorKind::IsADirectory.into()) };
         state.operation().map_err(|(error, _)| error)?;
         Ok(Box::new(SimulatedFile { disk: self.clone(), number, access, process: state.process }))
+    }
+
+    fn read(&self, file: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+        let mut state = self.state();
+        let Entry::File(number) = state.entry(file)? else { return Err(ErrorKind::IsADirectory.into()) };
+        state.operation().map_err(|(error, _)| error)?;
+        let contents = state.platter.contents(number);
+        let length = usize::try_from(bytes_max).unwrap_or(usize::MAX).min(contents.len());
+        Ok(contents.get(..length).unwrap_or_default().to_vec())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -224,35 +239,36 @@ impl Disk for SimulatedDisk {
     }
 
     fn remove_folder(&self, folder: &Path) -> io::Result<()> {
-        self.remove_file(folder)
+        let mut state = self.state();
+        let number = state.folder(folder)?;
+        if state.platter.list(number).next().is_some() {
+            return Err(ErrorKind::DirectoryNotEmpty.into());
+        }
+        state.change_name(|platter| platter.remove(folder, Entry::Folder(number)))
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         let mut state = self.state();
+        let number = state.folder(folder)?;
         state.operation().map_err(|(error, _)| error)?;
         if !state.folder_syncs_lie {
-            state.platter.sync_folder(folder);
+            state.platter.sync_folder(number);
         }
         Ok(())
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<Listed>> {
         let mut state = self.state();
+        let number = state.folder(folder)?;
         state.operation().map_err(|(error, _)| error)?;
-        if folder.parent().is_some() {
-            state.entry(folder)?;
-        }
-        let below = state.platter.names.iter().filter(|(name, _)| name.parent() == Some(folder));
-        let listed = |(name, entry): (&PathBuf, &Entry)| {
-            let name = name.file_name()?.to_str()?.to_owned();
-            Some(match entry {
-                Entry::Folder => Listed { name, is_folder: true, bytes: 0 },
-                Entry::File(number) => {
-                    Listed { name, is_folder: false, bytes: state.platter.contents(*number).len() as u64 }
-                }
-            })
+        let listed = |(name, entry): (&str, Entry)| match entry {
+            Entry::Folder(_) => Listed { name: name.to_owned(), is_folder: true, bytes: 0 },
+            Entry::File(number) => {
+                let bytes = state.platter.contents(number).len() as u64;
+                Listed { name: name.to_owned(), is_folder: false, bytes }
+            }
         };
-        Ok(below.filter_map(listed).collect())
+        Ok(state.platter.list(number).map(listed).collect())
     }
 
     fn lock(&self, file: &Path) -> Result<Box<dyn HeldLock>, Error> {

@@ -2,34 +2,38 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::{Component, Path},
 };
 
 use super::choices::Choices;
 
-/// What a name stands for.
+/// What a name stands for, with its number among the folders or files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entry {
-    Folder,
-    /// The number of the file in [`Platter::files`].
+    Folder(usize),
     File(usize),
 }
+
+/// A name, and the folder that it is in. So a folder's names stay with it when it is renamed.
+type Name = (usize, String);
+
+type Names = BTreeMap<Name, Entry>;
 
 /// A name that changed since its folder was synced.
 #[derive(Debug, Clone)]
 enum NameChange {
-    Made { name: PathBuf, entry: Entry },
-    Renamed { from: PathBuf, to: PathBuf, entry: Entry },
-    Removed { name: PathBuf, entry: Entry },
+    Made { name: Name, entry: Entry },
+    Renamed { from: Name, to: Name, entry: Entry },
+    Removed { name: Name, entry: Entry },
 }
 
 impl NameChange {
-    fn folder(&self) -> Option<&Path> {
+    fn folder(&self) -> usize {
         let (Self::Made { name, .. } | Self::Renamed { to: name, .. } | Self::Removed { name, .. }) = self;
-        name.parent()
+        name.0
     }
 
-    fn apply(&self, names: &mut BTreeMap<PathBuf, Entry>) {
+    fn apply(&self, names: &mut Names) {
         match self {
             Self::Made { name, entry } => drop(names.insert(name.clone(), *entry)),
             Self::Renamed { from, to, entry } => {
@@ -149,29 +153,64 @@ impl FileState {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Platter {
     files: Vec<FileState>,
-    durable_names: BTreeMap<PathBuf, Entry>,
+    /// The root, 0, not counted.
+    folders: usize,
+    durable_names: Names,
     /// With all that was done since.
-    pub(super) names: BTreeMap<PathBuf, Entry>,
+    names: Names,
     pending_names: Vec<NameChange>,
 }
 
 impl Platter {
-    pub(super) fn make(&mut self, name: &Path, is_folder: bool) -> usize {
-        let number = self.files.len();
-        let entry = if is_folder { Entry::Folder } else { Entry::File(number) };
-        if !is_folder {
-            self.files.push(FileState::default());
+    /// What a path stands for.
+    pub(super) fn entry(&self, path: &Path) -> Option<Entry> {
+        path.components().filter(|part| *part != Component::RootDir).try_fold(ROOT, |folder, part| match folder {
+            Entry::Folder(number) => self.names.get(&(number, part.as_os_str().to_str()?.to_owned())).copied(),
+            Entry::File(_) => None,
+        })
+    }
+
+    fn name(&self, path: &Path) -> Option<Name> {
+        match self.entry(path.parent()?)? {
+            Entry::Folder(number) => Some((number, path.file_name()?.to_str()?.to_owned())),
+            Entry::File(_) => None,
         }
-        self.change_name(NameChange::Made { name: name.to_owned(), entry });
+    }
+
+    /// What is in a folder, by name.
+    pub(super) fn list(&self, folder: usize) -> impl Iterator<Item = (&str, Entry)> {
+        let names = self.names.range((folder, String::new())..(folder + 1, String::new()));
+        names.map(|((_, name), entry)| (name.as_str(), *entry))
+    }
+
+    pub(super) fn make_file(&mut self, path: &Path) -> usize {
+        self.files.push(FileState::default());
+        let number = self.files.len() - 1;
+        self.make(path, Entry::File(number));
         number
     }
 
-    pub(super) fn rename(&mut self, from: &Path, to: &Path, entry: Entry) {
-        self.change_name(NameChange::Renamed { from: from.to_owned(), to: to.to_owned(), entry });
+    pub(super) fn make_folder(&mut self, path: &Path) {
+        self.folders += 1;
+        self.make(path, Entry::Folder(self.folders));
     }
 
-    pub(super) fn remove(&mut self, name: &Path, entry: Entry) {
-        self.change_name(NameChange::Removed { name: name.to_owned(), entry });
+    fn make(&mut self, path: &Path, entry: Entry) {
+        if let Some(name) = self.name(path) {
+            self.change_name(NameChange::Made { name, entry });
+        }
+    }
+
+    pub(super) fn rename(&mut self, from: &Path, to: &Path, entry: Entry) {
+        if let (Some(from), Some(to)) = (self.name(from), self.name(to)) {
+            self.change_name(NameChange::Renamed { from, to, entry });
+        }
+    }
+
+    pub(super) fn remove(&mut self, path: &Path, entry: Entry) {
+        if let Some(name) = self.name(path) {
+            self.change_name(NameChange::Removed { name, entry });
+        }
     }
 
     fn change_name(&mut self, change: NameChange) {
@@ -179,10 +218,10 @@ impl Platter {
         self.pending_names.push(change);
     }
 
-    pub(super) fn sync_folder(&mut self, folder: &Path) {
+    pub(super) fn sync_folder(&mut self, folder: usize) {
         let durable = &mut self.durable_names;
         self.pending_names.retain(|change| {
-            let is_of_folder = change.folder() == Some(folder);
+            let is_of_folder = change.folder() == folder;
             if is_of_folder {
                 change.apply(durable);
             }
@@ -236,14 +275,18 @@ impl Platter {
     }
 
     /// Puts bytes where no disk would have done so.
-    pub(super) fn put(&mut self, name: &Path, bytes: &[u8]) {
-        let number = match self.names.get(name) {
-            Some(Entry::File(number)) => *number,
-            _ => self.make(name, false),
+    pub(super) fn put(&mut self, path: &Path, bytes: &[u8]) {
+        let number = match self.entry(path) {
+            Some(Entry::File(number)) => number,
+            _ => self.make_file(path),
         };
         if let Some(file) = self.files.get_mut(number) {
             *file = FileState { durable: bytes.to_vec(), seen: bytes.to_vec(), pending: Vec::new() };
         }
-        self.durable_names.insert(name.to_owned(), Entry::File(number));
+        if let Some(name) = self.name(path) {
+            self.durable_names.insert(name, Entry::File(number));
+        }
     }
 }
+
+pub(super) const ROOT: Entry = Entry::Folder(0);
