@@ -146,6 +146,31 @@ fn a_name_is_lost_or_kept_by_itself_until_its_folder_is_synced() {
 }
 
 #[test]
+fn a_folder_keeps_what_is_in_it_when_it_is_renamed() {
+    let disk = SimulatedDisk::new();
+    let [root, old, new] = ["/", "/old", "/new"].map(Path::new);
+    disk.create_folder(old).unwrap();
+    disk.create(&old.join("a"), Access::Buffered).unwrap();
+    disk.sync_folder(old).unwrap();
+    disk.sync_folder(root).unwrap();
+    disk.rename(old, new).unwrap();
+    assert!(disk.contents(&new.join("a")).is_some() && disk.contents(&old.join("a")).is_none());
+    let folders: BTreeSet<&str> = (0..20)
+        .map(|seed| {
+            let copy = disk.copy();
+            copy.crash(&mut Choices::seeded(seed));
+            let (old, new) = (copy.contents(&old.join("a")), copy.contents(&new.join("a")));
+            assert!(old.is_some() != new.is_some());
+            if old.is_some() { "old" } else { "new" }
+        })
+        .collect();
+    assert_eq!(folders, BTreeSet::from(["new", "old"]));
+    assert_eq!(disk.remove_folder(new).unwrap_err().kind(), std::io::ErrorKind::DirectoryNotEmpty);
+    disk.remove_file(&new.join("a")).unwrap();
+    disk.remove_folder(new).unwrap();
+}
+
+#[test]
 fn faults_come_at_their_operation_and_a_failed_sync_loses_what_it_was_for() {
     let written = |fault: Fault, at: u64, seed: u64| {
         let disk = SimulatedDisk::new();

@@ -23,7 +23,8 @@ pub(crate) fn run(seed: u64, kind: Disk) -> Result<(), Violation> {
     let mut choices = Choices::seeded(seed);
     let batch_blocks = 1 + choices.below(3);
     let segment_blocks = batch_blocks + 2 + choices.below(4);
-    let mut world = World::new(segment_blocks, batch_blocks, choices.either());
+    let are_alike = choices.either();
+    let mut world = World::new(segment_blocks, batch_blocks, are_alike);
     world.disk.let_syncs_lie(kind == Disk::SyncsLie);
     world.disk.let_folder_syncs_lie(kind == Disk::FolderSyncsLie);
     for _ in 0..2 + choices.below(3) {
@@ -33,8 +34,13 @@ pub(crate) fn run(seed: u64, kind: Disk) -> Result<(), Violation> {
             let (at, way) = (choices.below(60) as u64, choices.below(1 << 30) as u64);
             world.disk.fail_at(at, fault, way);
         }
-        for _ in 0..choices.below(40) {
-            let step = step(&mut choices, batch_blocks * BLOCK);
+        let steps = if choices.either() { choices.below(40) } else { choices.below(6) };
+        for _ in 0..steps {
+            let step = if are_alike && choices.below(8) != 0 {
+                step_alike(&mut choices)
+            } else {
+                step(&mut choices, batch_blocks * BLOCK)
+            };
             if world.step(step)? == Outcome::Failed {
                 break;
             }
@@ -76,6 +82,11 @@ fn step(choices: &mut Choices, batch_bytes: usize) -> Step {
         14 => Step::Cover,
         _ => Step::CloseAndOpen,
     }
+}
+
+/// Records alike, each of just a block: what was torn off behind one fits behind any other, and comes back if nothing prevents it.
+fn step_alike(choices: &mut Choices) -> Step {
+    if choices.below(5) < 3 { Step::Append(BLOCK - 56) } else { Step::Commit }
 }
 
 /// What a seed does that goes wrong, panics included.

@@ -119,7 +119,9 @@ impl World {
     fn payload(&mut self, bytes: usize) -> Vec<u8> {
         self.appended += 1;
         let content = if self.are_alike { 7 } else { self.appended };
-        content.to_le_bytes().into_iter().cycle().take(bytes).collect()
+        let mut payload = content.to_le_bytes().repeat(bytes / 8 + 1);
+        payload.truncate(bytes);
+        payload
     }
 
     fn append(&mut self, payload: &[u8]) -> Result<Outcome, Violation> {

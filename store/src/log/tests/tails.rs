@@ -1,6 +1,9 @@
 //! Where the log ends: torn, rotten, cut and cut again.
 
-use super::*;
+use super::{
+    super::{Batch, Files, files, recovery},
+    *,
+};
 use crate::disk::simulated::{Choices, Fault};
 
 /// A log of three batches, none vouching for the last.
@@ -59,23 +62,62 @@ fn a_tail_that_is_cut_is_told_once() {
     assert_eq!((recovered.cut, recovered.records), (None, 2));
 }
 
-/// The order that a second crash tests: the batch after the cut has the same bytes as the one that was cut, and behind it
-/// still stands what came after that.
-#[test]
-fn what_was_cut_stays_cut_when_the_same_is_written_again() {
+/// A batch of two records alike, a block each; of the first one nothing reached the disk.
+fn torn_batch() -> (SimulatedDisk, Vec<u8>) {
     let (disk, mut log) = new_log_as(ROOMY);
-    let at = 2 * BLOCK_BYTES;
-    // Two records in a batch, a block each; of the first one nothing reached the disk.
     let payload = vec![b'x'; BLOCK_BYTES - 56];
     log.append(&[&payload]).unwrap();
     log.append(&[&payload]).unwrap();
     log.commit().unwrap();
-    drop(log);
-    damage(&disk, &segment(1), |bytes| bytes[at..at + BLOCK_BYTES].fill(0));
+    damage(&disk, &segment(1), |bytes| bytes[2 * BLOCK_BYTES..3 * BLOCK_BYTES].fill(0));
+    (disk, payload)
+}
+
+/// The batch after the cut has the same bytes as the record that was lost, and behind it still stands what came after that.
+#[test]
+fn what_was_cut_stays_cut_when_the_same_is_written_again() {
+    let (disk, payload) = torn_batch();
     for round in 0..3 {
         let (mut log, recovered) = open_as(&disk, ROOMY, 0).unwrap();
         assert_eq!((recovered.records, recovered.cut.is_some()), (round, round == 0));
         commit(&mut log, &payload);
+    }
+}
+
+/// What the opening record is for: the same without one.
+#[test]
+fn without_an_opening_record_what_was_cut_would_come_back() {
+    let (disk, payload) = torn_batch();
+    let mut log = open_without_record(&disk);
+    assert_eq!(commit(&mut log, &payload), 2);
+    assert_eq!(records(&disk, 0).unwrap().0, [(2, payload.clone()), (3, payload)]);
+}
+
+/// [`Log::open`] but for what it writes.
+fn open_without_record(disk: &SimulatedDisk) -> Log {
+    let folder = Path::new(FOLDER);
+    let listed = files::list(disk, folder).unwrap();
+    let (recovered, end) = recovery::read(disk, folder, &listed, Sequence(0), true, &mut |_| Ok(())).unwrap();
+    let end = end.unwrap();
+    let (epoch, previous) = (end.epoch, end.previous);
+    let mut files = Files::new(Arc::new(disk.clone()), folder, ROOMY, &listed).unwrap();
+    let active = files.resume(end);
+    let (batch, committed) = (Batch::new(ROOMY.batch_bytes), recovered.last);
+    let lock = disk.lock(&folder.join("LOCK")).unwrap();
+    Log { files, active, batch, epoch, committed, previous, is_unvouched: false, poisoned: None, _lock: lock }
+}
+
+/// Written by a program that is wrong, as no disk could make it up: everything checks out, and the epoch is not that of the opening.
+#[test]
+fn a_record_of_another_epoch_does_not_belong() {
+    for change in [-1, 1] {
+        let (disk, log) = new_log_as(ROOMY);
+        drop(log);
+        let (mut log, _) = open_as(&disk, ROOMY, 0).unwrap();
+        commit(&mut log, b"of this epoch");
+        log.epoch = log.epoch.checked_add_signed(change).unwrap();
+        commit(&mut log, b"of another");
+        assert_eq!(payloads(&disk), ["of this epoch"]);
     }
 }
 
