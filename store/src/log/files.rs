@@ -101,11 +101,8 @@ impl Files {
     pub(super) fn turn(&mut self, epoch: u32, first: Sequence, previous: u64) -> Result<Active, Failure> {
         let number = self.segments.back().map_or(1, |last| last.number + 1);
         let path = segment_file(&self.folder, number);
-        let (from, mut file) = match self.spares.last().cloned() {
-            Some(spare) => {
-                let opened = self.disk.open(&spare, Access::Direct);
-                (spare.clone(), opened.map_err(|source| Failure::Harmless(Error::io("open", &spare, source)))?)
-            }
+        let (from, mut file) = match self.open_spare() {
+            Some(spare) => spare,
             None => self.make_file()?,
         };
         let header = SegmentHeader { log: self.id, number, epoch, first, previous, bytes: self.segment_bytes };
@@ -116,7 +113,6 @@ impl Files {
         file.sync().map_err(|source| poisons("sync", &from, source))?;
         self.disk.rename(&from, &path).map_err(|source| poisons("rename to", &path, source))?;
         self.sync_folder()?;
-        self.spares.pop();
         self.segments.push_back(Held { number, first, bytes: self.segment_bytes });
         Ok(Active { file, path, number, end: BLOCK_BYTES as u64, bytes: self.segment_bytes })
     }
@@ -135,8 +131,11 @@ impl Files {
             } else {
                 self.disk.remove_file(&path)
             };
-            if let Err(source) = done {
-                return Err(Failure::Poisons(Error::io("free", &path, source)));
+            match done {
+                // Somebody was before us, and this is what we wanted.
+                Err(source) if source.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(Failure::Poisons(Error::io("free", &path, source))),
+                Ok(()) => {}
             }
             self.segments.pop_front();
             is_changed = true;
@@ -166,6 +165,16 @@ impl Files {
     pub(super) fn disk_bytes(&self) -> u64 {
         let segments: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
         segments + self.spares.len() as u64 * self.segment_bytes
+    }
+
+    /// A spare that can still be opened.
+    fn open_spare(&mut self) -> Option<(PathBuf, Box<dyn DiskFile>)> {
+        while let Some(spare) = self.spares.pop() {
+            if let Ok(file) = self.disk.open(&spare, Access::Direct) {
+                return Some((spare, file));
+            }
+        }
+        None
     }
 
     /// A new file of zeros whose space is taken. Not synced.

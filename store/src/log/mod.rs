@@ -157,9 +157,9 @@ impl Log {
 
     /// Makes durable what was appended, with one write and one sync. Returns the last record that is.
     ///
-    /// After [`Error::Full`] nothing of the batch was written: it is dropped, its numbers are given out again, and the next
-    /// batch may find space. After any other error the log is poisoned, and whether the batch will be found when it is opened again
-    /// is not known.
+    /// After [`Error::Poisoned`] it is not known whether the batch will be found when the log is opened again. After any other error,
+    /// as [`Error::Full`], nothing of it was written: it is dropped, its numbers are given out again, and the next batch may fare
+    /// better.
     pub fn commit(&mut self) -> Result<Sequence, Error> {
         self.refuse_poisoned()?;
         if self.batch.is_empty() {

@@ -79,6 +79,20 @@ fn a_prepared_segment_is_used_and_survives_a_restart() {
 }
 
 #[test]
+fn files_that_somebody_removed_are_not_missed() {
+    let (disk, mut log) = new_log();
+    log.prepare().unwrap();
+    disk.remove_file(&Path::new(FOLDER).join("0000000000.spare")).unwrap();
+    for number in 0..4 {
+        commit(&mut log, &[number; 5000]);
+    }
+    disk.remove_file(&segment(1)).unwrap();
+    log.free_before(Sequence(u64::MAX)).unwrap();
+    commit(&mut log, b"goes on");
+    assert_eq!(names(&disk), ["0000000002.spare", "0000000003.spare", "0000000004.log"]);
+}
+
+#[test]
 fn a_full_disk_refuses_the_batch_and_leaves_nothing_behind() {
     let (disk, mut log) = new_log();
     let first = commit(&mut log, &[1; 5000]);
