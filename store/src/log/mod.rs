@@ -10,12 +10,12 @@
 //!          '-- a multiple of 4096 ------'-- one write and one sync each
 //! ```
 //! 1. A record counts once the write *and* the sync of its batch came back. There is one of each per batch, however many records.
-//! 2. A block that was written is not written again while its segment counts, so no later write can tear what was acknowledged.
+//! 2. A block that holds what was acknowledged is not written again while its segment counts, so no later write can tear what was acknowledged.
 //! 3. Every opening begins a new epoch with a record of its own, durable before anything is appended. So what was cut stays cut.
 //! 4. A write or sync that failed poisons the log: nothing is acknowledged any more, until it is opened again and so recovered.
 //! 5. Nothing here knows what a payload means, reads a clock or starts a thread. One caller drives it and waits where it waits.
 //!
-//! `docs/format.md` draws the bytes; [`recovery`] says what is a tear and what is rot.
+//! `docs/format.md` draws the bytes, and says what is a tear and what is rot.
 
 mod batch;
 mod files;

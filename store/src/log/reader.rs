@@ -101,8 +101,9 @@ impl SegmentReader {
         let mut beyond = Beyond::default();
         let mut at = end;
         while at < self.header.bytes {
-            // The last head that begins in this stretch ends behind it.
-            let stretch = usize::try_from(self.header.bytes - at).unwrap_or(usize::MAX).min(STRETCH_BYTES);
+            // All but the first start at a block, so that no window is read twice.
+            let end = (at / STRETCH_BYTES + 1) * STRETCH_BYTES;
+            let stretch = usize::try_from(end.min(self.header.bytes) - at).unwrap_or(usize::MAX);
             let marked = marked_offsets(self.bytes(at, stretch)?);
             for offset in marked.into_iter().map(|offset| at + offset as u64) {
                 let place = self.place(offset);
@@ -177,4 +178,4 @@ fn marked_offsets(bytes: &[u8]) -> Vec<usize> {
 
 /// What is read at a time, unless a record is longer.
 const WINDOW_BYTES: usize = 1 << 20;
-const STRETCH_BYTES: usize = WINDOW_BYTES / 2;
+const STRETCH_BYTES: u64 = WINDOW_BYTES as u64 / 2;

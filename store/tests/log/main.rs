@@ -1,7 +1,8 @@
 //! The write log on a disk that crashes, tears and fails.
 //!
-//! `GANNET_LOG_RUNS=1000000 cargo test --release -p gannet-store --test log seeded` makes a long run of it, and
-//! `GANNET_LOG_SEED=…` with the same command replays the one run whose seed a failure printed.
+//! `GANNET_LOG_RUNS=1000000 cargo test --release -p gannet-store --test log` makes a long run of it: so many seeds, and the recovery from
+//! every state stopped at each of its operations. `GANNET_LOG_SEED=… cargo test -p gannet-store --test log seeded` replays the one run
+//! whose seed a failure printed.
 
 #![expect(clippy::unwrap_used, clippy::tests_outside_test_module, reason = "all of this is tests")]
 
