@@ -37,6 +37,16 @@ pub enum Error {
     /// A bound of [`crate::limits`] would be passed.
     #[error("{what} would pass {max}")]
     TooLarge { what: &'static str, max: u64 },
+    /// No space is left for what is to be written. Nothing was; it may be tried again when there is.
+    #[error("no space for {}: {source}", file.display())]
+    Full { file: PathBuf, source: std::io::Error },
+    /// A write or sync of the log failed, now or earlier. Nothing is acknowledged until it is opened again; of what was to be written
+    /// last, nobody knows.
+    #[error("the log takes no writes until it is opened again: {} failed ({reason})", file.display())]
+    Poisoned { file: PathBuf, reason: String },
+    /// The log's batch has to be committed before more is appended.
+    #[error("the log's batch is full")]
+    BatchFull,
     /// A row handed over is not one that [`crate::row::RowWriter`] encoded for this schema.
     #[error("the bytes handed over are not a row of this schema")]
     NotARow,

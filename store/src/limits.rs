@@ -56,6 +56,24 @@ pub const CACHED_ROW_BYTES_MAX: usize = 16 << 10;
 /// Most memory of one core's cache: its index has 32 bits for a place, in units of 8 bytes.
 pub const CACHE_BYTES_MAX: usize = 32 << 30;
 
+/// A segment of the log: at 100 MB/s it lasts a second, and after a crash it is read in less.
+pub const LOG_SEGMENT_BYTES: u64 = 64 << 20;
+
+/// Largest segment of the log: 32 bits for a place in it.
+pub const LOG_SEGMENT_BYTES_MAX: u64 = 1 << 32;
+
+/// What the log writes and syncs at once, at most: 40,000 records of 100 bytes. A disk takes a few milliseconds for it.
+pub const LOG_BATCH_BYTES: usize = 4 << 20;
+
+/// Longest payload of a record of the log: the longest row, its key, and as much again.
+pub const LOG_PAYLOAD_BYTES_MAX: usize = 2 << 20;
+
+/// Segments of the log kept for reuse once they are not needed: one is taken at a time, and one comes back.
+pub const LOG_SPARES_MAX: usize = 2;
+
+const _: () = assert!(LOG_PAYLOAD_BYTES_MAX >= ROW_BYTES_MAX + KEY_BYTES_MAX);
+const _: () = assert!(LOG_BATCH_BYTES > LOG_PAYLOAD_BYTES_MAX);
+const _: () = assert!(LOG_BATCH_BYTES as u64 * 4 <= LOG_SEGMENT_BYTES);
 const _: () = assert!(ROW_BYTES_IN_BLOCK * 2 <= BLOCK_BYTES);
 const _: () = assert!(KEY_BYTES_MAX << 2 < 1 << 14, "a row's header is one or two bytes");
 const _: () = assert!(BLOCK_BYTES.is_multiple_of(ROW_ALIGNMENT));

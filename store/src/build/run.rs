@@ -90,7 +90,9 @@ impl RunWriter {
         let records = &self.block[HEAD_BYTES..];
         let head = head(records, self.run.end);
         self.block[..HEAD_BYTES].copy_from_slice(&head);
-        self.open.write(&self.block).map_err(|source| failed("write", self.run.file.path(), source))?;
+        self.open
+            .write_at(&self.block, self.run.end)
+            .map_err(|source| failed("write", self.run.file.path(), source))?;
         self.run.blocks.push(Block { first_hash: self.first_hash, offset: self.run.end });
         self.run.end += self.block.len() as u64;
         self.block.truncate(HEAD_BYTES);

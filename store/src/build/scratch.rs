@@ -13,6 +13,7 @@ use crate::{
         TEMPORARY,
         disk::{self, Disk, DiskFile, failed},
     },
+    disk::Access,
     error::Error,
 };
 
@@ -46,7 +47,7 @@ impl Scratch {
         folder.make()?;
         let name = format!("{:06}.run", self.files.fetch_add(1, Relaxed));
         let path = folder.root.join(&folder.below).join(name);
-        let open = folder.disk.create(&path).map_err(|source| failed("create", &path, source))?;
+        let open = folder.disk.create(&path, Access::Buffered).map_err(|source| failed("create", &path, source))?;
         Ok((ScratchFile { path, folder: Arc::clone(folder) }, open))
     }
 }

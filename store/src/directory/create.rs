@@ -1,9 +1,7 @@
 //! Making and opening a data directory.
 
 use std::{
-    fs,
     io::ErrorKind,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -42,12 +40,12 @@ impl DataDirectory {
 
     /// Becomes the one writer. Fails at once, naming the holder, when there is another.
     pub fn lock(&self) -> Result<WriterLock, Error> {
-        WriterLock::take(&self.root)
+        WriterLock::take(self.disk.as_ref(), &self.root)
     }
 
     pub(super) fn open_on(root: &Path, disk: Arc<dyn Disk>) -> Result<Self, Error> {
         let marker = root.join(VERSION);
-        let Some(text) = disk::read(&marker)? else {
+        let Some(text) = disk::read(disk.as_ref(), &marker)? else {
             let reason = if root.is_dir() { "it has no file VERSION" } else { "there is no such folder" };
             return Err(Error::NotADataDirectory { folder: root.to_owned(), reason: reason.to_owned() });
         };
@@ -72,12 +70,11 @@ impl DataDirectory {
         match disk.create_folder(root) {
             Ok(()) => {}
             Err(source) if source.kind() == ErrorKind::AlreadyExists => {
-                if root.join(VERSION).exists() {
+                if disk::read(disk.as_ref(), &root.join(VERSION))?.is_some() {
                     return Self::open_on(root, disk);
                 }
-                refuse_foreign(root)?;
-                fs::set_permissions(root, fs::Permissions::from_mode(0o700))
-                    .map_err(|source| failed("restrict to its owner", root, source))?;
+                refuse_foreign(disk.as_ref(), root)?;
+                disk.restrict_folder(root).map_err(|source| failed("restrict to its owner", root, source))?;
             }
             Err(source) => return Err(failed("create the folder", root, source)),
         }
@@ -95,8 +92,8 @@ impl DataDirectory {
 }
 
 /// A folder with anything in it that an interrupted creation cannot have left is somebody else's.
-fn refuse_foreign(root: &Path) -> Result<(), Error> {
-    for entry in disk::list(root)? {
+fn refuse_foreign(disk: &dyn Disk, root: &Path) -> Result<(), Error> {
+    for entry in disk::list(disk, root)? {
         let ours = FOLDERS.contains(&entry.name.as_str())
             || entry.name == publish::CURRENT
             || entry.name == "lost+found" // a file system of its own has this

@@ -126,7 +126,7 @@ impl DataDirectory {
     pub fn definitions(&self, version: u64) -> Result<Definitions, Error> {
         let folder = self.root.join(DEFINITIONS).join(folder_name(version));
         let info_file = folder.join(INFO);
-        let bytes = disk::read(&info_file)?.ok_or_else(|| corrupt(&info_file, "a file", "none"))?;
+        let bytes = disk::read(self.disk.as_ref(), &info_file)?.ok_or_else(|| corrupt(&info_file, "a file", "none"))?;
         let opened = envelope::open(&info_file, &bytes)?;
         refuse_other_versions(&info_file, &opened)?;
         let info: DefinitionsInfo = opened.parse(&info_file, "information on definitions")?;
@@ -140,7 +140,7 @@ impl DataDirectory {
                 return Err(corrupt(&info_file, "a path below the folder", &entry.path));
             }
             let file = folder.join(FILES).join(&entry.path);
-            let bytes = disk::read(&file)?.ok_or_else(|| corrupt(&file, "a file", "none"))?;
+            let bytes = disk::read(self.disk.as_ref(), &file)?.ok_or_else(|| corrupt(&file, "a file", "none"))?;
             let found = format!("{:016x}", xxh3_64(&bytes));
             if bytes.len() as u64 != entry.bytes || found != entry.xxh3 {
                 let expected = format!("{} bytes with checksum {}", entry.bytes, entry.xxh3);
@@ -154,7 +154,7 @@ impl DataDirectory {
 
     /// The versions that were applied, oldest first.
     pub fn definitions_versions(&self) -> Result<Vec<u64>, Error> {
-        let entries = disk::list(&self.root.join(DEFINITIONS))?;
+        let entries = disk::list(self.disk.as_ref(), &self.root.join(DEFINITIONS))?;
         let mut versions: Vec<u64> =
             entries.iter().filter(|entry| entry.is_folder).filter_map(|entry| number(&entry.name)).collect();
         versions.sort_unstable();

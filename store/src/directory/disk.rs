@@ -1,77 +1,16 @@
-//! All writing of this crate but that of segments goes through [`Disk`], so that tests can fail its n-th operation.
+//! How files of the data directory are written and read: a few operations of a [`Disk`] at a time.
 //!
 //! A file is replaced in one way only: [`replace`] writes a temporary file beside it, syncs it, renames it and syncs the
 //! folder. The descriptor that wrote is the one that syncs, and a failed sync is never tried again.
 
 use std::{
-    fmt::Debug,
-    fs::{self, DirBuilder, File, OpenOptions},
     hash::{BuildHasher, Hasher, RandomState},
-    io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    io,
     path::{Component, Path},
 };
 
-use crate::{error::Error, limits::SMALL_FILE_BYTES_MAX};
-
-/// What writing needs of an operating system.
-pub(crate) trait Disk: Debug + Send + Sync {
-    /// Makes one folder that only its owner may enter.
-    fn create_folder(&self, folder: &Path) -> io::Result<()>;
-    /// Makes a file that only its owner may read. The name must be new.
-    fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>>;
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    fn remove_file(&self, file: &Path) -> io::Result<()>;
-    fn remove_folder(&self, folder: &Path) -> io::Result<()>;
-    /// Makes names created, renamed or removed in `folder` durable.
-    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
-}
-
-/// A file being written, start to end.
-pub(crate) trait DiskFile: Debug + Send {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
-    fn sync(&mut self) -> io::Result<()>;
-}
-
-/// The real one.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SystemDisk;
-
-impl Disk for SystemDisk {
-    fn create_folder(&self, folder: &Path) -> io::Result<()> {
-        DirBuilder::new().mode(0o700).create(folder)
-    }
-
-    fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
-    }
-
-    fn remove_file(&self, file: &Path) -> io::Result<()> {
-        fs::remove_file(file)
-    }
-
-    fn remove_folder(&self, folder: &Path) -> io::Result<()> {
-        fs::remove_dir(folder)
-    }
-
-    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        File::open(folder)?.sync_all()
-    }
-}
-
-impl DiskFile for File {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write_all(bytes)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.sync_all()
-    }
-}
+pub(crate) use crate::disk::{Disk, DiskFile, Listed, SystemDisk};
+use crate::{disk::Access, error::Error, limits::SMALL_FILE_BYTES_MAX};
 
 /// Puts `bytes` under `folder/name` so that after a crash there is either what was there before or all of `bytes`.
 /// An error leaves one of the two; a failure after the rename may have let the new bytes become visible.
@@ -90,8 +29,8 @@ pub(crate) fn replace(disk: &dyn Disk, folder: &Path, name: &str, bytes: &[u8]) 
 
 /// Writes and syncs a file whose name is new. Its name is durable once its folder is synced.
 pub(crate) fn write_new(disk: &dyn Disk, file: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let mut open = disk.create(file).map_err(|source| failed("create", file, source))?;
-    open.write(bytes).map_err(|source| failed("write", file, source))?;
+    let mut open = disk.create(file, Access::Buffered).map_err(|source| failed("create", file, source))?;
+    open.write_at(bytes, 0).map_err(|source| failed("write", file, source))?;
     open.sync().map_err(|source| failed("sync", file, source))
 }
 
@@ -118,7 +57,7 @@ pub(crate) fn sync_folder(disk: &dyn Disk, folder: &Path) -> Result<(), Error> {
 /// and their bytes.
 pub(crate) fn remove_tree(disk: &dyn Disk, folder: &Path) -> Result<(u64, u64), Error> {
     let (mut files, mut bytes) = (0, 0);
-    for entry in list(folder)? {
+    for entry in list(disk, folder)? {
         if entry.is_folder {
             let below = remove_tree(disk, &folder.join(&entry.name))?;
             (files, bytes) = (files + below.0, bytes + below.1);
@@ -141,53 +80,25 @@ pub(crate) fn remove_file(disk: &dyn Disk, file: &Path) -> Result<(), Error> {
     }
 }
 
-/// What a folder holds.
-#[derive(Debug)]
-pub(crate) struct Listed {
-    pub(crate) name: String,
-    pub(crate) is_folder: bool,
-    pub(crate) bytes: u64,
-}
-
-/// The entries of a folder by name, links not followed; none when the folder does not exist. Names that are not UTF-8 are
-/// not ours and are left out.
-pub(crate) fn list(folder: &Path) -> Result<Vec<Listed>, Error> {
-    let unread = |source| failed("list", folder, source);
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(unread(source)),
-    };
-    let mut listed = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(unread)?;
-        let metadata = match entry.metadata() {
-            Ok(metadata) => metadata,
-            Err(source) if source.kind() == io::ErrorKind::NotFound => continue, // renamed or removed meanwhile
-            Err(source) => return Err(failed("examine", &entry.path(), source)),
-        };
-        if let Ok(name) = entry.file_name().into_string() {
-            listed.push(Listed { name, is_folder: metadata.is_dir(), bytes: metadata.len() });
-        }
+/// The entries of a folder by name; none when the folder does not exist.
+pub(crate) fn list(disk: &dyn Disk, folder: &Path) -> Result<Vec<Listed>, Error> {
+    match disk.list(folder) {
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed.map_err(|source| failed("list", folder, source)),
     }
-    listed.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    Ok(listed)
 }
 
 /// A small file, whole; `None` when there is none.
-pub(crate) fn read(file: &Path) -> Result<Option<Vec<u8>>, Error> {
-    let open = match File::open(file) {
-        Ok(open) => open,
-        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(failed("open", file, source)),
-    };
-    let mut bytes = Vec::new();
-    open.take(SMALL_FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|source| failed("read", file, source))?;
-    if bytes.len() as u64 > SMALL_FILE_BYTES_MAX {
-        let reason = format!("it is longer than {SMALL_FILE_BYTES_MAX} bytes");
-        return Err(failed("read", file, io::Error::new(io::ErrorKind::FileTooLarge, reason)));
+pub(crate) fn read(disk: &dyn Disk, file: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match disk.read(file, SMALL_FILE_BYTES_MAX + 1) {
+        Ok(bytes) if bytes.len() as u64 > SMALL_FILE_BYTES_MAX => {
+            let reason = format!("it is longer than {SMALL_FILE_BYTES_MAX} bytes");
+            Err(failed("read", file, io::Error::new(io::ErrorKind::FileTooLarge, reason)))
+        }
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(failed("read", file, source)),
     }
-    Ok(Some(bytes))
 }
 
 /// A name for a file that is not yet what `name` will be. It carries the process, so that garbage collection can tell a

@@ -55,7 +55,7 @@ impl DataDirectory {
         let is_left =
             |name: &str, owner| name.strip_prefix('.').is_some_and(|name| name.starts_with(CURRENT)) || is_dead(owner);
         self.collect_temporary(&self.root, &is_left, &mut collected)?;
-        for entry in disk::list(&self.root.join(TEMPORARY))? {
+        for entry in disk::list(self.disk.as_ref(), &self.root.join(TEMPORARY))? {
             self.collect_entry(&self.root.join(TEMPORARY), &entry, &mut collected)?;
         }
         Ok(collected)
@@ -70,7 +70,7 @@ impl DataDirectory {
     ) -> Result<bool, Error> {
         let disk = self.disk.as_ref();
         let mut empty = true;
-        for entry in disk::list(&self.root.join(folder))? {
+        for entry in disk::list(self.disk.as_ref(), &self.root.join(folder))? {
             let path = format!("{folder}/{}", entry.name);
             if entry.is_folder {
                 if self.collect_segments(&path, named, collected)? {
@@ -94,7 +94,7 @@ impl DataDirectory {
         is_garbage: &dyn Fn(&str, u32) -> bool,
         collected: &mut Collected,
     ) -> Result<(), Error> {
-        for entry in disk::list(folder)? {
+        for entry in disk::list(self.disk.as_ref(), folder)? {
             if disk::temporary_owner(&entry.name).is_some_and(|owner| is_garbage(&entry.name, owner)) {
                 self.collect_entry(folder, &entry, collected)?;
             }

@@ -7,10 +7,11 @@
 //! DATA/manifests/000007.json    one per generation, never rewritten; a number is never used twice
 //! DATA/segments/<table>/…       immutable; live only if the live manifest names them
 //! DATA/definitions/000003/      one folder per applied version: info.json and files/…
+//! DATA/log/…                    what was written and is in no segment yet; see `crate::log`
 //! DATA/tmp/…                    sorted runs of a build under way
 //! DATA/keys                     and other small files, replaced by rename
 //! ```
-//! Nothing here reads a clock; callers pass the time. Nothing here overwrites a file in place, [`WriterLock`]'s aside.
+//! Nothing here reads a clock; callers pass the time. Nothing here overwrites a file in place, locks and the log aside.
 
 mod create;
 mod definitions;
@@ -18,6 +19,7 @@ pub(crate) mod disk;
 mod envelope;
 mod garbage;
 mod lock;
+mod log;
 mod manifest;
 mod publish;
 mod small_files;

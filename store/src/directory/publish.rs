@@ -121,7 +121,7 @@ impl DataDirectory {
 
     /// Numbers of all manifests, also of those that never became live; ascending.
     fn manifest_numbers(&self) -> Result<Vec<u64>, Error> {
-        let entries = disk::list(&self.root.join(MANIFESTS))?;
+        let entries = disk::list(self.disk.as_ref(), &self.root.join(MANIFESTS))?;
         let mut numbers: Vec<u64> = entries.iter().filter_map(|entry| number(&entry.name)).collect();
         numbers.sort_unstable();
         Ok(numbers)
@@ -134,7 +134,7 @@ impl DataDirectory {
     /// The live generation's number and checksum.
     fn live(&self) -> Result<Option<(u64, String)>, Error> {
         let file = self.root.join(CURRENT);
-        let bytes = disk::read(&file)?.ok_or_else(|| corrupt(&file, "a file", "none"))?;
+        let bytes = disk::read(self.disk.as_ref(), &file)?.ok_or_else(|| corrupt(&file, "a file", "none"))?;
         let opened = envelope::open(&file, &bytes)?;
         refuse_other_versions(&file, &opened)?;
         let pointer: Pointer = opened.parse(&file, "a pointer to a manifest")?;
@@ -146,7 +146,8 @@ impl DataDirectory {
 
     fn read_manifest(&self, generation: u64) -> Result<(Manifest, String), Error> {
         let file = self.manifest_file(generation);
-        let bytes = disk::read(&file)?.ok_or_else(|| corrupt(&file, "a manifest", "no such file"))?;
+        let bytes =
+            disk::read(self.disk.as_ref(), &file)?.ok_or_else(|| corrupt(&file, "a manifest", "no such file"))?;
         let opened = envelope::open(&file, &bytes)?;
         refuse_other_versions(&file, &opened)?;
         let manifest: Manifest = opened.parse(&file, "a manifest")?;

@@ -19,7 +19,7 @@ impl DataDirectory {
 
     /// The bytes under this name; `None` when there are none.
     pub fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
-        disk::read(&self.small_file(name)?)
+        disk::read(self.disk.as_ref(), &self.small_file(name)?)
     }
 
     /// Upper case is for the directory's own files, so a caller's name cannot be one of them.

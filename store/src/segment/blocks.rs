@@ -12,8 +12,9 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use super::map::{AlignedBuffer, Direct, Map};
+use super::map::{Direct, Map};
 use crate::{
+    disk::AlignedBuffer,
     error::Corrupt,
     format::{checksum::block_checksum, header::Header},
     limits::BLOCK_BYTES,

@@ -35,7 +35,7 @@ mod memory;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use direct::{AlignedBuffer, Direct};
+pub(crate) use direct::Direct;
 pub(crate) use fault::any_poisoned;
 
 /// A file mapped for reading, known to the SIGBUS handler.

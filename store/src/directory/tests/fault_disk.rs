@@ -10,7 +10,10 @@ use std::{
     },
 };
 
-use crate::directory::disk::{Disk, DiskFile, SystemDisk};
+use crate::{
+    disk::{Access, Disk, DiskFile, HeldLock, Listed, SystemDisk},
+    error::Error,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -86,9 +89,9 @@ impl Disk for FaultDisk {
         self.operation("create folder", folder, || SystemDisk.create_folder(folder), || {})
     }
 
-    fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
+    fn create(&self, file: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
         let mut created = None;
-        self.operation("create", file, || SystemDisk.create(file).map(|open| created = Some(open)), || {})?;
+        self.operation("create", file, || SystemDisk.create(file, access).map(|open| created = Some(open)), || {})?;
         Ok(Box::new(FaultFile { inner: created.expect("no fault"), disk: self.clone(), path: file.to_owned() }))
     }
 
@@ -107,6 +110,26 @@ impl Disk for FaultDisk {
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         self.operation("sync folder", folder, || std::fs::metadata(folder).map(drop), || {})
     }
+
+    fn restrict_folder(&self, folder: &Path) -> io::Result<()> {
+        SystemDisk.restrict_folder(folder)
+    }
+
+    fn read(&self, file: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+        SystemDisk.read(file, bytes_max)
+    }
+
+    fn open(&self, file: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        SystemDisk.open(file, access)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<Listed>> {
+        SystemDisk.list(folder)
+    }
+
+    fn lock(&self, file: &Path) -> Result<Box<dyn HeldLock>, Error> {
+        SystemDisk.lock(file)
+    }
 }
 
 #[derive(Debug)]
@@ -117,14 +140,30 @@ struct FaultFile {
 }
 
 impl DiskFile for FaultFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write_at(&mut self, bytes: &[u8], at: u64) -> io::Result<()> {
         let inner = std::cell::RefCell::new(&mut self.inner);
         self.disk.operation(
             "write",
             &self.path,
-            || inner.borrow_mut().write(bytes),
-            || inner.borrow_mut().write(&bytes[..bytes.len() / 2]).unwrap(),
+            || inner.borrow_mut().write_at(bytes, at),
+            || inner.borrow_mut().write_at(&bytes[..bytes.len() / 2], at).unwrap(),
         )
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        self.inner.length()
+    }
+
+    fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+        self.inner.read_at(bytes, at)
+    }
+
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        self.inner.reserve(bytes)
+    }
+
+    fn truncate(&mut self, bytes: u64) -> io::Result<()> {
+        self.inner.truncate(bytes)
     }
 
     fn sync(&mut self) -> io::Result<()> {

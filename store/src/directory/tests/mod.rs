@@ -4,7 +4,9 @@ pub(crate) mod fault_disk;
 mod garbage;
 mod killed;
 mod lock;
+mod log;
 mod publish;
+mod simulated;
 
 use std::{collections::BTreeMap, fs, path::Path};
 

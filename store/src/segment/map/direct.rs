@@ -17,7 +17,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{error::Error, limits::BLOCK_BYTES};
+use crate::{disk::AlignedBuffer, error::Error, limits::BLOCK_BYTES};
 
 /// The descriptor that cold reads go to.
 #[derive(Debug)]
@@ -65,26 +65,4 @@ fn alignments(file: &File) -> Option<[u32; 2]> {
     let told = unsafe { told.assume_init() };
     let known = done == 0 && told.stx_mask & libc::STATX_DIOALIGN != 0;
     known.then_some([told.stx_dio_mem_align, told.stx_dio_offset_align])
-}
-
-/// Bytes at an address that direct reads take.
-#[derive(Debug)]
-pub(crate) struct AlignedBuffer {
-    /// A block more than asked for, as a vector starts where it likes.
-    bytes: Vec<u8>,
-    start: usize,
-    length: usize,
-}
-
-impl AlignedBuffer {
-    pub(crate) fn new(length: usize) -> Self {
-        let bytes = vec![0; length + BLOCK_BYTES];
-        let start = bytes.as_ptr().align_offset(BLOCK_BYTES);
-        Self { bytes, start, length }
-    }
-
-    /// Never moved: the vector does not grow.
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        self.bytes.get_mut(self.start..self.start + self.length).unwrap_or_default()
-    }
 }

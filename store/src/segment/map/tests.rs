@@ -11,7 +11,7 @@ use super::{
     fault::{FREE, install_handler},
     *,
 };
-use crate::limits::BLOCK_BYTES;
+use crate::{disk::AlignedBuffer, limits::BLOCK_BYTES};
 
 fn map_of(blocks: usize, file: &Path) -> Map {
     std::fs::write(file, vec![7; blocks * BLOCK_BYTES]).unwrap();

@@ -8,8 +8,9 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{super::map::AlignedBuffer, damage::Sample, *};
+use super::{damage::Sample, *};
 use crate::{
+    disk::AlignedBuffer,
     error::Corrupt,
     limits::{BLOCK_BYTES, ROW_BYTES_MAX},
     row::{Row, tests::schema, tests::schema_and_values},

@@ -1,0 +1,328 @@
+//! The write log: what was acknowledged and is in no segment of the store yet.
+//!
+//! ```text
+//! DATA/log/0000000007.log    one of several files of a fixed size: a header block, then batches
+//! DATA/log/0000000003.spare  one that is no longer needed, kept to become a later one
+//! DATA/log/LOCK              locked by the process that appends
+//!
+//! | header | batch      | batch        | batch | stale or zero …
+//!          |rec|rec|pad |rec|rec|rec|pad|rec|pd |
+//!          '-- a multiple of 4096 ------'-- one write and one sync each
+//! ```
+//! 1. A record counts once the write *and* the sync of its batch came back. There is one of each per batch, however many records.
+//! 2. A block that holds what was acknowledged is not written again while its segment counts, so no later write can tear what was acknowledged.
+//! 3. Every opening begins a new epoch with a record of its own, durable before anything is appended. So what was cut stays cut.
+//! 4. A write or sync that failed poisons the log: nothing is acknowledged any more, until it is opened again and so recovered.
+//! 5. Nothing here knows what a payload means, reads a clock or starts a thread. One caller drives it and waits where it waits.
+//!
+//! `docs/format.md` draws the bytes, and says what is a tear and what is rot.
+
+mod batch;
+mod files;
+mod reader;
+mod record;
+mod recovery;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+pub use recovery::{Cut, Recovered};
+
+use self::{
+    batch::Batch,
+    files::{Active, Files},
+    record::{Kind, Place},
+};
+use crate::{
+    directory::disk::random,
+    disk::{Disk, HeldLock},
+    error::Error,
+    limits::{BLOCK_BYTES, LOG_BATCH_BYTES, LOG_PAYLOAD_BYTES_MAX, LOG_SEGMENT_BYTES, LOG_SEGMENT_BYTES_MAX},
+};
+
+/// The number of a record. They go up by one, over all segments and epochs; the first is 1. 0 is before everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Sequence(pub u64);
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+/// What is delivered when the log is read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'r> {
+    pub sequence: Sequence,
+    pub payload: &'r [u8],
+}
+
+/// How a log is laid out. May differ from opening to opening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Of a new segment. A multiple of a block.
+    pub segment_bytes: u64,
+    /// The most that is committed at once. A multiple of a block.
+    pub batch_bytes: usize,
+    /// The identity of a log that is made now; one that exists keeps its own.
+    pub id: u64,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { segment_bytes: LOG_SEGMENT_BYTES, batch_bytes: LOG_BATCH_BYTES, id: random() }
+    }
+}
+
+/// A log, open for appending.
+#[derive(Debug)]
+pub struct Log {
+    files: Files,
+    active: Active,
+    batch: Batch,
+    epoch: u32,
+    /// The last record that is durable, and the checksum of its head.
+    committed: Sequence,
+    previous: u64,
+    /// Whether the last batch held data, for which nothing vouches yet but that it was acknowledged.
+    is_unvouched: bool,
+    poisoned: Option<Poison>,
+    _lock: Box<dyn HeldLock>,
+}
+
+#[derive(Debug, Clone)]
+struct Poison {
+    file: PathBuf,
+    reason: String,
+}
+
+impl Log {
+    /// Opens the log in `folder`, made if it is missing, and hands every record behind `from` to `each`, in order.
+    ///
+    /// `from` is up to where the caller has everything in a generation: the log must reach at least as far. Among what is
+    /// delivered may be records at the end that nobody was told of; from here on they count. Refuses with [`Error::Locked`] when
+    /// another process has it open, and with [`Error::Corrupt`] when a record is gone that was acknowledged. An error leaves the
+    /// log as it was, or with nothing but the mark of an opening more.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+        settings: LogSettings,
+        from: Sequence,
+        each: &mut dyn FnMut(Record<'_>) -> Result<(), Error>,
+    ) -> Result<(Self, Recovered), Error> {
+        settings.check();
+        files::make_folder(disk.as_ref(), folder)?;
+        let lock = disk.lock(&folder.join("LOCK"))?;
+        // A name that a killed process left is seen here without being durable, and would be built upon.
+        disk.sync_folder(folder).map_err(|source| Error::io("sync the folder", folder, source))?;
+        let listed = files::list(disk.as_ref(), folder)?;
+        let (recovered, end) = recovery::read(disk.as_ref(), folder, &listed, from, true, each)?;
+
+        let mut files = Files::new(disk, folder, settings, &listed)?;
+        let (epoch, epoch_max, previous) =
+            end.as_ref().map_or((0, 0, 0), |end| (end.epoch, end.epoch_max, end.previous));
+        let active = match end {
+            Some(end) => files.resume(end),
+            None => files.begin(settings.id)?,
+        };
+        let mut log = Self {
+            files,
+            active,
+            batch: Batch::new(settings.batch_bytes),
+            epoch,
+            committed: recovered.last,
+            previous,
+            is_unvouched: false,
+            poisoned: None,
+            _lock: lock,
+        };
+        log.append_kind(Kind::Opening, &[])?;
+        log.make_room()?; // whose segment still belongs to the epoch before
+        log.epoch = epoch_max + 1;
+        log.commit()?;
+        Ok((log, recovered))
+    }
+
+    /// Adds a record whose payload is `parts` one after the other. Does no I/O and promises nothing: the record counts once a
+    /// [`Self::commit`] returned its number or a higher one. Fails with [`Error::BatchFull`] when it has to wait for a commit.
+    pub fn append(&mut self, parts: &[&[u8]]) -> Result<Sequence, Error> {
+        self.append_kind(Kind::Data, parts)
+    }
+
+    /// Makes durable what was appended, with one write and one sync. Returns the last record that is.
+    ///
+    /// After [`Error::Poisoned`] it is not known whether the batch will be found when the log is opened again. After any other error,
+    /// as [`Error::Full`], nothing of it was written: it is dropped, its numbers are given out again, and the next batch may fare
+    /// better.
+    pub fn commit(&mut self) -> Result<Sequence, Error> {
+        self.refuse_poisoned()?;
+        if self.batch.is_empty() {
+            return Ok(self.committed);
+        }
+        self.make_room()?;
+        let place = Place { log: self.files.id, segment: self.active.number, offset: self.active.end };
+        let (bytes, previous) = self.batch.seal(place, self.epoch, self.committed, self.previous);
+        let written = self.active.file.write_at(bytes, self.active.end).and_then(|()| self.active.file.sync());
+        if let Err(source) = written {
+            let file = self.active.path.clone();
+            return Err(self.poison(Error::io("write to", &file, source)));
+        }
+        self.active.end += bytes.len() as u64;
+        self.previous = previous;
+        self.committed = Sequence(self.committed.0 + self.batch.records());
+        self.is_unvouched = self.batch.holds(Kind::Data);
+        self.batch.clear();
+        Ok(self.committed)
+    }
+
+    /// To be called now and then while nothing is appended: commits an empty record if the last batch has none behind it that
+    /// vouches for it. Returns whether it did. Until then, rot in that batch cannot be told from a tear after a crash.
+    pub fn heartbeat(&mut self) -> Result<bool, Error> {
+        self.refuse_poisoned()?;
+        if !self.batch.is_empty() || !self.is_unvouched {
+            return Ok(false);
+        }
+        self.append_kind(Kind::Heartbeat, &[])?;
+        self.commit()?;
+        Ok(true)
+    }
+
+    /// Lets go of segments that hold only records before `sequence`. To be called once a generation that holds these is durable
+    /// *and verified*, not before. They become later segments, or are removed.
+    pub fn free_before(&mut self, sequence: Sequence) -> Result<(), Error> {
+        self.refuse_poisoned()?;
+        let freed = self.files.free_before(sequence);
+        freed.map_err(|failure| self.failed(failure))
+    }
+
+    /// Makes the file that the next segment will be, unless there is one. Worth doing ahead, as a commit that has to do it
+    /// takes as long as writing a whole segment.
+    pub fn prepare(&mut self) -> Result<(), Error> {
+        self.refuse_poisoned()?;
+        let prepared = self.files.prepare();
+        prepared.map_err(|failure| self.failed(failure))
+    }
+
+    /// Commits what was appended, and a last record that vouches for everything.
+    pub fn close(mut self) -> Result<(), Error> {
+        self.commit()?;
+        self.append_kind(Kind::Closing, &[])?;
+        self.commit().map(drop)
+    }
+
+    /// The last record that is durable.
+    pub fn committed(&self) -> Sequence {
+        self.committed
+    }
+
+    /// What was appended and not committed, framing included.
+    pub fn batch_bytes(&self) -> usize {
+        self.batch.bytes()
+    }
+
+    /// Whether a record of this many bytes can be appended before the next commit.
+    pub fn has_room(&self, payload_bytes: usize) -> bool {
+        self.batch.has_room(payload_bytes)
+    }
+
+    /// How much of the disk the log's segments and spares take.
+    pub fn disk_bytes(&self) -> u64 {
+        self.files.disk_bytes()
+    }
+
+    /// Whether a write or sync failed, so that nothing will be acknowledged until the log is opened again.
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned.is_some()
+    }
+
+    fn append_kind(&mut self, kind: Kind, parts: &[&[u8]]) -> Result<Sequence, Error> {
+        self.refuse_poisoned()?;
+        let payload_bytes: usize = parts.iter().map(|part| part.len()).sum();
+        if payload_bytes > LOG_PAYLOAD_BYTES_MAX {
+            return Err(Error::TooLarge { what: "a record of the log", max: LOG_PAYLOAD_BYTES_MAX as u64 });
+        }
+        if !self.batch.has_room(payload_bytes) {
+            return Err(match self.batch.is_empty() {
+                true => Error::TooLarge { what: "a record beside the log's batches", max: self.batch.bytes_max() },
+                false => Error::BatchFull,
+            });
+        }
+        let sequence = Sequence(self.committed.0 + self.batch.records() + 1);
+        self.batch.push(kind, sequence, parts);
+        Ok(sequence)
+    }
+
+    /// Goes on to another segment when the batch does not fit into what is left of this one.
+    fn make_room(&mut self) -> Result<(), Error> {
+        if self.active.end + self.batch.padded_bytes() <= self.active.bytes {
+            return Ok(());
+        }
+        let turned = self.files.turn(self.epoch, Sequence(self.committed.0 + 1), self.previous);
+        match turned {
+            Ok(active) => {
+                self.active = active;
+                Ok(())
+            }
+            Err(failure) => {
+                self.batch.clear();
+                Err(self.failed(failure))
+            }
+        }
+    }
+
+    fn failed(&mut self, failure: files::Failure) -> Error {
+        match failure {
+            files::Failure::Harmless(error) => error,
+            files::Failure::Poisons(error) => self.poison(error),
+        }
+    }
+
+    fn poison(&mut self, error: Error) -> Error {
+        let (file, reason) = match error {
+            Error::Io { op, file, source } => (file, format!("{op}: {source}")),
+            other => (self.active.path.clone(), other.to_string()),
+        };
+        self.batch.clear();
+        let poison = self.poisoned.insert(Poison { file, reason });
+        poison.error()
+    }
+
+    fn refuse_poisoned(&self) -> Result<(), Error> {
+        self.poisoned.as_ref().map_or(Ok(()), |poison| Err(poison.error()))
+    }
+}
+
+impl Poison {
+    fn error(&self) -> Error {
+        Error::Poisoned { file: self.file.clone(), reason: self.reason.clone() }
+    }
+}
+
+/// Reads the log in `folder` as [`Log::open`] does, and writes nothing. For checking: beside a process that appends, its last batch
+/// looks torn.
+pub fn read(
+    disk: &dyn Disk,
+    folder: &Path,
+    from: Sequence,
+    each: &mut dyn FnMut(Record<'_>) -> Result<(), Error>,
+) -> Result<Recovered, Error> {
+    let listed = files::list(disk, folder)?;
+    recovery::read(disk, folder, &listed, from, false, each).map(|(recovered, _)| recovered)
+}
+
+impl LogSettings {
+    /// # Panics
+    /// If they do not go together, which is a mistake of whoever made them.
+    fn check(&self) {
+        let block = BLOCK_BYTES as u64;
+        assert!(self.segment_bytes.is_multiple_of(block) && self.batch_bytes.is_multiple_of(BLOCK_BYTES));
+        assert!(self.batch_bytes > 0 && self.batch_bytes as u64 + block <= self.segment_bytes);
+        assert!(self.segment_bytes <= LOG_SEGMENT_BYTES_MAX);
+    }
+}

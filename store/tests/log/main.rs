@@ -1,0 +1,14 @@
+//! The write log on a disk that crashes, tears and fails.
+//!
+//! `GANNET_LOG_RUNS=1000000 cargo test --release -p gannet-store --test log` makes a long run of it: so many seeds, and the recovery from
+//! every state stopped at each of its operations. `GANNET_LOG_SEED=… cargo test -p gannet-store --test log seeded` replays the one run
+//! whose seed a failure printed.
+
+#![expect(clippy::unwrap_used, clippy::tests_outside_test_module, reason = "all of this is tests")]
+
+mod broken;
+mod each_operation;
+mod exhaustive;
+mod ledger;
+mod seeded;
+mod world;
