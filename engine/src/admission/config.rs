@@ -61,7 +61,7 @@ impl Default for AdmissionConfig {
             window: Duration::from_millis(10),
             queue_time_min: Duration::from_micros(1250),
             turn_answers: 8,
-            turn_time_max: Duration::from_micros(500),
+            turn_time_max: Duration::from_micros(800),
             refusal_percent: 15,
             refusal_percent_held: 4,
             held_time_max: Duration::from_millis(500),

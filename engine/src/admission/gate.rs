@@ -229,7 +229,9 @@ impl<T: Copy> Gate<T> {
             let spare = self.ahead == 0 || self.credit_ns[at] >= SPARE_CREDIT * self.credit_ns_max[at];
             let young_ns = if spare { self.turn_ns().max(self.queue_min_ns()) } else { self.turn_ns() };
             let young_after_ns = now_ns.saturating_sub(whole(young_ns));
-            while !self.spent[at] && self.ahead < self.burst {
+            // The rest of a burst is taken up at once; more than that would keep the core from new requests.
+            let mut rest = !shedding && self.line.len() <= self.burst as usize;
+            while (rest || !self.spent[at]) && self.ahead < self.burst {
                 let young = if shedding { self.line.pop_newest(class, young_after_ns) } else { None };
                 let old = if young.is_none() && (spare || !shedding) { self.line.pop_oldest(class) } else { None };
                 let tell = shedding && young.is_none();
@@ -238,6 +240,7 @@ impl<T: Copy> Gate<T> {
                 let late = self.is_late(now_ns, held.seen_ns, held.budget_ns);
                 let decision = if late || tell {
                     self.pay(class, self.load.refusal_ns); // or one turn would refuse everybody
+                    rest = false;
                     self.shed(class, late, 1.0 - HELD_PART)
                 } else {
                     self.turns.refused -= HELD_PART; // it was no refusal after all

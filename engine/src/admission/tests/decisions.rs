@@ -215,7 +215,7 @@ fn a_burst_on_an_idle_core_is_taken_up_in_several_turns_and_nobody_is_refused() 
     let decisions: Vec<Decision> =
         (0..300).map(|n| gate.decide(100 * MS, n, ask(Criticality::Default), true)).collect();
     let admitted = decisions.iter().filter(|d| **d == Decision::Admit).count();
-    assert!((40..100).contains(&admitted), "{admitted}");
+    assert_eq!(admitted, 100, "what a turn takes on in any case, at the first guess of 8 us each");
     assert_eq!(gate.decide(100 * MS, 300, ask(Criticality::Critical), true), Decision::Admit);
     let (mut released, mut now_ns) = (Vec::new(), 100 * MS + 500 * US);
     while gate.holds() {
