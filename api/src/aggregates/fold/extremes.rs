@@ -2,7 +2,7 @@
 
 use super::{Fold, Item, bytes};
 use crate::aggregates::{
-    partial::{Kind, Partial},
+    partial::Kind,
     row::{Damaged, is_better},
 };
 
@@ -10,9 +10,8 @@ use crate::aggregates::{
 const LANES: usize = 8;
 
 impl Fold<'_, '_> {
-    /// Of tiles, of which at least one has a value.
-    pub(super) fn extreme(&self, partial: Partial, larger: bool) -> Result<Item, Damaged> {
-        let Some(array) = self.column.array(partial) else { return Ok(Item::Null) };
+    /// Of an array in which at least one tile has a value.
+    pub(super) fn extreme(&self, array: usize, larger: bool) -> Result<Item, Damaged> {
         // Where a tile has no value stands what changes no result.
         let words = self.each().map(|(_, row, tiles)| row.words(array, tiles));
         Ok(match (self.column.kind, larger) {

@@ -225,15 +225,13 @@ impl Aggregates {
 impl<'r> Fold<'_, 'r> {
     /// Folds tiles; `None` if an integer's sum does not fit.
     fn tiles(&self, function: Function, count: u64) -> Result<Option<Item>, Damaged> {
+        let array = |partial: Partial| self.column.array(partial).unwrap_or_default(); // the shape has what its functions need
         Ok(Some(match function {
             Function::Count => integer(count),
-            Function::Sum if self.column.kind == Kind::Int64 => {
-                return Ok(i64::try_from(self.sum_integers()).ok().map(Item::Int64));
-            }
-            Function::Sum => Item::Float64(self.sum()),
-            Function::Mean => Item::Float64(self.sum() / count as f64),
-            Function::Min => self.extreme(Partial::Min, false)?,
-            Function::Max => self.extreme(Partial::Max, true)?,
+            Function::Sum => return Ok(self.total(array(Partial::Sum))),
+            Function::Mean => Item::Float64(self.sum(array(Partial::Sum)) / count as f64),
+            Function::Min => self.extreme(array(Partial::Min), false)?,
+            Function::Max => self.extreme(array(Partial::Max), true)?,
             Function::VarSamp | Function::VarPop | Function::StddevSamp | Function::StddevPop => {
                 spread(function, self.squares(count), count)
             }
@@ -241,6 +239,14 @@ impl<'r> Fold<'_, 'r> {
             Function::ApproxPercentile { percentile, precision } => self.percentile(percentile.share(), precision)?,
             _ => Item::Null, // lists are folded by themselves
         }))
+    }
+
+    /// A sum as it is served; `None` if it does not fit.
+    fn total(&self, array: usize) -> Option<Item> {
+        match self.column.kind {
+            Kind::Int64 => i64::try_from(self.sum_integers(array)).ok().map(Item::Int64),
+            _ => Some(Item::Float64(self.sum(array))),
+        }
     }
 
     /// The row and the tiles of each part.
