@@ -76,7 +76,11 @@ fn wide(bytes: [u8; 16]) -> f64 {
 
 fn count(counts: Counts<'_>) -> u64 {
     match counts {
-        Counts::One(counts) => counts.iter().map(|count| u64::from(count[0])).sum(),
+        Counts::One(counts) => {
+            // Narrow sums hold more lanes; so many bytes cannot overflow them.
+            let narrow = |counts: &[[u8; 1]]| counts.iter().map(|count| u32::from(count[0])).sum::<u32>();
+            counts.chunks(1 << 24).map(|counts| u64::from(narrow(counts))).sum()
+        }
         Counts::Four(counts) => counts.iter().map(|count| u64::from(u32::from_le_bytes(*count))).sum(),
         Counts::Eight(counts) => counts.iter().map(|count| u64::from_le_bytes(*count)).fold(0, u64::saturating_add),
     }

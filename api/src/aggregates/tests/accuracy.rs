@@ -1,6 +1,9 @@
 //! Numbers that the oracle's margins would let pass.
 
-use super::world::{Event, Value, at, fold, one, row_of};
+use super::{
+    oracle::{expected, holds},
+    world::{Event, Value, at, everything, fold, one, row_of},
+};
 use crate::aggregates::{Aggregates, Folded, Function, Percentile, Row, UncheckedRow, Window};
 
 const DAY: i64 = 86_400_000_000;
@@ -19,6 +22,61 @@ fn folded(function: Function, events: &[Event]) -> f64 {
         [Value::Float64(value)] => value,
         [Value::Int64(value)] => value as f64,
         ref other => panic!("{other:?}"),
+    }
+}
+
+/// Enough tiles for every lane of every loop, and a rest.
+#[test]
+fn many_tiles_fold_as_few_do() {
+    let windows = [Window::of(5010), Window::Time { length_us: 2990, offset_us: -770 }];
+    let mut state = 11u64;
+    let mut random = |below: i64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        i64::try_from(state >> 33).unwrap() % below
+    };
+    let mut event = |time_us: i64| {
+        let number = random(2000) - 1000;
+        let values = vec![
+            Value::Float64(number as f64 / 8.0),
+            Value::Boolean(number % 2 == 0),
+            Value::Bytes(format!("shop {}", number % 9).into_bytes()),
+            Value::Float32(number as f32),
+            Value::Bytes(vec![0; 3]),
+            Value::Int64(random(2000) - 1000),
+        ];
+        Event { time_us, key: None, values }
+    };
+    let mut events: Vec<Event> = (0..2500).map(|at| event(at * 7919 % 5000)).collect();
+    for (interval_us, what) in
+        [(Some(10), "bytes count"), (Some(10), "words count"), (Some(10), "sums are wide"), (None, "events")]
+    {
+        match what {
+            "words count" => events.extend((0..300).map(|_| event(4321))),
+            "sums are wide" => {
+                let large = |units| Event { values: vec![Value::Int64(units); 6], ..event(3) };
+                events.extend([i64::MAX, i64::MAX, i64::MIN, i64::MIN].map(large).map(|mut event| {
+                    event.values[..5].fill(Value::Null);
+                    event
+                }));
+            }
+            "events" => events.retain(|event| !event.values.contains(&Value::Null)),
+            _ => {}
+        }
+        let specification = everything(interval_us, &windows, false);
+        let aggregates = Aggregates::new(&specification).unwrap();
+        for rows in [
+            vec![row_of(&aggregates, &events)],
+            vec![row_of(&aggregates, &events[..700]), row_of(&aggregates, &events[700..])],
+        ] {
+            let found = fold(&aggregates, &rows, at(5009));
+            for (position, aggregation) in specification.aggregations.iter().enumerate() {
+                let expected = expected(&specification, position, &events, 5009);
+                let name = aggregation.name.as_ref().unwrap();
+                let feature = aggregates.features().iter().position(|feature| feature.name == *name).unwrap();
+                let found = &found[feature];
+                assert!(holds(&expected, found), "{what}: {aggregation:?}: expected {expected:?}, found {found:?}");
+            }
+        }
     }
 }
 
