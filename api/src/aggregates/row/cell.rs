@@ -137,12 +137,10 @@ impl Cell {
                 Partial::Squares => cell.squares = row.float(array, tile),
                 _ => {
                     let Some(state) = states.next() else { break };
-                    let present = cell.count > 0;
-                    let single = || match column.kind.fixed_bytes() {
-                        Some(_) if !present => Ok(None),
-                        Some(_) => Ok(Some(word(row.width(array)))),
-                        None if !present => Ok(None),
-                        None => Ok(Some(Scalar::decode(column.kind, row.bytes(row.item(array, tile)?)))),
+                    let single = || match (cell.count, column.kind.fixed_bytes()) {
+                        (0, _) => Ok(None),
+                        (_, Some(_)) => Ok(Some(word(row.width(array)))),
+                        (_, None) => Ok(Some(Scalar::decode(column.kind, row.bytes(row.item(array, tile)?)))),
                     };
                     match state {
                         State::Min(value) | State::Max(value) | State::Value(value) => *value = single()?,

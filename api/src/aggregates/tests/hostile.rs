@@ -109,7 +109,7 @@ fn rows_of_other_views_are_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
     fn several_bytes_may_be_any(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12), head in 0usize..4) {
