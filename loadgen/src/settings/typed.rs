@@ -205,15 +205,7 @@ mod tests {
             ..StreamText::default()
         };
         assert_eq!(stream, expected);
-        for wrong in [
-            "",
-            "weight=1",
-            "name=a,weight=0",
-            "name=a,size=1",
-            "name=a,connections=0",
-            "name=a,absent=2",
-            "name=a,keys=all",
-        ] {
+        for wrong in ["", "weight=1", "name=a,weight=0", "name=a,size=1", "name=a,connections=0", "name=a,absent=2", "name=a,keys=all"] {
             assert!(wrong.parse::<StreamText>().is_err(), "{wrong}");
         }
     }
