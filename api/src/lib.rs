@@ -8,6 +8,7 @@
 //! [`Shared`] is what all cores see; [`Core`] is one core's `engine::Service`.
 #![forbid(unsafe_code)]
 
+pub mod aggregates;
 pub mod auth;
 mod budget;
 mod catalog;

@@ -25,6 +25,7 @@ const FENCES: &[Fence] = &[
         why: "in store, one module is the real disk",
     },
     Fence { word: "glommio::", places: &["store/src/plane/"], why: "one module knows the storage executor" },
+    Fence { word: "datasketches::", places: &["api/src/aggregates/sketch/"], why: "one folder knows the sketches" },
     Fence { word: "simd_json::", places: &["api/src/tecton/json.rs"], why: "one module knows the request parser" },
     Fence {
         word: "Instant::now",
