@@ -24,7 +24,7 @@ fn turns(bencher: Bencher<'_, '_>, requests: u32, slept_percent: u64) {
             let ask = Ask { seen_ns: now_ns, criticality: Criticality::Default, budget_ns: Some(1_000_000) };
             admitted += u32::from(gate.decide(now_ns, black_box(connection), ask, true) == Decision::Admit);
         }
-        gate.release(now_ns, &mut released);
+        gate.release(now_ns, |_| true, &mut released);
         released.clear();
         admitted
     });

@@ -73,7 +73,7 @@ pub struct Gate<T> {
 
 impl<T: Copy> Gate<T> {
     pub fn new(config: AdmissionConfig, metrics: Arc<AdmissionMetrics>, now_ns: u64) -> Self {
-        Self {
+        let mut gate = Self {
             load: Load::new(config.window.as_secs_f64() * 1e9),
             config,
             metrics,
@@ -95,7 +95,9 @@ impl<T: Copy> Gate<T> {
             unasked: 0,
             sheddable_seen_ns: None,
             burst: 1,
-        }
+        };
+        gate.burst = gate.burst();
+        gate
     }
 
     /// A turn begins, of which nothing is decided yet. `rested_ns` is how long the core had nothing to do since that was last said,
@@ -139,10 +141,13 @@ impl<T: Copy> Gate<T> {
             // its own effect; whoever is less critical does not, or a burst of critical requests would be shed for their sake.
             let enough_ns = if *shedding { queue_min_ns * QUEUE_LEAVE } else { queue_min_ns };
             let waits = queue_ns >= enough_ns || class == Criticality::Sheddable;
+            // Who waits asks as well: callers that only ask again when they were answered ask for no more than they get, however many there are.
+            let wanted = asked + queue_ns / self.load.window_ns();
             *shedding = if *shedding {
-                waits && asked >= share(mark.leave_percent)
+                // A core that is mostly idle while a class is shed is wrong about what requests cost.
+                waits && wanted >= share(mark.leave_percent) && self.load.busy >= IDLE_PART * share(mark.leave_percent)
             } else {
-                waits && asked >= share(mark.enter_percent) && self.load.busy >= share(mark.leave_percent)
+                waits && wanted >= share(mark.enter_percent) && self.load.busy >= share(mark.leave_percent)
             };
         }
         let first = Criticality::ALL.map(|class| self.config.mark(class).leave_percent).into_iter().min();
@@ -200,7 +205,8 @@ impl<T: Copy> Gate<T> {
         if !self.config.enabled {
             return self.admit(ask.criticality);
         }
-        let burst = may_hold && self.ahead >= self.burst() && ask.criticality != Criticality::Critical;
+        let critical = ask.criticality == Criticality::Critical;
+        let burst = may_hold && self.ahead >= if critical { CRITICAL_BURSTS * self.burst } else { self.burst };
         if !late && !burst && (!self.shedding[class] || !self.spent[class]) {
             return self.admit(ask.criticality);
         }
@@ -217,7 +223,9 @@ impl<T: Copy> Gate<T> {
 
     /// Moves to `released` the connections whose held request is now to be admitted or shed. Called when all requests of the turn
     /// were decided: those that just came are younger, and go first.
-    pub fn release(&mut self, now_ns: u64, released: &mut Vec<(T, Decision)>) {
+    ///
+    /// A connection that is gone (`lives` says so) is dropped from the line, and nothing is paid for it.
+    pub fn release(&mut self, now_ns: u64, lives: impl Fn(T) -> bool, released: &mut Vec<(T, Decision)>) {
         // What is left over when shedding ends is answered, but only as much as does not keep the core from new requests for long.
         let much = as_f64(self.line.len() as u64) * self.load.answer_ns > self.config.window.as_secs_f64() * 1e9;
         let mut moves = [false; Criticality::ALL.len()];
@@ -236,6 +244,10 @@ impl<T: Copy> Gate<T> {
                 let old = if young.is_none() && (spare || !shedding) { self.line.pop_oldest(class) } else { None };
                 let tell = shedding && young.is_none();
                 let Some(held) = young.or(old) else { break };
+                if !lives(held.connection) {
+                    self.turns.refused -= HELD_PART;
+                    continue;
+                }
                 moves[at] = true;
                 let late = self.is_late(now_ns, held.seen_ns, held.budget_ns);
                 let decision = if late || tell {
@@ -256,6 +268,10 @@ impl<T: Copy> Gate<T> {
             let oldest = self.line.longest(|class| !moves[class.index()]).filter(|(_, since_ns)| overdue(*since_ns));
             let Some((class, _)) = shed.or(oldest) else { break };
             let Some(held) = self.line.pop_oldest(class) else { break };
+            if !lives(held.connection) {
+                self.turns.refused -= HELD_PART;
+                continue;
+            }
             let late = self.is_late(now_ns, held.seen_ns, held.budget_ns);
             let decision = self.shed(class, late, 1.0 - HELD_PART);
             released.push((held.connection, decision));
@@ -339,8 +355,9 @@ impl<T: Copy> Gate<T> {
     }
 
     fn is_late(&self, now_ns: u64, seen_ns: u64, budget_ns: Option<u64>) -> bool {
-        let ready_ns = now_ns + self.predicted_wait_ns() + whole(self.load.answer_ns);
-        budget_ns.is_some_and(|budget_ns| ready_ns.saturating_sub(seen_ns) > budget_ns)
+        // Its own time is not in it: what is thought of that may be wrong, and would stay so if nobody were admitted for it.
+        let begins_ns = now_ns + self.predicted_wait_ns();
+        budget_ns.is_some_and(|budget_ns| begins_ns.saturating_sub(seen_ns) > budget_ns)
     }
 
     /// How many requests a turn takes on in any case.
@@ -418,6 +435,12 @@ enum Calm {
     ButForTheSheddable,
     No,
 }
+
+/// How many times as much critical requests may make a turn longer.
+const CRITICAL_BURSTS: u32 = 4;
+
+/// Below this part of where shedding would end anyway, the core is taken for idle.
+const IDLE_PART: f64 = 0.5;
 
 /// One request in so many is asked on a full core on which nobody can come back later. A class that makes up a hundredth of all is
 /// noticed within about as many requests as ten milliseconds bring.

@@ -85,7 +85,7 @@ impl Load {
     }
 
     /// Longer if answers are so dear that chance would rule a shorter one.
-    fn window_ns(&self) -> f64 {
+    pub(super) fn window_ns(&self) -> f64 {
         self.window_ns.max(WINDOW_ANSWERS * self.answer_ns)
     }
 
@@ -106,6 +106,7 @@ impl Load {
         let step = 1.0 + believed * wall_ns / (self.window_ns() + wall_ns);
         if answers >= refusals {
             self.answer_ns = (self.answer_ns * step).clamp(COST_NS_MIN, COST_NS_MAX);
+            self.refusal_ns = self.refusal_ns.min(self.answer_ns);
         } else {
             self.refusal_ns = (self.refusal_ns * step).clamp(COST_NS_MIN, self.answer_ns);
         }

@@ -44,7 +44,9 @@ impl<S: Service> Shard<S> {
         if self.drain_by_ns.is_some() {
             self.gate.release_all(&mut released); // nobody new comes, and who is here is owed an answer
         } else {
-            self.gate.release(now.monotonic_ns, &mut released);
+            let Self { gate, connections, .. } = self;
+            let lives = |token| connections.get(token).is_some_and(|c| c.held && c.fate == Fate::Open);
+            gate.release(now.monotonic_ns, lives, &mut released);
         }
         for (token, decision) in released.drain(..) {
             let Some(connection) = self.connections.of(token) else { continue };

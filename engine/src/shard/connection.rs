@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, os::fd::OwnedFd};
 
-use super::timers::{NOWHERE, ns};
+use super::{
+    arrivals::Arrivals,
+    timers::{NOWHERE, ns},
+};
 use crate::{
     admission::Decision,
     http::{Inbound, Phase},
@@ -65,8 +68,10 @@ pub(super) struct Connection {
     pub(super) was_held: bool,
     /// What became of that request, once it was decided.
     pub(super) decided: Option<Decision>,
-    /// When the newest of the bytes in `input` came: a request left over for a later turn was seen then.
+    /// When the newest bytes came.
     pub(super) received_ns: u64,
+    /// When the pieces of `input` came.
+    pub(super) arrivals: Arrivals,
     /// When the first byte of the message in progress came; `None` between messages.
     pub(super) message_since_ns: Option<u64>,
     /// When the connection last finished a message, sent something or changed fate.
@@ -121,6 +126,7 @@ impl Connection {
             was_held: false,
             decided: None,
             received_ns: now_ns,
+            arrivals: Arrivals::default(),
             message_since_ns: None,
             active_ns: now_ns,
             rate_window: None,

@@ -17,6 +17,7 @@
 
 mod accept;
 mod admit;
+mod arrivals;
 mod connection;
 mod end;
 mod metrics;

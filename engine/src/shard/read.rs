@@ -147,21 +147,25 @@ fn frame<S: Service>(
             Step::Request { head, body, consumed, persistence, as_sent } => {
                 head_only = head.method == Method::Head;
                 let mut asked = false;
+                let place = connection.consumed + at;
+                let seen_ns = connection.arrivals.seen_ns(place).unwrap_or(connection.received_ns);
+                // What says something about itself is listened to.
+                let plain = head.criticality.is_none() && head.latency_budget_ms.is_none();
                 let decision = match connection.decided.take() {
                     Some(decision) => decision,
-                    None if gate.is_calm() => {
-                        gate.admit_quietly(connection.received_ns);
+                    None if plain && gate.is_calm() => {
+                        gate.admit_quietly(seen_ns);
                         Decision::Admit
                     }
                     None => {
                         asked = true;
-                        decide(now, gate, service, connection.received_ns, token, &head, as_sent)
+                        decide(now, gate, service, seen_ns, token, &head, as_sent)
                     }
                 };
                 let reply = match decision {
                     Decision::Admit => {
                         metrics.requests.add(1);
-                        let request = Request { head, body, seen_ns: connection.received_ns, asked };
+                        let request = Request { head, body, seen_ns, asked };
                         Reply::Ticket(service.begin(now, request))
                     }
                     Decision::Shed { retry_after_s, .. } => Reply::Shed { retry_after_s },
@@ -225,11 +229,13 @@ fn frame_input<S: Service>(
     connection.consumed += used;
     if connection.consumed == input.len() {
         connection.consumed = 0;
+        connection.arrivals.clear();
         input.clear();
         recycle(pool, input);
         return;
     }
     if connection.consumed > input.len() / 2 {
+        connection.arrivals.forget(connection.consumed);
         input.drain(..connection.consumed); // moves less than was consumed, so each byte is moved once on average
         connection.consumed = 0;
     }
@@ -241,5 +247,6 @@ fn keep(connection: &mut Connection, bytes: &[u8], pool: &mut Vec<Vec<u8>>) {
     if connection.input.capacity() == 0 {
         connection.input = pool.pop().unwrap_or_else(|| Vec::with_capacity(limits::POOLED_BUFFER_BYTES));
     }
+    connection.arrivals.add(connection.input.len(), connection.received_ns);
     connection.input.extend_from_slice(bytes);
 }

@@ -32,6 +32,11 @@ impl<T> Slots<T> {
         Some(Token { slot, generation: place.generation })
     }
 
+    pub(super) fn get(&self, token: Token) -> Option<&T> {
+        let place = self.slots.get(token.slot as usize)?;
+        if place.generation == token.generation { place.value.as_ref() } else { None }
+    }
+
     pub(super) fn of(&mut self, token: Token) -> Option<&mut T> {
         let place = self.slots.get_mut(token.slot as usize)?;
         if place.generation != token.generation {

@@ -16,6 +16,8 @@ pub(super) struct Usage {
     last: Reading,
     /// All that was spun so far.
     spun_ns: u64,
+    /// What [`Self::worked_ns`] said last: it never goes back.
+    worked_ns: u64,
 }
 
 /// A look at the counters, all in nanoseconds.
@@ -33,7 +35,7 @@ impl Usage {
         let needed_ns = times.cpu_ns() + times.delayed_ns();
         let window_ns = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
         let every_ns = EVERY_NS.min(window_ns / READINGS_PER_WINDOW);
-        Self { times, every_ns, last: Reading { at_ns: now_ns, needed_ns }, spun_ns: 0 }
+        Self { times, every_ns, last: Reading { at_ns: now_ns, needed_ns }, spun_ns: 0, worked_ns: 0 }
     }
 
     /// The core looked for work for so long and found none.
@@ -47,20 +49,27 @@ impl Usage {
             return None;
         }
         let needed_ns = (self.times.cpu_ns() + self.times.delayed_ns()).saturating_sub(self.spun_ns);
-        let reading = Reading { at_ns: now_ns, needed_ns };
-        let rested_ns = rested_ns(self.last, reading);
-        self.last = reading;
+        let (rested_ns, last) = rest(self.last, Reading { at_ns: now_ns, needed_ns });
+        self.last = last;
         Some(rested_ns)
     }
 
-    /// What the thread ran in all, without spinning.
-    pub(super) fn worked_ns(&self) -> u64 {
-        self.times.cpu_ns().saturating_sub(self.spun_ns)
+    /// What the thread ran in all. If it spins, waiting for the core counts as running: of spinning only is known how long it took.
+    pub(super) fn worked_ns(&mut self) -> u64 {
+        let spun_ns = self.spun_ns;
+        let needed_ns = if spun_ns > 0 { self.times.delayed_ns() } else { 0 } + self.times.cpu_ns();
+        self.worked_ns = self.worked_ns.max(needed_ns.saturating_sub(spun_ns));
+        self.worked_ns
     }
 }
 
-fn rested_ns(last: Reading, reading: Reading) -> u64 {
-    (reading.at_ns - last.at_ns).saturating_sub(reading.needed_ns.saturating_sub(last.needed_ns))
+/// How long the thread rested between two readings, and what the next one is to be compared with. Asking is a system call, and where
+/// those end a thread is throttled: then more is needed than time went by since, which belongs to the next stretch.
+fn rest(last: Reading, reading: Reading) -> (u64, Reading) {
+    let wall_ns = reading.at_ns - last.at_ns;
+    let needed_ns = reading.needed_ns.saturating_sub(last.needed_ns);
+    let counted_ns = needed_ns.min(wall_ns);
+    (wall_ns - counted_ns, Reading { at_ns: reading.at_ns, needed_ns: last.needed_ns + counted_ns })
 }
 
 /// A reading costs a thousandth of this.
@@ -76,11 +85,23 @@ mod tests {
     #[test]
     fn what_the_thread_neither_ran_nor_waited_to_run_was_rest() {
         let at = |at_ns, needed_ns| Reading { at_ns, needed_ns };
-        assert_eq!(rested_ns(at(0, 0), at(1000, 400)), 600);
-        assert_eq!(rested_ns(at(1000, 400), at(2000, 1400)), 0);
-        // The clocks are not read at the same moment, and what was spun is known by another one than what was run.
-        assert_eq!(rested_ns(at(1000, 400), at(2000, 1500)), 0);
-        assert_eq!(rested_ns(at(1000, 400), at(2000, 390)), 1000);
+        assert_eq!(rest(at(0, 0), at(1000, 400)), (600, at(1000, 400)));
+        assert_eq!(rest(at(1000, 400), at(2000, 1400)), (0, at(2000, 1400)));
+        // What was spun is known by another clock than what was run.
+        assert_eq!(rest(at(1000, 400), at(2000, 390)), (1000, at(2000, 400)));
+    }
+
+    #[test]
+    fn what_happened_while_it_was_asked_counts_the_next_time() {
+        let mut last = Reading { at_ns: 0, needed_ns: 0 };
+        let mut rested = Vec::new();
+        // Throttled for 3000 between looking at the clock and looking at the counters, and never at rest.
+        for (at_ns, needed_ns) in [(1000, 4000), (5000, 5000), (6000, 9000), (10_000, 10_000)] {
+            let (rested_ns, next) = rest(last, Reading { at_ns, needed_ns });
+            rested.push(rested_ns);
+            last = next;
+        }
+        assert_eq!(rested, [0, 0, 0, 0]);
     }
 
     #[test]

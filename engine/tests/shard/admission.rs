@@ -156,6 +156,22 @@ fn a_drain_answers_those_who_are_held() {
     server.join();
 }
 
+/// Fifteen requests before it take longer than it may wait, at what a request is taken for at first. However idle the core is.
+#[test]
+fn a_budget_in_the_head_counts_on_an_idle_core() {
+    let server =
+        Started::guarded(AdmissionConfig { window: Duration::from_secs(36_000), ..AdmissionConfig::default() });
+    let mut client = server.connect();
+    let hurried =
+        b"POST /echo HTTP/1.1\r\nHost: h\r\nGannet-Latency-Budget-Ms: 0.1\r\nContent-Length: 1\r\n\r\nx".to_vec();
+    let before = vec![post("before"); 15].concat();
+    client.send(&[before, hurried].concat());
+    for _ in 0..15 {
+        assert_eq!(client.response().body, "before");
+    }
+    assert_eq!(client.response().status, 429);
+}
+
 /// A service may refuse for a limit of its own what admission let in: it is counted like every other refusal.
 #[test]
 fn what_a_limit_of_its_own_refuses_is_counted_and_told_when_to_come_again() {

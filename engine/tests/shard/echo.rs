@@ -1,5 +1,7 @@
 //! A service that echoes bodies.
 
+use std::time::Duration;
+
 use gannet_engine::{
     Answer, Asked, Content, Finished, Limited, Now, Read, Service, Ticket, Waiting,
     admission::{Criticality, Reason},
@@ -38,7 +40,9 @@ impl Service for Echo {
             return Asked::Operation;
         }
         let criticality = head.fields.first("criticality").and_then(Criticality::from_label);
-        Asked::Features { criticality: criticality.unwrap_or(Criticality::Default), budget_ns: None }
+        let budget = head.latency_budget_ms.and_then(|text| std::str::from_utf8(text).ok()?.parse::<f64>().ok());
+        let budget_ns = budget.map(|ms| u64::try_from(Duration::from_secs_f64(ms / 1e3).as_nanos()).unwrap());
+        Asked::Features { criticality: criticality.unwrap_or(Criticality::Default), budget_ns }
     }
 
     fn overloaded(&mut self, _: Now, body: &mut Vec<u8>) {

@@ -39,7 +39,7 @@ impl Core {
             decisions.last() != Some(&Decision::Hold)
         });
         let mut released = Vec::new();
-        gate.release(*now_ns, &mut released);
+        gate.release(*now_ns, |_| true, &mut released);
         for (connection, decision) in released {
             free.push(connection);
             decisions.push(decision);
@@ -68,6 +68,59 @@ fn a_core_with_room_admits_everybody() {
         }
     }
     assert!((0.39..0.41).contains(&gate.utilization()), "{}", gate.utilization());
+}
+
+/// Answers were dear and are cheap now. Nobody who can come back later is admitted while all are thought too dear, so nothing is learnt
+/// from answers: that the core is idle has to suffice.
+#[test]
+fn a_core_that_is_wrong_about_costs_finds_out() {
+    let mut gate: Gate<u32> = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
+    let mut now_ns = 0;
+    let wants = |budget_ns| Ask { seen_ns: 0, criticality: Criticality::Sheddable, budget_ns };
+    for _ in 0..1000 {
+        gate.turn_began(now_ns, Some(0));
+        gate.decide(now_ns, 1, ask(Criticality::Default), true);
+        gate.decide(now_ns, 2, wants(None), true);
+        gate.release(now_ns, |_| false, &mut Vec::new());
+        now_ns += 2 * MS;
+    }
+    let mut admitted = 0;
+    for _ in 0..1000 {
+        now_ns += MS;
+        gate.turn_began(now_ns, Some(MS - 20 * US));
+        let asks = Ask { seen_ns: now_ns, ..wants(Some(1500 * US)) };
+        admitted += u32::from(gate.decide(now_ns, 3, asks, true) == Decision::Admit);
+        gate.release(now_ns, |_| false, &mut Vec::new());
+    }
+    assert!(admitted > 850, "within 0.15 s: {admitted}");
+}
+
+/// Callers who reset their connections while they are held cost nothing when their turn comes.
+#[test]
+fn who_is_gone_takes_nobodys_turn() {
+    let Core { mut gate, now_ns, .. } = Core::overloaded(AdmissionConfig::default(), Criticality::Default);
+    let mut held = 0;
+    for connection in 1000..2000 {
+        held += u32::from(gate.decide(now_ns, connection, ask(Criticality::Default), true) == Decision::Hold);
+    }
+    assert!(held > 900, "{held}");
+    let (mut released, mut turns) = (Vec::new(), 0);
+    while gate.holds() {
+        turns += 1;
+        gate.turn_began(now_ns + turns * 50 * US, Some(40 * US));
+        gate.release(now_ns + turns * 50 * US, |connection| connection == 1500, &mut released);
+        assert!(turns < 20);
+    }
+    assert_eq!(released.iter().map(|(connection, _)| *connection).collect::<Vec<_>>(), [1500]);
+}
+
+/// They go before all others, but a turn of theirs ends as well.
+#[test]
+fn a_turn_of_critical_requests_ends() {
+    let mut gate: Gate<u32> = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
+    gate.turn_began(10 * MS, Some(10 * MS));
+    let admit = |n| gate.decide(10 * MS, n, ask(Criticality::Critical), true) == Decision::Admit;
+    assert_eq!((0..1000).map(admit).filter(|admitted| *admitted).count(), 400);
 }
 
 /// They fill the core for a while, but none of them waits for long: who is held behind them is no reason to shed them.
@@ -151,7 +204,7 @@ fn on_a_full_core_few_are_asked_until_one_can_come_back_later() {
                 refused += u32::from(gate.decide(now_ns, 1, ask(criticality), true) != Decision::Admit);
             }
         }
-        gate.release(now_ns, &mut Vec::new());
+        gate.release(now_ns, |_| true, &mut Vec::new());
         (asked, refused)
     };
     let sum = |all: Vec<(u32, u32)>| all.into_iter().fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
@@ -183,7 +236,7 @@ fn what_is_held_is_named_once() {
     while gate.holds() {
         now_ns += MS;
         gate.turn_began(now_ns, Some(MS));
-        gate.release(now_ns, &mut released);
+        gate.release(now_ns, |_| true, &mut released);
     }
     let mut names: Vec<u32> = released.iter().map(|(connection, _)| *connection).collect();
     names.sort_unstable();
@@ -203,7 +256,7 @@ fn what_is_held_when_overload_ends_is_answered() {
     while gate.holds() {
         now_ns += MS;
         gate.turn_began(now_ns, Some(MS / 2));
-        gate.release(now_ns, &mut released);
+        gate.release(now_ns, |_| true, &mut released);
     }
     assert!(released.iter().all(|(_, decision)| *decision == Decision::Admit), "{released:?}");
 }
@@ -221,7 +274,7 @@ fn a_burst_on_an_idle_core_is_taken_up_in_several_turns_and_nobody_is_refused() 
     while gate.holds() {
         gate.turn_began(now_ns, Some(0));
         let before = released.len();
-        gate.release(now_ns, &mut released);
+        gate.release(now_ns, |_| true, &mut released);
         now_ns += 8 * US * ((released.len() - before) as u64).max(1);
     }
     assert_eq!(admitted + released.len(), 300);
@@ -241,7 +294,7 @@ fn what_was_held_beyond_its_budget_is_refused_a_few_at_a_time() {
     while gate.holds() {
         let before = released.len();
         gate.turn_began(now_ns, Some(0));
-        gate.release(now_ns, &mut released);
+        gate.release(now_ns, |_| true, &mut released);
         assert!(released.len() - before < 30, "{} at once", released.len() - before);
         now_ns += 100 * US;
     }
@@ -330,7 +383,7 @@ fn nobody_is_held_for_ever() {
         now_ns += 2 * MS;
         gate.turn_began(now_ns, Some(MS)); // half idle, and every turn is a burst
         fill(&mut gate, now_ns);
-        gate.release(now_ns, &mut released);
+        gate.release(now_ns, |_| true, &mut released);
         assert!(now_ns - held_ns < 1000 * MS, "held for a second");
     }
     assert_eq!(released[0].0, 1000);

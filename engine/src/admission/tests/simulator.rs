@@ -171,7 +171,7 @@ impl<'a> Simulation<'a> {
                     decision => decided.push((connection, decision)),
                 }
             }
-            self.gate.release(now_ns, &mut released);
+            self.gate.release(now_ns, |_| true, &mut released);
             spent += released.len() as u64 * self.costs.frame;
             decided.append(&mut released);
             spent += self.costs.service * decided.iter().filter(|(_, d)| *d == Decision::Admit).count() as u64;
