@@ -373,7 +373,7 @@ impl<T: Copy> Gate<T> {
 
     /// The longest a turn gets while shedding.
     fn turn_ns(&self) -> f64 {
-        f64::from(self.config.turn_answers) * self.load.answer_ns
+        (f64::from(self.config.turn_answers) * self.load.answer_ns).max(TURN_NS_MIN)
     }
 
     fn admit(&mut self, criticality: Criticality) -> Decision {
@@ -435,6 +435,9 @@ enum Calm {
     ButForTheSheddable,
     No,
 }
+
+/// A turn costs some ten microseconds by itself; cheap answers fill one up to this.
+const TURN_NS_MIN: f64 = 100_000.0;
 
 /// How many times as much critical requests may make a turn longer.
 const CRITICAL_BURSTS: u32 = 4;
