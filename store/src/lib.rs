@@ -16,6 +16,7 @@ pub mod format;
 pub mod key;
 pub mod limits;
 pub mod log;
+pub mod overlay;
 pub mod row;
 pub mod schema;
 pub mod segment;

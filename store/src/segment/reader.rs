@@ -165,7 +165,7 @@ impl Segment {
         // The header lies in the first block: rows start at multiples of four and headers have two bytes at most. What it
         // says bounds what must be verified before the length can be read, and the length what must be verified then.
         let head = RowHead::read(bytes).ok_or_else(no_row)?;
-        let prefix_end = head.tuple_start() + self.layout.columns.prefix_bytes(head.width);
+        let prefix_end = head.prefix_end(&self.layout.columns);
         if prefix_end > ROW_BYTES_MAX || prefix_end > bytes.len() {
             return Err(no_row());
         }
