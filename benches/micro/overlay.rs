@@ -135,24 +135,33 @@ impl Side<'_> {
         sum
     }
 
+    /// As a server would: where the overlay may hold a key, its segments are looked into only if it does not, or holds an older row.
     fn both(&self, keys: &[[u8; 11]]) -> u64 {
         let pin: Pin = self.reader.pin();
         let mut hashes = [[KeyHash(0); 64]; VIEWS];
         let mut probes = [[Probed::Absent; 64]; VIEWS];
-        let mut recent_hashes: [[Option<OverlayHash>; 64]; VIEWS] = [[None; 64]; VIEWS];
-        let mut recent_probes = [[OverlayProbe::default(); 64]; VIEWS];
+        let mut recent: [[Option<(OverlayHash, OverlayProbe)>; 64]; VIEWS] = [[None; 64]; VIEWS];
         for (i, key) in keys.iter().enumerate() {
             for (v, table) in (0..).zip(self.tables) {
                 let hash = self.reader.hash(TableId(v), key);
-                self.reader.prefetch(&pin, hash);
-                recent_hashes[v as usize][i] = Some(hash);
-                hashes[v as usize][i] = table.hash(key);
-                table.prefetch_bucket(hashes[v as usize][i]);
+                let v = v as usize;
+                if self.reader.prefetch(&pin, hash) {
+                    recent[v][i] = Some((hash, OverlayProbe::default()));
+                } else {
+                    hashes[v][i] = table.hash(key);
+                    table.prefetch_bucket(hashes[v][i]);
+                }
             }
         }
-        for i in 0..keys.len() {
+        for (i, key) in keys.iter().enumerate() {
             for (v, table) in self.tables.iter().enumerate() {
-                recent_probes[v][i] = self.reader.probe(&pin, recent_hashes[v][i].unwrap());
+                if let Some((hash, probe)) = &mut recent[v][i] {
+                    *probe = self.reader.probe(&pin, *hash);
+                    if !probe.is_absent() {
+                        continue;
+                    }
+                    hashes[v][i] = table.hash(key);
+                }
                 probes[v][i] = table.probe(hashes[v][i]).unwrap();
             }
         }
@@ -160,15 +169,18 @@ impl Side<'_> {
         for (i, key) in keys.iter().enumerate() {
             bytes.clear();
             for (v, table) in self.tables.iter().enumerate() {
-                let recent = self.reader.read(&pin, recent_hashes[v][i].unwrap(), recent_probes[v][i], key, &mut bytes);
-                // What is at least as new as everything in the segments need not be held against a row of theirs.
-                let wins =
-                    recent.as_ref().is_some_and(|recent| table.event_time_max_us() <= Some(recent.event_time_us));
-                let stored = if wins { None } else { stored(table, probes[v][i], key) };
-                let recent = recent.filter(|recent| stored.is_none_or(|s| s.event_time_us() <= recent.event_time_us));
-                sum = sum.wrapping_add(match recent {
-                    Some(recent) if recent.is_tombstone => 0,
-                    Some(recent) => value(Row::parse(&self.layouts[v], &bytes[recent.bytes]).unwrap()),
+                let mut row = None;
+                if let Some((hash, probe)) = recent[v][i].filter(|(_, probe)| !probe.is_absent()) {
+                    row = self.reader.read(&pin, hash, probe, key, &mut bytes);
+                    if row.as_ref().is_none_or(|row| Some(row.event_time_us) < table.event_time_max_us()) {
+                        probes[v][i] = table.probe(table.hash(key)).unwrap();
+                    }
+                }
+                let stored = stored(table, probes[v][i], key);
+                let row = row.filter(|row| stored.is_none_or(|stored| stored.event_time_us() <= row.event_time_us));
+                sum = sum.wrapping_add(match row {
+                    Some(row) if row.is_tombstone => 0,
+                    Some(row) => value(row.row(&self.layouts[v], &bytes).unwrap()),
                     None => stored.map_or(0, value),
                 });
             }

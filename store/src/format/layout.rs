@@ -197,7 +197,7 @@ pub(crate) fn part<'t>(
 }
 
 /// What the first bytes of a row say.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RowHead {
     key_start: u8,
     /// Whether it only says that there is no row any more: it ends behind the event time.

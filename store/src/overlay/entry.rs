@@ -52,9 +52,7 @@ pub(super) fn write(memory: &Memory, place: Place, head: EntryHead, row: &[u8]) 
 /// Appends the row of an entry to `out`.
 #[inline]
 pub(super) fn copy_row(memory: &Memory, place: Place, head: EntryHead, out: &mut Vec<u8>) {
-    let start = out.len();
-    out.resize(start + head.row_bytes as usize, 0);
-    memory.copy(row_at(place), &mut out[start..]);
+    memory.append(row_at(place), head.row_bytes as usize, out);
 }
 
 /// How many words an entry takes with a row of this length.

@@ -92,26 +92,23 @@ impl Memory {
         &self.line(place.line()).0[place.0 as usize % LINE_WORDS]
     }
 
-    /// Copies words that follow each other from `place` on into `out`, eight bytes each.
+    /// Appends the bytes of words that follow each other from `place` on to `out`, whole words, then cuts it to `bytes`.
     #[inline]
-    pub(super) fn copy(&self, place: Place, out: &mut [u8]) {
-        let mut line = place.line();
-        let mut word = place.0 as usize % LINE_WORDS;
-        let mut words = self.line(line);
-        let (whole, rest) = out.as_chunks_mut::<WORD_BYTES>();
-        for bytes in whole {
-            if word == LINE_WORDS {
-                (line, word) = (line + 1, 0);
-                words = self.line(line);
+    pub(super) fn append(&self, place: Place, bytes: usize, out: &mut Vec<u8>) {
+        let end = out.len() + bytes;
+        let mut left = bytes.div_ceil(WORD_BYTES);
+        out.reserve(left * WORD_BYTES);
+        let (mut line, mut first) = (place.line(), place.0 as usize % LINE_WORDS);
+        while left > 0 {
+            let words = &self.line(line).0[first..];
+            let words = &words[..left.min(words.len())];
+            for word in words {
+                out.extend_from_slice(&word.load().to_le_bytes());
             }
-            *bytes = words.0[word].load().to_le_bytes();
-            word += 1;
+            left -= words.len();
+            (line, first) = (line + 1, 0);
         }
-        if !rest.is_empty() {
-            let last = if word == LINE_WORDS { &self.line(line + 1).0[0] } else { &words.0[word] };
-            let last = last.load().to_le_bytes();
-            rest.copy_from_slice(&last[..rest.len()]);
-        }
+        out.truncate(end);
     }
 
     /// Writes bytes from `place` on, the last word filled up with zeros. Nobody reads there.

@@ -41,7 +41,7 @@ impl Part {
     /// Twice the buckets. Returns the old index's chunks, which readers may still be in; `None` if there is no room.
     pub(super) fn grow(&mut self, memory: &Memory, pool: &mut Pool) -> Option<Vec<usize>> {
         let old: Vec<usize> = index_chunks(memory, self.index).collect();
-        if self.chunks.len() + old.len() > self.chunks_max {
+        if self.chunks.len() + old.len() + 1 > self.chunks_max {
             return None;
         }
         let larger = make_index(memory, pool, self.index.buckets_log2 + 1)?;
@@ -108,11 +108,10 @@ fn make_index(memory: &Memory, pool: &mut Pool, buckets_log2: u32) -> Option<Ind
     if buckets_log2 >= u32::BITS - LINE_WORDS.ilog2() {
         return None;
     }
-    let chunks = 1_usize << (buckets_log2 - memory.chunk_lines_log2());
-    let first = pool.take_high(memory, chunks)?;
-    let line = memory.place(first).0 / 8;
-    let index = Index { line, buckets_log2 };
-    for line in line as usize..line as usize + index.buckets() {
+    let mut index = Index { line: 0, buckets_log2 };
+    let first = pool.take_high(memory, index.lines().div_ceil(1 << memory.chunk_lines_log2()))?;
+    index.line = memory.place(first).0 / 8;
+    for line in index.line as usize..index.line as usize + index.lines() {
         memory.line(line).0.iter().for_each(|word| word.store(0));
     }
     Some(index)
@@ -120,7 +119,7 @@ fn make_index(memory: &Memory, pool: &mut Pool, buckets_log2: u32) -> Option<Ind
 
 fn index_chunks(memory: &Memory, index: Index) -> std::ops::Range<usize> {
     let first = memory.chunk_of(Place(index.line * 8));
-    first..first + (index.buckets() >> memory.chunk_lines_log2())
+    first..first + index.lines().div_ceil(1 << memory.chunk_lines_log2())
 }
 
 /// Entries of rows up to 1 KiB are used again one by one; those of longer ones with their part.

@@ -15,7 +15,12 @@ use super::{
     memory::Place,
     word::interleave,
 };
-use crate::segment::map;
+use crate::{
+    error::Corrupt,
+    format::layout::RowHead,
+    row::{Row, RowLayout, damaged},
+    segment::map,
+};
 
 /// Reads an overlay, on one core.
 pub struct OverlayReader {
@@ -59,6 +64,24 @@ pub struct OverlayRow {
     pub event_time_us: i64,
     /// Whether it says that there is no row.
     pub is_tombstone: bool,
+    head: RowHead,
+}
+
+impl OverlayProbe {
+    /// Whether there is nothing to read.
+    #[inline]
+    pub fn is_absent(&self) -> bool {
+        self.current.is_none() && self.frozen.is_none()
+    }
+}
+
+impl OverlayRow {
+    /// The row, in the bytes that it was appended to.
+    #[inline]
+    pub fn row<'t>(&self, layout: &'t RowLayout, bytes: &'t [u8]) -> Result<Row<'t>, Corrupt> {
+        let bytes = bytes.get(self.bytes.clone()).unwrap_or_default();
+        Row::with_head(layout, bytes, self.head, 0).ok_or_else(|| damaged(layout, 0, "a row"))
+    }
 }
 
 impl OverlayReader {
@@ -80,12 +103,20 @@ impl OverlayReader {
         OverlayHash { hash: hash_key(self.shared.seed, table, key), table }
     }
 
-    /// Starts to load the key's bucket line, and waits for nothing.
+    /// Starts to load the key's bucket line, if there may be a row of it, which is false for nearly all keys that have none.
+    ///
+    /// Where there may be one, it is most likely as new as everything in segments: a caller does well to look into those only if
+    /// `probe` finds nothing, or `read` a row older than they may have.
     #[inline]
-    pub fn prefetch(&self, _pin: &Pin, hash: OverlayHash) {
-        for index in self.indexes() {
-            index.prefetch(&self.shared.memory, hash.hash);
+    pub fn prefetch(&self, _pin: &Pin, hash: OverlayHash) -> bool {
+        let mut may_hold = false;
+        for index in self.roots().into_iter().flatten() {
+            if index.may_hold(&self.shared.memory, hash.hash) {
+                index.prefetch(&self.shared.memory, hash.hash);
+                may_hold = true;
+            }
         }
+        may_hold
     }
 
     /// Reads the key's bucket line, and starts to load the entry that it names, if any.
@@ -139,7 +170,8 @@ impl OverlayReader {
             entry::copy_row(memory, found.place, head, out);
             match entry::key_and_time(&out[start..]) {
                 Some((row, found, event_time_us)) if found == key && head.table == hash.table => {
-                    return Some(OverlayRow { bytes: start..out.len(), event_time_us, is_tombstone: row.is_tombstone });
+                    let (bytes, is_tombstone) = (start..out.len(), row.is_tombstone);
+                    return Some(OverlayRow { bytes, event_time_us, is_tombstone, head: row });
                 }
                 _ => out.truncate(start),
             }
@@ -150,14 +182,12 @@ impl OverlayReader {
     #[inline]
     fn find(&self, index: Option<Index>, hash: OverlayHash) -> Option<Found> {
         let (index, mut cursor) = (index?, Cursor::START);
+        if !index.may_hold(&self.shared.memory, hash.hash) {
+            return None;
+        }
         let place = index.find(&self.shared.memory, hash.hash, &mut cursor)?;
         map::prefetch(self.shared.memory.word(place));
         Some(Found { index, place, cursor })
-    }
-
-    #[inline]
-    fn indexes(&self) -> impl Iterator<Item = Index> {
-        self.roots().into_iter().flatten()
     }
 
     /// The current part's index, then the frozen one's, and in this order: a part that is frozen in between is met twice, not never.

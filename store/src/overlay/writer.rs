@@ -96,6 +96,7 @@ impl OverlayWriter {
             return Ok(Put::Full);
         };
         entry::write(memory, place, EntryHead { row_bytes, table, sequence: sequence.0 }, row);
+        self.current.index.admit(memory, hash);
         slot.publish(slot_word(hash, place));
         self.current.row_bytes += row.len();
         let Some((place, head, _)) = before else {

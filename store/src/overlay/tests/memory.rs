@@ -35,7 +35,7 @@ fn the_room_of_replaced_rows_is_used_again() {
         drop(reader.pin());
     }
     assert!(!writer.is_full());
-    assert_eq!(writer.usage().current_bytes, 2 * OVERLAY_CHUNK_BYTES_MIN);
+    assert_eq!(writer.usage().current_bytes, 3 * OVERLAY_CHUNK_BYTES_MIN);
 }
 
 #[test]
