@@ -14,6 +14,7 @@ pub mod disk;
 pub mod error;
 pub mod format;
 pub mod key;
+pub mod levels;
 pub mod limits;
 pub mod log;
 pub mod overlay;

@@ -62,7 +62,7 @@ pub(super) fn words(row_bytes: usize) -> usize {
 
 /// Key and event time of an encoded row.
 #[inline]
-pub(super) fn key_and_time(row: &[u8]) -> Option<(RowHead, &[u8], i64)> {
+pub(crate) fn key_and_time(row: &[u8]) -> Option<(RowHead, &[u8], i64)> {
     let head = RowHead::read(row)?;
     Some((head, row.get(head.key())?, i64_at(row, head.event_time_start())?))
 }

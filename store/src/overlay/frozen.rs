@@ -86,6 +86,12 @@ impl FrozenRows<'_> {
         self.sorted.len()
     }
 
+    /// Bytes of the rows left.
+    pub(crate) fn row_bytes(&self) -> u64 {
+        let memory = &self.frozen.shared.memory;
+        self.sorted.as_slice().iter().map(|&(_, place)| u64::from(EntryHead::read(memory, place).row_bytes)).sum()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.sorted.len() == 0
     }

@@ -27,6 +27,9 @@ pub(super) enum Retired {
     },
     /// An index that was outgrown; or a part that was flushed, with everything in it.
     Chunks(Vec<usize>),
+    /// The frozen part is still to be seen by those who have pinned before its rows were in a generation, and may have taken up the one
+    /// before. When they are gone it can be taken out of sight; then it is the last one's turn to look away.
+    FrozenPart,
 }
 
 /// The writer's list.

@@ -41,6 +41,7 @@ mod writer;
 
 use std::sync::Arc;
 
+pub(crate) use self::entry::key_and_time;
 pub use self::{
     frozen::{Frozen, FrozenRows},
     reader::{OverlayHash, OverlayProbe, OverlayReader, OverlayRow, Pin},

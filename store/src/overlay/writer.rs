@@ -114,7 +114,7 @@ impl OverlayWriter {
     }
 
     /// Ends the part that is written to, which readers go on to see, and begins an empty one. `covers` is the last record of the
-    /// log that it holds. `None`: the part before is not dropped yet, or there is no room for another.
+    /// log that it holds. `None`: the part before is not gone yet (see [`Self::reclaim`]), or there is no room for another.
     pub fn freeze(&mut self, covers: Sequence) -> Option<Frozen> {
         if self.frozen.is_some() {
             return None;
@@ -132,15 +132,13 @@ impl OverlayWriter {
         Some(frozen)
     }
 
-    /// Takes the frozen part out of sight. To be called once a generation that holds its rows was given to every core, which a core
-    /// takes up after it pins and before it reads: whoever pins from now on finds the rows there.
+    /// Gives a frozen part up. To be called once a generation that holds its rows was put where every core takes it up, which a core does
+    /// after it pins and before it reads: whoever pins from now on finds the rows there. Those who are pinned see the part until they
+    /// look away; then, in [`Self::reclaim`], it goes out of sight.
     pub fn drop_frozen(&mut self, frozen: Frozen) {
         assert!(frozen.is_of(&self.shared), "a frozen part goes back to its own overlay");
-        self.shared.frozen.publish(0);
-        if let Some(part) = self.frozen.take() {
-            self.grace.retire(Retired::Chunks(part.chunks));
-        }
         drop(frozen);
+        self.grace.retire(Retired::FrozenPart);
         self.reclaim();
     }
 
@@ -148,11 +146,17 @@ impl OverlayWriter {
     /// [`Self::is_reclaiming`]: it takes a few turns of every reader that is pinned.
     pub fn reclaim(&mut self) {
         let (pool, current) = (&mut self.pool, &mut self.current);
+        let mut is_unseen = false;
         self.grace.advance(|retired| match retired {
             Retired::Entry { part, place, words } if part == current.number => current.reuse(place, words),
             Retired::Entry { .. } => {} // goes with its part
             Retired::Chunks(chunks) => chunks.into_iter().for_each(|chunk| pool.give_back(chunk)),
+            Retired::FrozenPart => is_unseen = true,
         });
+        if is_unseen && let Some(part) = self.frozen.take() {
+            self.shared.frozen.publish(0);
+            self.grace.retire(Retired::Chunks(part.chunks));
+        }
     }
 
     /// Whether something waits for readers to look away.

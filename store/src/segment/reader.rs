@@ -60,6 +60,8 @@ pub struct SegmentInfo {
     pub seed: u64,
     pub partition: u32,
     pub rows: u64,
+    /// Tombstones among the rows.
+    pub tombstones: u64,
     pub raw_bytes: u64,
     pub event_time_min_us: Option<i64>,
     pub event_time_max_us: Option<i64>,
@@ -196,6 +198,10 @@ impl Segment {
         self.check_mapping()
     }
 
+    pub(crate) fn advise_scan(&self) -> Result<(), Error> {
+        self.map.advise_sequential(&self.rows)
+    }
+
     pub(super) fn rows_range(&self) -> Range<usize> {
         self.rows.clone()
     }
@@ -218,6 +224,7 @@ impl Segment {
             seed: self.header.seed,
             partition: self.header.partition,
             rows: self.header.rows,
+            tombstones: self.header.tombstones,
             raw_bytes: self.header.raw_bytes,
             event_time_min_us: (self.header.rows > 0).then_some(self.header.event_time_min_us),
             event_time_max_us: self.event_time_max_us(),

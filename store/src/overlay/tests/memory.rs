@@ -83,10 +83,11 @@ fn parts_follow_each_other_in_the_same_memory() {
         assert_eq!((frozen.tables(), frozen.rows(TABLE, 1).len()), (vec![TABLE], rows));
         assert!(read(&reader, &reader.pin(), TABLE, format!("{round} 0").as_bytes()).is_some());
         writer.drop_frozen(frozen);
-        assert!(read(&reader, &reader.pin(), TABLE, format!("{round} 0").as_bytes()).is_none());
-        for _ in 0..4 {
+        for _ in 0..10 {
             writer.reclaim();
         }
+        assert!(!writer.is_reclaiming());
+        assert!(read(&reader, &reader.pin(), TABLE, format!("{round} 0").as_bytes()).is_none());
         assert_eq!(writer.usage().rows, 0);
     }
     assert!(overlay.reserved_bytes() <= SMALL.budget_bytes + 4096, "{}", overlay.reserved_bytes());

@@ -71,6 +71,7 @@ proptest! {
                 Step::Drop => {
                     if let Some(part) = part.take() {
                         writer.drop_frozen(part);
+                        (0..10).for_each(|_| writer.reclaim());
                         frozen.clear();
                     }
                 }
@@ -96,7 +97,7 @@ proptest! {
                 while let Some((hash, bytes)) = rows.next_row() {
                     prop_assert!(last <= hash.0);
                     last = hash.0;
-                    let (_, key, event_time_us) = entry::key_and_time(bytes).unwrap();
+                    let (_, key, event_time_us) = key_and_time(bytes).unwrap();
                     prop_assert_eq!(crate::Table::hash_with(99, key), hash);
                     seen.insert(key.to_vec(), event_time_us);
                 }

@@ -127,11 +127,16 @@ fn a_row_is_in_the_overlay_or_in_the_generation_throughout_a_flush() {
         });
         let readers: Vec<_> = readers.collect();
         for round in 1..3 {
-            let frozen = writer.freeze(Sequence(round)).unwrap();
-            writer.put(TABLE, Sequence(round + 1), &row(b"key", 0, Some(&text(round + 1)))).unwrap();
+            writer.put(TABLE, Sequence(round), &row(b"key", 0, Some(&text(round)))).unwrap();
+            let frozen = loop {
+                writer.reclaim();
+                if let Some(frozen) = writer.freeze(Sequence(round)) {
+                    break frozen;
+                }
+            };
             let mut rows = frozen.rows(TABLE, 5);
             let (_, bytes) = rows.next_row().unwrap();
-            let (_, key, _) = entry::key_and_time(bytes).unwrap();
+            let (_, key, _) = key_and_time(bytes).unwrap();
             let published = vec![(key.to_vec(), round)];
             word::interleave();
             *generation.lock().unwrap() = Arc::new(published);
