@@ -82,8 +82,12 @@ pub fn flush(
 }
 
 /// Writes a new base of the delta and the base of a table; `None` when there is nothing to be done: no delta, and no tombstone in the
-/// base that may be old enough. Tombstones up to `tombstones_until_us` are left
-/// out, with all that they hide: a row with an older event time that is written later counts again, so that must not happen any more.
+/// base that may be old enough.
+///
+/// Tombstones up to `tombstones_until_us` are left out, with all that they hide here. What they hide elsewhere would count again. So
+/// where one may be left out, no row with such an event time may be in the overlay when this is published, nor be written later; and
+/// a frozen part must be gone ([`OverlayWriter::has_frozen`](crate::overlay::OverlayWriter::has_frozen)), even one that was flushed.
+/// `i64::MIN` leaves none out.
 pub fn compact(
     options: &FlushOptions,
     live: &Manifest,

@@ -110,6 +110,8 @@ impl World {
     }
 
     fn compact(&mut self, tombstones_until_us: i64) {
+        (0..10).for_each(|_| self.writer.reclaim());
+        assert!(!self.writer.has_frozen());
         let compacted = compact(&self.options(), &self.live(), NAME, tombstones_until_us).unwrap();
         assert!(compacted.is_some() || self.levels.delta.is_none());
         if let Some(compacted) = compacted {

@@ -159,6 +159,11 @@ impl OverlayWriter {
         }
     }
 
+    /// Whether readers may see a frozen part: it was not given up, or somebody is still looking.
+    pub fn has_frozen(&self) -> bool {
+        self.frozen.is_some()
+    }
+
     /// Whether something waits for readers to look away.
     pub fn is_reclaiming(&self) -> bool {
         self.grace.is_waiting()
