@@ -107,12 +107,13 @@ fn a_row_is_in_the_overlay_or_in_the_generation_throughout_a_flush() {
         let (overlay, mut writer) = Overlay::new(SMALL);
         let generation: Generation = Generation::default();
         writer.put(TABLE, Sequence(1), &row(b"key", 0, Some(&text(1)))).unwrap();
+        let is_done = Arc::new(AtomicBool::new(false));
         let readers = (0..2).map(|_| {
-            let (overlay, generation) = (overlay.clone(), Arc::clone(&generation));
+            let (overlay, generation, is_done) = (overlay.clone(), Arc::clone(&generation), Arc::clone(&is_done));
             shuttle::thread::spawn(move || {
                 let reader = overlay.reader();
                 let mut last = 1;
-                for _ in 0..3 {
+                while !is_done.load(Ordering::Relaxed) {
                     // The order that is asked of every core.
                     let pin = reader.pin();
                     let segments = Arc::clone(&generation.lock().unwrap());
@@ -134,10 +135,11 @@ fn a_row_is_in_the_overlay_or_in_the_generation_throughout_a_flush() {
                     break frozen;
                 }
             };
-            let mut rows = frozen.rows(TABLE, 5);
-            let (_, bytes) = rows.next_row().unwrap();
-            let (_, key, _) = key_and_time(bytes).unwrap();
-            let published = vec![(key.to_vec(), round)];
+            let (mut rows, mut published) = (frozen.rows(TABLE, 5), Vec::new());
+            while let Some((_, bytes)) = rows.next_row() {
+                let (_, key, _) = key_and_time(bytes).unwrap();
+                published.push((key.to_vec(), round));
+            }
             word::interleave();
             *generation.lock().unwrap() = Arc::new(published);
             writer.drop_frozen(frozen);
@@ -147,6 +149,7 @@ fn a_row_is_in_the_overlay_or_in_the_generation_throughout_a_flush() {
                 writer.reclaim();
             }
         }
+        is_done.store(true, Ordering::Relaxed);
         readers.into_iter().for_each(|reader| reader.join().unwrap());
     });
 }
