@@ -71,6 +71,18 @@ pub const LOG_PAYLOAD_BYTES_MAX: usize = 2 << 20;
 /// Segments of the log kept for reuse once they are not needed: one is taken at a time, and one comes back.
 pub const LOG_SPARES_MAX: usize = 2;
 
+/// Most memory of an overlay: its indexes have 32 bits for a place, in units of 8 bytes.
+pub const OVERLAY_BUDGET_BYTES_MAX: usize = 32 << 30;
+
+/// Least memory of an overlay: two parts of an index and the longest row each, and as much again to grow.
+pub const OVERLAY_BUDGET_BYTES_MIN: usize = 64 << 10;
+
+/// What an overlay takes of its budget at a time, at most: with a budget of 1 GiB there are 1,024, whose list is 24 KiB.
+pub const OVERLAY_CHUNK_BYTES_MAX: usize = 1 << 20;
+
+/// And at least: the smallest index.
+pub const OVERLAY_CHUNK_BYTES_MIN: usize = 4 << 10;
+
 const _: () = assert!(LOG_PAYLOAD_BYTES_MAX >= ROW_BYTES_MAX + KEY_BYTES_MAX);
 const _: () = assert!(LOG_BATCH_BYTES > LOG_PAYLOAD_BYTES_MAX);
 const _: () = assert!(LOG_BATCH_BYTES as u64 * 4 <= LOG_SEGMENT_BYTES);

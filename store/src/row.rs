@@ -8,7 +8,7 @@ mod writer;
 pub(crate) mod tests;
 
 pub use crate::format::layout::RowLayout;
-pub use writer::{RowError, RowWriter};
+pub use writer::{RowError, RowWriter, write_tombstone};
 
 use crate::{
     error::Corrupt,
@@ -39,8 +39,7 @@ impl<'t> Row<'t> {
     /// The row that `bytes` start with, when its header was read already.
     #[inline]
     pub(crate) fn with_head(layout: &'t RowLayout, bytes: &'t [u8], head: RowHead, offset: u64) -> Option<Self> {
-        let tuple_start = head.tuple_start();
-        let total = tuple_start + layout.columns.total_bytes(bytes.get(tuple_start..)?, head.width)?;
+        let total = head.row_bytes(&layout.columns, bytes)?;
         if total > ROW_BYTES_MAX {
             return None;
         }
@@ -59,7 +58,13 @@ impl<'t> Row<'t> {
         i64_at(self.bytes, self.head.event_time_start()).unwrap_or_default()
     }
 
-    /// The value of the column at this position in the schema.
+    /// Whether it says that there is no row with this key any more, as of its event time.
+    #[inline]
+    pub fn is_tombstone(&self) -> bool {
+        self.head.is_tombstone
+    }
+
+    /// The value of the column at this position in the schema. A tombstone has none.
     #[inline]
     pub fn value(&self, column: usize) -> Result<ValueRef<'t>, Corrupt> {
         match self.layout.columns.value(self.tuple(), self.head.width, column) {
@@ -81,7 +86,10 @@ impl<'t> Row<'t> {
     /// Bytes of key, event time and values as a user would count them: no header, no bits, nothing for what is null.
     pub fn raw_bytes(&self) -> usize {
         let columns = &self.layout.columns;
-        let prefix = self.head.tuple_start() + columns.prefix_bytes(self.head.width);
+        if self.head.is_tombstone {
+            return self.head.key().len() + size_of::<i64>();
+        }
+        let prefix = self.head.prefix_end(columns);
         let fixed = columns.slots.iter().enumerate().filter_map(|(position, slot)| {
             let bytes = slot.kind.fixed_bytes()?;
             (!crate::format::layout::is_null(self.tuple(), position)?).then_some(bytes)

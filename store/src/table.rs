@@ -85,8 +85,24 @@ impl Table {
         &self.schema
     }
 
+    /// Rows, tombstones not counted.
     pub fn rows(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.header().rows).sum()
+        self.segments.iter().map(|segment| segment.header().rows - segment.header().tombstones).sum()
+    }
+
+    /// Rows that only say that there is none: see [`Row::is_tombstone`]. Lookups and scans give them like any other.
+    pub fn tombstones(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.header().tombstones).sum()
+    }
+
+    /// The seed of its hashes.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Gets ready to be scanned by whoever opened it for that alone: the kernel reads ahead.
+    pub fn advise_scan(&self) -> Result<(), Error> {
+        self.segments.iter().try_for_each(Segment::advise_scan)
     }
 
     /// The newest event time of any row, microseconds since the Unix epoch; `None` when there are no rows.

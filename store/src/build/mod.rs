@@ -10,6 +10,7 @@
 //! | `run` | sorted rows in a scratch file, readable from any hash on |
 //! | `merge` | many sorted sources become one; the newest row of each key |
 //! | `sorted` | everything that was pushed, sorted: bounding the number of runs, and sorting anew under another seed |
+//! | `ascending` | rows that come sorted already become segments, one row at a time |
 //! | `segments` | one segment per partition, each by one thread |
 //! | `scratch` | the folder of the runs |
 //!
@@ -17,6 +18,7 @@
 //! the result, or lets garbage collection loose, holds the data directory's lock for as long as a build runs.
 
 mod arena;
+mod ascending;
 mod merge;
 mod parallel;
 mod run;
@@ -47,6 +49,7 @@ use crate::{
 
 use self::{scratch::Scratch, sorted::Sorted};
 
+pub(crate) use ascending::AscendingTable;
 pub use sink::RowSink;
 
 /// How to build.
@@ -149,6 +152,7 @@ impl TableBuilder {
             schema: Schema::clone(&build.schema),
             seed,
             rows: summary.rows_kept,
+            tombstones: segments.iter().map(|segment| segment.summary.tombstones).sum(),
             raw_bytes: summary.raw_bytes,
             event_time_min_us: segments.iter().filter_map(|segment| segment.summary.event_time_min_us).min(),
             event_time_max_us: segments.iter().filter_map(|segment| segment.summary.event_time_max_us).max(),

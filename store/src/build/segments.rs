@@ -124,10 +124,10 @@ fn first_hash(partition: u32, partitions: u32) -> u64 {
 
 /// Removes segments that are not all there.
 #[derive(Debug)]
-struct Unfinished {
-    files: Vec<PathBuf>,
-    folder: PathBuf,
-    disk: Arc<dyn Disk>,
+pub(super) struct Unfinished {
+    pub(super) files: Vec<PathBuf>,
+    pub(super) folder: PathBuf,
+    pub(super) disk: Arc<dyn Disk>,
 }
 
 impl Drop for Unfinished {
@@ -157,7 +157,7 @@ impl Progress<'_> {
 }
 
 /// What a row costs besides its bytes: its share of a bucket (64 bytes for six rows) and of checksums, and padding.
-const ROW_OVERHEAD_BYTES: u64 = 14;
+pub(super) const ROW_OVERHEAD_BYTES: u64 = 14;
 
 /// Fewer rows than this are not worth a segment of their own.
 const PARTITION_ROWS_MIN: u64 = 100_000;

@@ -17,6 +17,13 @@ pub struct Manifest {
     pub definitions_version: Option<u64>,
     /// By table name, for example `prod/user_profile`.
     pub tables: BTreeMap<String, TableEntry>,
+    /// By table name: rows written since the table was built, and tombstones. They count beside those of the table of that name, if
+    /// there is one: see `crate::levels`.
+    #[serde(default)]
+    pub deltas: BTreeMap<String, TableEntry>,
+    /// The last record of the write log that this state holds: those behind it are read back at a start.
+    #[serde(default)]
+    pub log_position: u64,
 }
 
 /// One table of a manifest.
@@ -28,6 +35,9 @@ pub struct TableEntry {
     /// In partition order; their number is the number of partitions.
     pub segments: Vec<SegmentEntry>,
     pub rows: u64,
+    /// Among the rows.
+    #[serde(default)]
+    pub tombstones: u64,
     pub raw_bytes: u64,
     pub event_time_min_us: Option<i64>,
     pub event_time_max_us: Option<i64>,
@@ -55,19 +65,21 @@ impl Manifest {
             created_at_us: 0,
             definitions_version: None,
             tables: BTreeMap::new(),
+            deltas: BTreeMap::new(),
+            log_position: 0,
         }
     }
 
     /// Every segment that this state needs.
     pub fn segments(&self) -> impl Iterator<Item = &SegmentEntry> {
-        self.tables.values().flat_map(|table| &table.segments)
+        self.tables.values().chain(self.deltas.values()).flat_map(|table| &table.segments)
     }
 }
 
 /// The version that this program writes into manifests, `CURRENT` and definitions.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
-/// The oldest version that this program reads: always the one before its own. Version 1 is the first, so as yet the same.
+/// The oldest version that this program reads: always the one before its own. It has no deltas and no position of a log.
 pub const FORMAT_VERSION_OLDEST: u32 = 1;
 
-const _: () = assert!(FORMAT_VERSION_OLDEST == FORMAT_VERSION || FORMAT_VERSION_OLDEST + 1 == FORMAT_VERSION);
+const _: () = assert!(FORMAT_VERSION_OLDEST + 1 == FORMAT_VERSION);

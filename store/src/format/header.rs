@@ -4,11 +4,11 @@
 //!    0  magic "GANNETSG"        48  groups        u64       88  six regions in file order:
 //!    8  format version  u32     56  raw bytes     u64           rows, index, seeds, meta, level 1, level 2,
 //!   12  layout word     u32     64  event time min i64          each offset u64, bytes u64
-//!   16  segment id      u64     72  event time max i64     184  zeros
+//!   16  segment id      u64     72  event time max i64
 //!   24  hash seed       u64     80  file bytes    u64    4080  root of the checksums   u64
 //!   32  partition       u32                              4088  checksum of 0..4088     u64
 //!   36  partitions      u32
-//!   40  rows            u64
+//!   40  rows            u64                               184  tombstones among the rows, u64, since version 2; then zeros
 //! ```
 
 use super::{
@@ -66,6 +66,8 @@ pub(crate) struct Header {
     pub(crate) partition: u32,
     pub(crate) partitions: u32,
     pub(crate) rows: u64,
+    /// Among the rows.
+    pub(crate) tombstones: u64,
     pub(crate) groups: u64,
     pub(crate) raw_bytes: u64,
     /// Meaningless when there are no rows.
@@ -102,11 +104,13 @@ impl UncheckedHeader<'_> {
         if expected != found {
             return Err(damaged(0, format!("header checksum {expected:016x}"), format!("{found:016x}")));
         }
-        for (what, at, supported) in [("format version", 8, FORMAT_VERSION), ("archive layout", 12, LAYOUT_WORD)] {
-            let found = u32_at(bytes, at).unwrap_or(0);
-            if found != supported {
-                return Err(HeaderFault::Unsupported { what, found, supported });
-            }
+        let version = u32_at(bytes, 8).unwrap_or(0);
+        if !(FORMAT_VERSION_OLDEST..=FORMAT_VERSION).contains(&version) {
+            return Err(HeaderFault::Unsupported { what: "format version", found: version, supported: FORMAT_VERSION });
+        }
+        let layout = u32_at(bytes, 12).unwrap_or(0);
+        if layout != LAYOUT_WORD {
+            return Err(HeaderFault::Unsupported { what: "archive layout", found: layout, supported: LAYOUT_WORD });
         }
         let header = fields(bytes).ok_or_else(|| damaged(0, "a whole header".into(), "less".into()))?;
         header.check_regions().map_err(|(expected, found)| damaged(REGIONS_AT as u64, expected, found))?;
@@ -125,6 +129,7 @@ fn fields(bytes: &[u8]) -> Option<Header> {
         partition: u32_at(bytes, 32)?,
         partitions: u32_at(bytes, 36)?,
         rows: u64_at(bytes, 40)?,
+        tombstones: u64_at(bytes, TOMBSTONES_AT)?, // version 1 has a zero there, and none
         groups: u64_at(bytes, 48)?,
         raw_bytes: u64_at(bytes, 56)?,
         event_time_min_us: i64_at(bytes, 64)?,
@@ -169,7 +174,7 @@ impl Header {
                 return Err((format!("{expected} {what}"), format!("{found}")));
             }
         }
-        if self.partition >= self.partitions || (self.rows == 0) != (self.groups == 0) {
+        if self.partition >= self.partitions || (self.rows == 0) != (self.groups == 0) || self.tombstones > self.rows {
             return Err(("a partition below the partitions, and groups if rows".into(), format!("{self:?}")));
         }
         Ok(())
@@ -195,6 +200,7 @@ impl Header {
             out.extend_from_slice(&region.offset.to_le_bytes());
             out.extend_from_slice(&region.bytes.to_le_bytes());
         }
+        out.extend_from_slice(&self.tombstones.to_le_bytes());
         out.resize(ROOT_AT, 0);
         let root = checksum::root(&out, level2);
         out.extend_from_slice(&root.to_le_bytes());
@@ -205,7 +211,12 @@ impl Header {
 }
 
 /// The version of everything in this folder. Goes up with any change of bytes.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 2;
+
+/// The oldest that is read: the one before. It has no tombstones, and differs in nothing else.
+const FORMAT_VERSION_OLDEST: u32 = 1;
+
+const _: () = assert!(FORMAT_VERSION_OLDEST + 1 == FORMAT_VERSION);
 
 /// How structured parts are archived: rkyv 0.8, 32-bit relative pointers, aligned, little-endian. Cargo features of that
 /// package decide it, also those that another package of the build switches on, so a file says what it was written with.
@@ -216,4 +227,5 @@ pub(crate) const ROOT_AT: usize = 4080;
 
 const MAGIC: &[u8; 8] = b"GANNETSG";
 const REGIONS_AT: usize = 88;
+const TOMBSTONES_AT: usize = REGIONS_AT + 6 * 16;
 const CHECKSUM_AT: usize = 4088;

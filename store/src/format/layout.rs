@@ -3,7 +3,11 @@
 //! ```text
 //! row     | header  | key | event time | tuple of the columns |
 //!         | 1-2 B   |     | i64        |                      |
-//!           key length << 2 | width of ends (1: u8, 2: u16, 3: u32; never 0)
+//!           key length << 2 | width of ends (1: u8, 2: u16, 3: u32)
+//!
+//! tombstone | header | key | event time |
+//!           | 2 B    |     | i64        |
+//!             the same with a width of 0, in two bytes even where one would do: so the first is never 0
 //!
 //! tuple   | nulls           | fixed columns          | ends              | variable columns |
 //!         | 1 bit each, set | declared order, zeros  | one per variable  | one after        |
@@ -193,9 +197,11 @@ pub(crate) fn part<'t>(
 }
 
 /// What the first bytes of a row say.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RowHead {
-    key_start: u16,
+    key_start: u8,
+    /// Whether it only says that there is no row any more: it ends behind the event time.
+    pub(crate) is_tombstone: bool,
     key_bytes: u16,
     pub(crate) width: EndWidth,
 }
@@ -210,7 +216,16 @@ impl RowHead {
             true => (first, 1),
             false => (first & 0x7f | u16::from(*bytes.get(1).filter(|&&second| second < 0x80)?) << 7, 2),
         };
-        Some(Self { key_start, key_bytes: number >> 2, width: EndWidth::of_code(u32::from(number))? })
+        // A width of 0 in one byte may be a zero, which nobody wrote.
+        let is_tombstone = number & 3 == 0 && key_start == 2;
+        let width = if is_tombstone { EndWidth::One } else { EndWidth::of_code(u32::from(number))? };
+        Some(Self { key_start, is_tombstone, key_bytes: number >> 2, width })
+    }
+
+    /// The head of a tombstone for a key of this length.
+    pub(crate) fn tombstone(key_bytes: usize) -> [u8; ROW_HEAD_BYTES_MAX] {
+        let number = key_bytes << 2; // fits 14 bits: see `KEY_BYTES_MAX`
+        [u8::try_from(number & 0x7f).unwrap_or(0) | 0x80, u8::try_from(number >> 7 & 0x7f).unwrap_or(0)]
     }
 
     #[inline]
@@ -227,6 +242,19 @@ impl RowHead {
     #[inline]
     pub(crate) fn tuple_start(&self) -> usize {
         self.event_time_start() + EVENT_TIME_BYTES
+    }
+
+    /// How many bytes of the row must be there before its length can be read.
+    #[inline]
+    pub(crate) fn prefix_end(&self, columns: &TupleLayout) -> usize {
+        self.tuple_start() + if self.is_tombstone { 0 } else { columns.prefix_bytes(self.width) }
+    }
+
+    /// The length of the row that `bytes` start with.
+    #[inline]
+    pub(crate) fn row_bytes(&self, columns: &TupleLayout, bytes: &[u8]) -> Option<usize> {
+        let tuple = bytes.get(self.tuple_start()..)?;
+        Some(self.tuple_start() + if self.is_tombstone { 0 } else { columns.total_bytes(tuple, self.width)? })
     }
 }
 

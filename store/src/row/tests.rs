@@ -177,6 +177,22 @@ fn rows_and_keys_beyond_their_bounds_are_refused() {
 }
 
 #[test]
+fn tombstones_have_a_key_and_a_time_and_no_values() {
+    let layout = RowLayout::new(&schema(vec![ColumnType::Int64, ColumnType::String]), "a test");
+    for length in [0, 1, 31, 32, 33, KEY_BYTES_MAX] {
+        let (key, mut bytes) = (vec![b'k'; length], Vec::new());
+        write_tombstone(&key, -7, &mut bytes).unwrap();
+        assert_ne!(bytes[0], 0, "a zero is padding");
+        let row = Row::parse(&layout, &bytes).unwrap();
+        assert_eq!((row.key(), row.event_time_us(), row.is_tombstone()), (&key[..], -7, true));
+        assert_eq!((row.bytes(), row.raw_bytes()), (length + 10, length + 8));
+        assert!(row.value(0).is_err() && row.value(1).is_err());
+        assert!((0..bytes.len()).all(|cut| Row::parse(&layout, &bytes[..cut]).is_err()), "{length}");
+    }
+    assert!(write_tombstone(&[0; KEY_BYTES_MAX + 1], 0, &mut Vec::new()).is_err());
+}
+
+#[test]
 fn zeros_are_no_row() {
     let layout = RowLayout::new(&schema(vec![]), "a test");
     assert!(Row::parse(&layout, &[0; 64]).is_err());

@@ -4,7 +4,7 @@ use crate::{
     format::{
         bytes::{EndWidth, write_varint},
         encode::encode,
-        layout::{EVENT_TIME_BYTES, Kind, ROW_HEAD_BYTES_MAX, TupleLayout},
+        layout::{EVENT_TIME_BYTES, Kind, ROW_HEAD_BYTES_MAX, RowHead, TupleLayout},
     },
     limits::{KEY_BYTES_MAX, ROW_BYTES_MAX},
     schema::Schema,
@@ -175,4 +175,16 @@ impl RowWriter {
     fn set_present(&mut self, column: usize) {
         self.nulls[column / 8] &= !(1 << (column % 8));
     }
+}
+
+/// Appends to `out` what says that there is no row with this encoded key as of `event_time_us`: every row of the key with that
+/// event time or an older one is hidden.
+pub fn write_tombstone(key: &[u8], event_time_us: i64, out: &mut Vec<u8>) -> Result<(), RowError> {
+    if key.len() > KEY_BYTES_MAX {
+        return Err(RowError::KeyTooLong { bytes: key.len(), max: KEY_BYTES_MAX });
+    }
+    out.extend_from_slice(&RowHead::tombstone(key.len()));
+    out.extend_from_slice(key);
+    out.extend_from_slice(&event_time_us.to_le_bytes());
+    Ok(())
 }

@@ -90,12 +90,9 @@ impl Segment {
         let bytes = bytes.get(..rows_left).unwrap_or(bytes);
         let head = RowHead::read(bytes).ok_or_else(no_row)?;
         let columns = &self.layout.columns;
-        let prefix_end = head.tuple_start() + columns.prefix_bytes(head.width);
+        let prefix_end = head.prefix_end(columns);
         let needed = match prefix_end <= bytes.len() {
-            true => {
-                let tuple = bytes.get(head.tuple_start()..).ok_or_else(no_row)?;
-                head.tuple_start() + columns.total_bytes(tuple, head.width).ok_or_else(no_row)?
-            }
+            true => head.row_bytes(columns, bytes).ok_or_else(no_row)?,
             false => prefix_end,
         };
         if needed > ROW_BYTES_MAX || needed > rows_left {

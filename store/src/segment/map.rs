@@ -91,3 +91,10 @@ impl Map {
         self.registration.poisoned()
     }
 }
+
+/// Starts to load the cache line that `to` begins in, mapped or not, and waits for nothing.
+#[inline]
+pub(crate) fn prefetch<T>(to: &T) {
+    // SAFETY: a prefetch is a hint: it reads nothing the program can see and does not fault, whatever the address.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(to).cast()) };
+}

@@ -60,6 +60,8 @@ pub struct SegmentInfo {
     pub seed: u64,
     pub partition: u32,
     pub rows: u64,
+    /// Tombstones among the rows.
+    pub tombstones: u64,
     pub raw_bytes: u64,
     pub event_time_min_us: Option<i64>,
     pub event_time_max_us: Option<i64>,
@@ -165,7 +167,7 @@ impl Segment {
         // The header lies in the first block: rows start at multiples of four and headers have two bytes at most. What it
         // says bounds what must be verified before the length can be read, and the length what must be verified then.
         let head = RowHead::read(bytes).ok_or_else(no_row)?;
-        let prefix_end = head.tuple_start() + self.layout.columns.prefix_bytes(head.width);
+        let prefix_end = head.prefix_end(&self.layout.columns);
         if prefix_end > ROW_BYTES_MAX || prefix_end > bytes.len() {
             return Err(no_row());
         }
@@ -196,6 +198,10 @@ impl Segment {
         self.check_mapping()
     }
 
+    pub(crate) fn advise_scan(&self) -> Result<(), Error> {
+        self.map.advise_sequential(&self.rows)
+    }
+
     pub(super) fn rows_range(&self) -> Range<usize> {
         self.rows.clone()
     }
@@ -218,6 +224,7 @@ impl Segment {
             seed: self.header.seed,
             partition: self.header.partition,
             rows: self.header.rows,
+            tombstones: self.header.tombstones,
             raw_bytes: self.header.raw_bytes,
             event_time_min_us: (self.header.rows > 0).then_some(self.header.event_time_min_us),
             event_time_max_us: self.event_time_max_us(),

@@ -14,7 +14,7 @@ use crate::{
     directory::{SegmentEntry, TableEntry},
     error::Error,
     key::KeyWriter,
-    row::{Row, RowError, RowWriter},
+    row::{Row, RowError, RowWriter, write_tombstone},
     schema::{ColumnType, Field, KeyPart, KeyType, Schema},
     table::{KeyHash, MapOptions, Populate, Table},
     value::Value,
@@ -52,7 +52,17 @@ fn fraud_row(number: u64) -> TestRow {
     TestRow { key, event_time_us: 1_000_000 * i64::try_from(number).unwrap(), values }
 }
 
+/// What stands for the values of a deleted row.
+fn deleted() -> Vec<Value> {
+    vec![Value::Map(vec![("a tombstone".into(), Value::Null)])]
+}
+
 fn encode(writer: &mut RowWriter, row: &TestRow) -> Result<Vec<u8>, RowError> {
+    if row.values == deleted() {
+        let mut bytes = Vec::new();
+        write_tombstone(&row.key, row.event_time_us, &mut bytes)?;
+        return Ok(bytes);
+    }
     writer.begin(&row.key, row.event_time_us);
     for (column, value) in row.values.iter().enumerate() {
         writer.value(column, value);
@@ -82,6 +92,7 @@ fn build_with(
         seed,
         segments: Vec::new(),
         rows: rows.len() as u64,
+        tombstones: 0,
         raw_bytes: 0,
         event_time_min_us: None,
         event_time_max_us: None,
@@ -122,13 +133,17 @@ fn read(table: &Table, key: &[u8]) -> Result<Option<TestRow>, crate::error::Corr
 
 fn stated(table: &Table, row: Row<'_>) -> Result<TestRow, crate::error::Corrupt> {
     let columns = 0..table.schema().columns.len();
+    if row.is_tombstone() {
+        return Ok(TestRow { key: row.key().to_vec(), event_time_us: row.event_time_us(), values: deleted() });
+    }
     let values = columns.map(|column| row.value(column)?.to_value()).collect::<Result<_, _>>()?;
     Ok(TestRow { key: row.key().to_vec(), event_time_us: row.event_time_us(), values })
 }
 
 /// Every row is found as it was written, and scanning finds the same rows and no others.
 fn check_all(table: &Table, rows: &[TestRow]) {
-    assert_eq!(table.rows(), rows.len() as u64);
+    assert_eq!(table.rows() + table.tombstones(), rows.len() as u64);
+    assert_eq!(table.tombstones(), rows.iter().filter(|row| row.values == deleted()).count() as u64);
     for row in rows {
         assert_eq!(read(table, &row.key).unwrap().as_ref(), Some(row));
     }

@@ -39,6 +39,8 @@ pub struct SegmentSummary {
     /// Size of the file.
     pub bytes: u64,
     pub rows: u64,
+    /// Tombstones among the rows.
+    pub tombstones: u64,
     /// Root of the file's checksums, for the manifest.
     pub root: u64,
     /// Buckets and seeds.
@@ -62,6 +64,7 @@ pub struct SegmentWriter {
     placement: Placement,
     id: u64,
     last: Option<u64>,
+    tombstones: u64,
     raw_bytes: u64,
     event_times_us: Option<(i64, i64)>,
 }
@@ -91,6 +94,7 @@ impl SegmentWriter {
             placement,
             id,
             last: None,
+            tombstones: 0,
             raw_bytes: 0,
             event_times_us: None,
         })
@@ -112,6 +116,7 @@ impl SegmentWriter {
         let event_time_us = parsed.event_time_us();
         let (min, max) = self.event_times_us.unwrap_or((event_time_us, event_time_us));
         self.event_times_us = Some((min.min(event_time_us), max.max(event_time_us)));
+        self.tombstones += u64::from(parsed.is_tombstone());
         self.raw_bytes += parsed.raw_bytes() as u64;
 
         self.output.pad(ROW_ALIGNMENT);
@@ -144,6 +149,7 @@ impl SegmentWriter {
             partition,
             partitions,
             rows: self.entries.len(),
+            tombstones: self.tombstones,
             groups: laid_out.groups,
             raw_bytes: self.raw_bytes,
             event_time_min_us,
@@ -158,6 +164,7 @@ impl SegmentWriter {
         Ok(SegmentSummary {
             bytes: header.file_bytes,
             rows: header.rows,
+            tombstones: header.tombstones,
             root,
             index_bytes: index.bytes + seeds.bytes,
             raw_bytes: self.raw_bytes,

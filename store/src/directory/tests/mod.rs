@@ -2,6 +2,7 @@ mod crash;
 mod definitions;
 pub(crate) mod fault_disk;
 mod garbage;
+mod golden;
 mod killed;
 mod lock;
 mod log;
@@ -32,6 +33,7 @@ fn table(root: &Path, file: &str) -> TableEntry {
         seed: 3,
         segments: vec![SegmentEntry { file: file.into(), bytes: 7, rows: 1, root: "00".repeat(8) }],
         rows: 1,
+        tombstones: 0,
         raw_bytes: 16,
         event_time_min_us: Some(1),
         event_time_max_us: Some(1),

@@ -92,10 +92,10 @@ fn a_newer_format_is_refused_with_both_numbers_before_anything_else_is_read() {
     let (_folder, directory) = directory();
     publish_table(&directory, "a");
     let file = directory.root().join("manifests/000001.json");
-    let (bytes, _) = envelope::seal(&file, &serde_json::json!({ "format_version": 2, "all": "different" })).unwrap();
+    let (bytes, _) = envelope::seal(&file, &serde_json::json!({ "format_version": 3, "all": "different" })).unwrap();
     fs::write(&file, bytes).unwrap();
     let error = directory.manifest(1).unwrap_err();
-    assert!(error.to_string().ends_with("has format version 2; this binary reads 1"), "{error}");
+    assert!(error.to_string().ends_with("has format version 3; this binary reads 2"), "{error}");
 }
 
 #[test]

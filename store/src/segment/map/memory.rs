@@ -86,6 +86,11 @@ impl Map {
         self.advise(Advice::Random, range, "advise")
     }
 
+    /// Reading ahead: rows are asked for in their order.
+    pub(crate) fn advise_sequential(&self, range: &Range<usize>) -> Result<(), Error> {
+        self.advise(Advice::Sequential, range, "advise")
+    }
+
     fn is_resident(&self, range: &Range<usize>) -> Result<bool, Error> {
         Ok(self.resident_bytes(range)? == range.len())
     }

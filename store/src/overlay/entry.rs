@@ -1,0 +1,75 @@
+//! An entry: one row, with what is needed to tell whose it is and which of two is the newer.
+//!
+//! ```text
+//! | length, table | sequence | the row as in a segment … zeros |
+//! | u32, u32      | u64      | to a multiple of 8              |
+//! ```
+//! Event time and key are the row's own. An entry is written before its place is told, and is never changed while anybody reads it.
+
+use super::{
+    TableId,
+    memory::{Memory, Place, WORD_BYTES},
+};
+use crate::format::{bytes::i64_at, layout::RowHead};
+
+/// What decides between two rows of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    pub(super) event_time_us: i64,
+    pub(super) sequence: u64,
+}
+
+/// The first words of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct EntryHead {
+    pub(super) row_bytes: u32,
+    pub(super) table: TableId,
+    pub(super) sequence: u64,
+}
+
+impl EntryHead {
+    #[inline]
+    pub(super) fn read(memory: &Memory, place: Place) -> Self {
+        let first = memory.word(place).load();
+        #[expect(clippy::cast_possible_truncation, reason = "the other half is in the other field")]
+        let (row_bytes, table) = (first as u32, TableId((first >> 32) as u32));
+        Self { row_bytes, table, sequence: memory.word(Place(place.0 + 1)).load() }
+    }
+
+    /// Words of the whole entry.
+    pub(super) fn words(&self) -> usize {
+        words(self.row_bytes as usize)
+    }
+}
+
+/// Writes an entry where there is room for it.
+pub(super) fn write(memory: &Memory, place: Place, head: EntryHead, row: &[u8]) {
+    memory.word(place).store(u64::from(head.table.0) << 32 | u64::from(head.row_bytes));
+    memory.word(Place(place.0 + 1)).store(head.sequence);
+    memory.write(row_at(place), row);
+}
+
+/// Appends the row of an entry to `out`.
+#[inline]
+pub(super) fn copy_row(memory: &Memory, place: Place, head: EntryHead, out: &mut Vec<u8>) {
+    memory.append(row_at(place), head.row_bytes as usize, out);
+}
+
+/// How many words an entry takes with a row of this length.
+pub(super) fn words(row_bytes: usize) -> usize {
+    HEAD_WORDS + row_bytes.div_ceil(WORD_BYTES)
+}
+
+/// Key and event time of an encoded row.
+#[inline]
+pub(crate) fn key_and_time(row: &[u8]) -> Option<(RowHead, &[u8], i64)> {
+    let head = RowHead::read(row)?;
+    Some((head, row.get(head.key())?, i64_at(row, head.event_time_start())?))
+}
+
+fn row_at(place: Place) -> Place {
+    Place(place.0 + 2)
+}
+
+/// Words before the row.
+const HEAD_WORDS: usize = 2;
