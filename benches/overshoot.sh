@@ -8,7 +8,7 @@
 # Not the goal: what a request costs (compare.sh), the most a core can do (overload.sh).
 #
 # usage: benches/overshoot.sh [SECONDS_EACH=10] [LOAD_PERCENT=60] [USERS=100000]
-# environment: BUDGETS ("1 2 5 20"), DATA (target/overshoot), OUT (DATA/overshoot.json), GANNET, LOADGEN
+# environment: SCHEDULER (what the server is started with, such as "chrt -f 1": no ordinary thread then takes its core), BUDGETS ("1 2 5 20"), DATA (target/overshoot), OUT (DATA/overshoot.json), GANNET, LOADGEN
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 each=${1:-10} load=${2:-60} users=${3:-100000}
@@ -17,7 +17,7 @@ data=${DATA:-$root/target/overshoot} budgets=${BUDGETS:-1 2 5 20}
 gannet=${GANNET:-$root/target/release/gannet} loadgen=${LOADGEN:-$root/target/release/gannet-loadgen}
 "$gannet" quickstart --data "$data" --users "$users" --load-only >/dev/null
 printf '[simulate_slow_ms]\n"prod/user_risk" = 100\n' >"$data.toml"
-"$gannet" serve --data "$data" --config "$data.toml" --listen 127.0.0.1:8105 --cores 0 2>"$data-serve.log" & pid=$!
+${SCHEDULER:-} "$gannet" serve --data "$data" --config "$data.toml" --listen 127.0.0.1:8105 --cores 0 2>"$data-serve.log" & pid=$!
 trap 'kill $pid 2>/dev/null || true' EXIT
 until curl -sf -o /dev/null http://127.0.0.1:8105/readyz; do kill -0 $pid; sleep 0.05; done
 url=http://127.0.0.1:8105/api/v1/feature-service/get-features

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! A shard takes no lock, shares nothing that it writes, and makes no system call between two enters but when a
-//! connection comes or goes.
+//! connection comes or goes, and two a millisecond to learn how busy it was.
 
 mod accept;
 mod admit;
