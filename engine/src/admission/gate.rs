@@ -140,7 +140,9 @@ impl<T: Copy> Gate<T> {
             // no reason to turn anybody away but those who can come back later. Who is held counts as waiting, so holding does not end by
             // its own effect; whoever is less critical does not, or a burst of critical requests would be shed for their sake.
             let enough_ns = if *shedding { queue_min_ns * QUEUE_LEAVE } else { queue_min_ns };
-            let waits = queue_ns >= enough_ns || class == Criticality::Sheddable;
+            // Where callers come one at a time nobody waits at all: then it is others who make the core busy, and shedding would not help.
+            let alone = queue_ns < ALONE * self.load.answer_ns;
+            let waits = queue_ns >= enough_ns || (class == Criticality::Sheddable && !alone);
             // Who waits asks as well: callers that only ask again when they were answered ask for no more than they get, however many there are.
             let wanted = asked + queue_ns / self.load.window_ns();
             *shedding = if *shedding {
@@ -441,6 +443,9 @@ const TURN_NS_MIN: f64 = 100_000.0;
 
 /// How many times as much critical requests may make a turn longer.
 const CRITICAL_BURSTS: u32 = 4;
+
+/// Requests that a turn finds at hand, on average, if callers come one at a time.
+const ALONE: f64 = 1.5;
 
 /// Below this part of where shedding would end anyway, the core is taken for idle.
 const IDLE_PART: f64 = 0.5;

@@ -123,6 +123,19 @@ fn a_turn_of_critical_requests_ends() {
     assert_eq!((0..1000).map(admit).filter(|admitted| *admitted).count(), 400);
 }
 
+/// One caller, on a core that others use: its requests take long, but none waits for another.
+#[test]
+fn a_caller_who_is_alone_is_never_shed() {
+    let mut gate: Gate<u32> = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
+    for turn in 1..2000 {
+        let now_ns = turn * 100 * US;
+        gate.turn_began(now_ns, Some(5 * US));
+        assert_eq!(gate.decide(now_ns, 1, ask(Criticality::Sheddable), true), Decision::Admit);
+        gate.release(now_ns, |_| true, &mut Vec::new());
+    }
+    assert!(gate.utilization() > 0.9);
+}
+
 /// They fill the core for a while, but none of them waits for long: who is held behind them is no reason to shed them.
 #[test]
 fn a_burst_of_critical_requests_is_not_shed_for_those_held_behind_it() {
