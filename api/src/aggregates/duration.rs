@@ -1,7 +1,7 @@
 //! Durations as feature names have them: `1d`, `1h30m`, `30s`.
 
 /// The shortest way to write a duration that is not negative; zero is `0s`.
-pub(super) fn text(microseconds: i64) -> String {
+pub(crate) fn text(microseconds: i64) -> String {
     let (mut rest, mut out) = (microseconds, String::new());
     for (name, unit) in UNITS {
         if rest / unit != 0 {

@@ -12,7 +12,7 @@
 //! ```
 
 mod compiled;
-mod duration;
+pub(crate) mod duration;
 mod fold;
 mod function;
 pub mod limits;

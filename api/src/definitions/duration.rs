@@ -1,5 +1,7 @@
 //! Durations as the API writes them: `1d`, `1h30m`, `10m`, `30s`, `500ms`.
 
+pub(super) use crate::aggregates::duration::text;
+
 /// Microseconds of a duration. `None` unless it is numbers with units, each unit once, from days down.
 pub(super) fn parse(text: &str) -> Option<i64> {
     let mut rest = text;
@@ -16,19 +18,6 @@ pub(super) fn parse(text: &str) -> Option<i64> {
         rest = tail;
     }
     (!text.is_empty()).then_some(total)
-}
-
-/// The shortest way to write it: `1h30m`; zero is `0s`.
-pub(super) fn text(microseconds: i64) -> String {
-    let mut rest = microseconds;
-    let mut out = String::new();
-    for (name, unit) in UNITS {
-        if rest / unit != 0 {
-            out.push_str(&format!("{}{name}", rest / unit));
-            rest %= unit;
-        }
-    }
-    if out.is_empty() { "0s".to_owned() } else { out }
 }
 
 /// What messages say is expected.
