@@ -10,17 +10,14 @@ use std::{
 
 pub use crate::reactor::{
     program::{ProgramMemory, keep_program_in_memory},
-    system::{allowed_cpus, keep_off, work_in_the_background},
+    system::{Waker, allowed_cpus, keep_off, work_in_the_background},
 };
 pub use crate::shard::ShardMetrics;
 use crate::{
     admission::AdmissionConfig,
     clock::{Clock, Origin},
     limits::{self, Limits},
-    reactor::{
-        Reactor,
-        system::{self, Waker},
-    },
+    reactor::{Reactor, system},
     service::Service,
     shard::{Control, Shard, ShardParts},
 };
@@ -112,10 +109,12 @@ pub struct Server {
 }
 
 /// Listens, starts a shard on every core and returns when all of them serve. `service` is called once per shard, on the
-/// calling thread, with the shard's number (not its CPU).
-pub fn start<S>(config: &ServerConfig, mut service: impl FnMut(usize) -> S) -> Result<Server, StartError>
+/// calling thread, with the shard's number (not its CPU) and what wakes it; what it gives is called on the shard's own thread, and
+/// makes a service that need not be able to leave it.
+pub fn start<S, M>(config: &ServerConfig, mut service: impl FnMut(usize, Waker) -> M) -> Result<Server, StartError>
 where
-    S: Service + Send + 'static,
+    S: Service + 'static,
+    M: FnOnce() -> S + Send + 'static,
 {
     let listeners = listen(config)?;
     let refused = |source| StartError::Listen { address: config.listen, source };
@@ -127,10 +126,10 @@ where
     {
         let control = Arc::new(Control::new());
         let (waker, wake_fd) = Waker::new().map_err(|source| StartError::Thread { source })?;
+        let make = service(number, waker.clone());
         let parts = ShardParts {
             listener,
             wake_fd,
-            service: service(number),
             clock,
             limits: config.limits,
             admission: config.admission,
@@ -147,7 +146,7 @@ where
                 system::fire_timers_on_time();
                 let shard = system::pin_to(core)
                     .map_err(|source| StartError::Core { core, allowed, source })
-                    .and_then(|()| Shard::new(parts).map_err(|source| StartError::Ring { source }));
+                    .and_then(|()| Shard::new(parts, make()).map_err(|source| StartError::Ring { source }));
                 match shard {
                     Ok(shard) => {
                         let _ = started.send(Ok(())); // the starter waits for us; it cannot have gone

@@ -116,7 +116,7 @@ impl Answer {
 /// The meaning behind a shard. One instance per core; nothing in it is shared on the hot path.
 ///
 /// In a turn the shard calls `turn`, then `begin` for each whole request in arrival order and `read_over` for each read that
-/// is over, then `conclude` for each waiting request that is due, then `gather` once, then `finish` for each ticket in order,
+/// is over, then `ready` once, then `conclude` for each waiting request that is due, then `gather` once, then `finish` for each ticket in order,
 /// then `turned`. Requests borrow receive buffers only during `begin`.
 pub trait Service {
     /// A turn starts. Snapshots and definitions are taken up here and nowhere else, so that one answer never mixes two.
@@ -147,6 +147,10 @@ pub trait Service {
 
     /// Whether anybody still waits for the read with this tag; asked before one that had to queue is made.
     fn wants(&self, tag: u64) -> bool;
+
+    /// Moves requests to `due` that have become ready by what other threads did, whoever woke the shard. Asked in every turn, so it
+    /// costs no more than a look.
+    fn ready(&mut self, now: Now, due: &mut Vec<Waiting>);
 
     /// A read is over: its bytes, fewer than asked for where the file ends, or the error number. Some: that request has all it
     /// waits for. Nobody may be waiting for it any more; then it is dropped.

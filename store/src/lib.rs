@@ -18,6 +18,7 @@ pub mod levels;
 pub mod limits;
 pub mod log;
 pub mod overlay;
+pub mod plane;
 pub mod row;
 pub mod schema;
 pub mod segment;

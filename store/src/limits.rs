@@ -68,6 +68,9 @@ pub const LOG_BATCH_BYTES: usize = 4 << 20;
 /// Longest payload of a record of the log: the longest row, its key, and as much again.
 pub const LOG_PAYLOAD_BYTES_MAX: usize = 2 << 20;
 
+/// Longest name of a source in a token: a topic's name in the logs that are in use.
+pub const SOURCE_BYTES_MAX: usize = 249;
+
 /// Segments of the log kept for reuse once they are not needed: one is taken at a time, and one comes back.
 pub const LOG_SPARES_MAX: usize = 2;
 

@@ -21,6 +21,8 @@ pub enum ColumnType {
     String,
     /// Microseconds since the Unix epoch, UTC.
     Timestamp,
+    /// Bytes that mean something only to whoever wrote them. Never in what is nested.
+    Binary,
     Array(Box<Self>),
     /// Fields in declared order; served as a positional list.
     Struct(Vec<Field>),

@@ -19,6 +19,7 @@ pub enum Value {
     String(String),
     /// Microseconds since the Unix epoch, UTC.
     Timestamp(i64),
+    Binary(Vec<u8>),
     Array(Vec<Self>),
     /// One value per field, in declared order.
     Struct(Vec<Self>),
@@ -38,6 +39,7 @@ pub enum ValueRef<'t> {
     String(&'t [u8]),
     /// Microseconds since the Unix epoch, UTC.
     Timestamp(i64),
+    Binary(&'t [u8]),
     Array(ArrayRef<'t>),
     Struct(StructRef<'t>),
     Map(MapRef<'t>),
@@ -190,6 +192,7 @@ impl ValueRef<'_> {
             Self::Float64(value) => Value::Float64(*value),
             Self::Timestamp(value) => Value::Timestamp(*value),
             Self::String(bytes) => Value::String(text(bytes)?),
+            Self::Binary(bytes) => Value::Binary(bytes.to_vec()),
             Self::Array(array) => Value::Array(array.iter().map(|value| value?.to_value()).collect::<Result<_, _>>()?),
             Self::Struct(fields) => {
                 Value::Struct(fields.iter().map(|value| value?.to_value()).collect::<Result<_, _>>()?)

@@ -81,7 +81,11 @@ impl Kind {
             ColumnType::Int64 | ColumnType::Timestamp => Self::Int64,
             ColumnType::Float32 => Self::Float32,
             ColumnType::Float64 => Self::Float64,
-            ColumnType::String | ColumnType::Array(_) | ColumnType::Struct(_) | ColumnType::Map(_) => Self::Bytes,
+            ColumnType::String
+            | ColumnType::Binary
+            | ColumnType::Array(_)
+            | ColumnType::Struct(_)
+            | ColumnType::Map(_) => Self::Bytes,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a view says about its aggregations, and what can be wrong with it.
 
 use gannet_store::ColumnType;
+use serde::{Deserialize, Serialize};
 
 use super::{
     duration::{self, DAY_US},
@@ -10,7 +11,7 @@ use super::{
 };
 
 /// The aggregations of one view, as they are written down.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Specification {
     /// Length of the tiles. `None`: continuous, events are kept one by one.
     pub interval_us: Option<i64>,
@@ -28,14 +29,14 @@ pub struct Specification {
 }
 
 /// A column of the source.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     pub name: String,
     pub column_type: ColumnType,
 }
 
 /// One feature: a function of a column over a window.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Aggregation {
     pub column: String,
     pub function: Function,

@@ -3,10 +3,13 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32};
 
-use gannet_store::{ColumnType, KeyType};
+use gannet_store::{ColumnType, Field, KeyType};
 use serde::{Deserialize, Serialize};
 
-use crate::budget::LatencyBudget;
+use crate::{
+    aggregates::{LeadingEdge, Specification},
+    budget::LatencyBudget,
+};
 
 /// All workspaces of one applied version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,7 @@ pub struct Definitions {
 pub struct Workspace {
     pub name: String,
     pub entities: BTreeMap<String, Entity>,
+    pub stream_sources: BTreeMap<String, StreamSource>,
     pub feature_views: BTreeMap<String, FeatureView>,
     pub feature_services: BTreeMap<String, FeatureService>,
 }
@@ -40,7 +44,19 @@ pub struct JoinKey {
     pub key_type: KeyType,
 }
 
-/// A batch feature view: columns of a source, newest event time per key.
+/// What records may be pushed to: each goes to every view that names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamSource {
+    pub name: String,
+    pub description: String,
+    pub tags: BTreeMap<String, String>,
+    /// The field with the event time, of type timestamp. One of `fields`.
+    pub timestamp: String,
+    /// What a record may hold, sorted by name. A string or int64 that is a join key of a view must be there and not null.
+    pub fields: Vec<Field>,
+}
+
+/// A feature view: columns of a source, newest event time per key; or aggregates of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeatureView {
     /// With its variant, if any: `plane_delays` or `plane_delays:v2`.
@@ -51,15 +67,28 @@ pub struct FeatureView {
     pub entities: Vec<String>,
     /// The join keys of all its entities, sorted by name; the store's key parts, in this order.
     pub join_keys: Vec<JoinKey>,
-    /// The source's event-time column. Empty when the source has none: its rows then carry the time of materialization.
+    /// The batch source's event-time column. Empty when the source has none, or there is no source: its rows then carry the time of
+    /// materialization. Of streamed records the stream source's counts.
     pub timestamp: String,
-    pub source: Source,
+    /// What `materialize` reads. A view has this, or a stream, or both.
+    pub source: Option<Source>,
+    /// The stream source whose records it takes.
+    pub stream: Option<String>,
+    /// `None`: the newest row of each key is served.
+    pub aggregation: Option<Aggregation>,
     /// Values older than this are not served; `None` is for ever. Microseconds.
     pub ttl_us: Option<i64>,
     /// Sorted by name (UTF-8 bytes); the store's columns, in this order.
     pub features: Vec<Feature>,
     /// Served before the views that are not, and without `effectiveTime`: the place that realtime views have.
     pub first: bool,
+}
+
+/// How a view aggregates; its features are what [`crate::aggregates::Aggregates::features`] says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aggregation {
+    pub specification: Specification,
+    pub leading_edge: LeadingEdge,
 }
 
 /// Where a view's rows come from.

@@ -32,8 +32,10 @@ impl FeatureView {
         // every part with its length, so that no two lists of parts read the same
         let mut part = |text: &str| digest.update(format!("{}:{text},", text.len()));
         part("feature view, version 1");
-        part(format_name(self.source.format));
-        part(&self.source.path);
+        if let Some(source) = &self.source {
+            part(format_name(source.format));
+            part(&source.path);
+        }
         part(&self.timestamp);
         part(&self.join_keys.len().to_string());
         for key in &self.join_keys {

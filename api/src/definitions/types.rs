@@ -45,6 +45,7 @@ pub(super) fn text(column_type: &ColumnType) -> String {
         ColumnType::Float64 => "float64".to_owned(),
         ColumnType::String => "string".to_owned(),
         ColumnType::Timestamp => "timestamp".to_owned(),
+        ColumnType::Binary => "binary".to_owned(), // never declared; `inspect` shows it
         ColumnType::Array(element) => format!("array<{}>", text(element)),
         ColumnType::Map(value) => format!("map<string,{}>", text(value)),
         ColumnType::Struct(fields) => {

@@ -439,6 +439,8 @@ impl Service for Core {
         })
     }
 
+    fn ready(&mut self, _: Now, _: &mut Vec<Waiting>) {}
+
     fn take_reads(&mut self, reads: &mut Vec<Read>) {
         self.waiting.take_reads(reads);
     }

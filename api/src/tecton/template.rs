@@ -173,6 +173,7 @@ fn type_word(column_type: &ColumnType) -> &'static str {
         ColumnType::Float64 => "float64",
         ColumnType::String => "string",
         ColumnType::Timestamp => "timestamp",
+        ColumnType::Binary => "binary", // never a feature's
         ColumnType::Array(_) => "array",
         ColumnType::Struct(_) => "struct",
         ColumnType::Map(_) => "map",

@@ -7,7 +7,7 @@ use crate::render;
 /// Appends one value. Nesting is as deep as the column's type, which definitions bound.
 pub(super) fn value(feature: ValueRef<'_>, out: &mut Vec<u8>) -> Result<(), Corrupt> {
     match feature {
-        ValueRef::Null => out.extend_from_slice(b"null"),
+        ValueRef::Null | ValueRef::Binary(_) => out.extend_from_slice(b"null"), // no feature is binary
         ValueRef::Boolean(true) => out.extend_from_slice(b"true"),
         ValueRef::Boolean(false) => out.extend_from_slice(b"false"),
         ValueRef::Int64(number) => {

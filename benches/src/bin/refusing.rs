@@ -36,7 +36,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         metrics: vec![Arc::new(ShardMetrics::default())],
         origin: Origin::now(),
     };
-    let server = server::start(&config, |core| Core::new(Arc::clone(&shared), core))?;
+    let server = server::start(&config, |core, _| {
+        let shared = Arc::clone(&shared);
+        move || Core::new(shared, core)
+    })?;
     while !server.is_finished() {
         thread::sleep(Duration::from_millis(100));
     }

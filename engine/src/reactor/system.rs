@@ -7,9 +7,9 @@ use std::{
     sync::Arc,
 };
 
-/// Wakes a shard from any thread.
+/// Wakes a shard from any thread: it looks what is ready in its next turn.
 #[derive(Debug, Clone)]
-pub(crate) struct Waker(Arc<OwnedFd>);
+pub struct Waker(Arc<OwnedFd>);
 
 impl Waker {
     /// The waker, and the descriptor that the shard's ring reads.
@@ -22,7 +22,8 @@ impl Waker {
         Ok((Self(Arc::new(ours)), theirs))
     }
 
-    pub(crate) fn wake(&self) {
+    /// One system call.
+    pub fn wake(&self) {
         let one = 1u64.to_le_bytes(); // any eight bytes that are not zero wake it
         // SAFETY: writes eight bytes of a live array to a live descriptor. A full counter (EAGAIN) means it is awake anyway.
         unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };

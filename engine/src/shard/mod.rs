@@ -75,10 +75,9 @@ impl Control {
 
 /// Everything a shard is made of; see [`crate::server::ServerConfig`] for what an operator sets.
 #[derive(Debug)]
-pub(crate) struct ShardParts<S> {
+pub(crate) struct ShardParts {
     pub(crate) listener: OwnedFd,
     pub(crate) wake_fd: OwnedFd,
-    pub(crate) service: S,
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     pub(crate) admission: AdmissionConfig,
@@ -161,7 +160,7 @@ pub(crate) struct Shard<S> {
 
 impl<S: Service> Shard<S> {
     /// Makes the ring; to be called on the shard's own thread.
-    pub(crate) fn new(parts: ShardParts<S>) -> io::Result<Self> {
+    pub(crate) fn new(parts: ShardParts, service: S) -> io::Result<Self> {
         let now = parts.clock.now();
         let mut shard = Self {
             reactor: Reactor::new(
@@ -169,7 +168,7 @@ impl<S: Service> Shard<S> {
                 limits::RECEIVE_BUFFERS,
                 parts.wake_fd,
             )?,
-            service: parts.service,
+            service,
             clock: parts.clock,
             limits: parts.limits,
             spin_ns: u64::try_from(parts.spin.as_nanos()).unwrap_or(u64::MAX),

@@ -85,6 +85,7 @@ impl<S: Service> Shard<S> {
             }
             self.reminders = reminders;
         }
+        self.service.ready(now, &mut self.due);
         let mut due = std::mem::take(&mut self.due);
         for waiting in due.drain(..) {
             self.conclude(now, waiting);

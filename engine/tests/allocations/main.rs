@@ -90,6 +90,8 @@ impl Service for Teller {
         })
     }
 
+    fn ready(&mut self, _: Now, _: &mut Vec<Waiting>) {}
+
     fn take_reads(&mut self, _: &mut Vec<ReadFile>) {}
 
     fn wants(&self, _: u64) -> bool {
@@ -147,7 +149,7 @@ fn a_request_in_steady_state_allocates_nothing() {
         metrics: vec![Arc::new(ShardMetrics::default())],
         origin: Origin::now(),
     };
-    let server = server::start(&config, |_| Teller::default()).unwrap();
+    let server = server::start(&config, |_, _| Teller::default).unwrap();
     let mut streams: Vec<_> = (0..8).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
     let body = "x".repeat(300);
     let one = format!("POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes();

@@ -109,7 +109,10 @@ impl Started {
             metrics: vec![Arc::clone(&metrics)],
             origin: Origin::now(),
         };
-        let server = server::start(&config, |_| service())?;
+        let server = server::start(&config, |_, _| {
+            let service = service();
+            move || service
+        })?;
         Ok(Self { server: Some(server), metrics })
     }
 

@@ -74,6 +74,8 @@ impl Service for Echo {
         })
     }
 
+    fn ready(&mut self, _: Now, _: &mut Vec<Waiting>) {}
+
     fn take_reads(&mut self, _: &mut Vec<Read>) {}
 
     fn wants(&self, _: u64) -> bool {

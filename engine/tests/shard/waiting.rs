@@ -137,6 +137,8 @@ impl Service for Patient {
         Finished::Waits { waiting, until_ns: seen_ns + until_us * 1000 }
     }
 
+    fn ready(&mut self, _: Now, _: &mut Vec<Waiting>) {}
+
     fn take_reads(&mut self, reads: &mut Vec<Read>) {
         reads.append(&mut self.reads);
     }

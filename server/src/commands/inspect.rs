@@ -236,6 +236,7 @@ fn json(value: ValueRef<'_>) -> Result<Json> {
         ValueRef::Float64(value) => float(value),
         ValueRef::String(bytes) => String::from_utf8_lossy(bytes).into(),
         ValueRef::Timestamp(value) => text::time(value).into(),
+        ValueRef::Binary(bytes) => format!("{} bytes", bytes.len()).into(),
         ValueRef::Array(array) => array.iter().map(|value| json(value?)).collect::<Result<Vec<_>>>()?.into(),
         ValueRef::Struct(fields) => fields.iter().map(|value| json(value?)).collect::<Result<Vec<_>>>()?.into(),
         ValueRef::Map(map) => {

@@ -197,7 +197,8 @@ fn build(
     for view in views {
         let in_view = || format!("cannot materialize {}", view.name());
         let (name, table) = (view.name(), view.table());
-        let files = reading::source::files(&applied.folder, &view.view.source.path).with_context(in_view)?;
+        let Some(source) = &view.view.source else { continue }; // what it serves is pushed
+        let files = reading::source::files(&applied.folder, &source.path).with_context(in_view)?;
         let note = Note::of(view.view, &files, now_us).with_context(in_view)?;
         let live = current.and_then(|manifest| manifest.tables.get(&table));
         if only_changed && live.is_some_and(|live| notes.still_holds(&table, live, &note)) {
@@ -211,7 +212,8 @@ fn build(
             now_us,
         };
         let schema = Arc::new(view.view.schema());
-        let job = Job { name: name.clone(), view: view.view, schema, files, now_us, build };
+        let format = source.format;
+        let job = Job { name: name.clone(), view: view.view, schema, format, files, now_us, build };
         let (entry, report) = reading::materialize(job).with_context(in_view)?;
         tell(report, options).with_context(in_view)?;
         built.tables.insert(table.clone(), entry);

@@ -214,6 +214,7 @@ impl Cells {
             ColumnType::Float32 => Value::Float32(self.float32(row)?),
             ColumnType::Float64 => Value::Float64(self.float64(row)?),
             ColumnType::String => Value::String(self.string(row)?.to_owned()),
+            ColumnType::Binary => return Err(self.mismatch("binary")), // no column of a source is declared so
             ColumnType::Timestamp => Value::Timestamp(self.timestamp(row)?),
             ColumnType::Array(element) => {
                 let (elements, range) = self.elements(row).ok_or_else(|| self.mismatch("array"))?;

@@ -67,6 +67,7 @@ pub(super) fn value(json: &Json, column_type: &ColumnType) -> Result<Value, Faul
         ColumnType::Float32 => Value::Float32(float32(json)?),
         ColumnType::Float64 => Value::Float64(float64(json)?),
         ColumnType::String => Value::String(string(json)?.to_owned()),
+        ColumnType::Binary => return Err(Fault::wrong(json, "no binary value")), // no column of a source is declared so
         ColumnType::Timestamp => Value::Timestamp(timestamp(json)?),
         ColumnType::Array(element) => {
             let list = json.as_array().ok_or_else(|| Fault::wrong(json, "a list"))?;

@@ -52,6 +52,7 @@ pub(crate) struct Job<'v> {
     pub(crate) name: String,
     pub(crate) view: &'v FeatureView,
     pub(crate) schema: Arc<Schema>,
+    pub(crate) format: SourceFormat,
     pub(crate) files: Vec<PathBuf>,
     /// The event time of rows whose view declares no timestamp column.
     pub(crate) now_us: i64,
@@ -69,7 +70,7 @@ fn in_blocks(job: Job<'_>, block_bytes: usize) -> Result<(TableEntry, Report)> {
     let shape = Shape::new(job.view, Arc::clone(&job.schema));
     let workers = job.build.workers;
     let bytes_in = bytes_of(&job.files)?;
-    let input = match job.view.source.format {
+    let input = match job.format {
         SourceFormat::Parquet => Input::Parquet(ParquetSource::open(&job.files, &shape, workers)?),
         SourceFormat::Csv => Input::Csv(CsvSource::open(&job.files, &shape, block_bytes)?),
         SourceFormat::Ndjson => Input::Ndjson(NdjsonSource::new(&job.files, block_bytes)),

@@ -139,7 +139,7 @@ fn write(
         ColumnType::Float64 => set(record.float64(slot)?, |v| writer.float64(column, v)),
         ColumnType::Timestamp => set(record.timestamp(slot)?, |v| writer.timestamp(column, v)),
         ColumnType::String => set(record.string(slot)?, |v| writer.string(column, v)),
-        ColumnType::Array(_) | ColumnType::Struct(_) | ColumnType::Map(_) => {
+        ColumnType::Binary | ColumnType::Array(_) | ColumnType::Struct(_) | ColumnType::Map(_) => {
             writer.value(column, &record.nested(slot, column_type)?);
         }
     }

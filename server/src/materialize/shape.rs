@@ -60,6 +60,7 @@ pub(crate) fn type_name(column_type: &ColumnType) -> String {
         ColumnType::Float32 => "float32".to_owned(),
         ColumnType::Float64 => "float64".to_owned(),
         ColumnType::String => "string".to_owned(),
+        ColumnType::Binary => "binary".to_owned(),
         ColumnType::Timestamp => "timestamp".to_owned(),
         ColumnType::Array(element) => format!("array<{}>", type_name(element)),
         ColumnType::Map(value) => format!("map<string,{}>", type_name(value)),

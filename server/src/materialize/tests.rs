@@ -268,7 +268,8 @@ features = {{ value = "string" }}
         }
         let root = folder.path().to_owned();
         let build = BuildOptions { root, table: "prod/things".to_owned(), memory_bytes: 1 << 20, workers, now_us: 0 };
-        let job = Job { name: "prod/things".to_owned(), view, schema, files, now_us: 0, build };
+        let format = view.source.as_ref().unwrap().format;
+        let job = Job { name: "prod/things".to_owned(), view, schema, format, files, now_us: 0, build };
         let (entry, mut report) = in_blocks(job, block_bytes).unwrap();
 
         let what = format!("{workers} workers, blocks of {block_bytes}");

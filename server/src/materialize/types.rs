@@ -13,6 +13,7 @@ pub(super) fn check(found: &DataType, wanted: &ColumnType) -> bool {
         ColumnType::Boolean => matches!(found, DataType::Boolean),
         ColumnType::Int64 | ColumnType::Float32 | ColumnType::Float64 => is_number(found),
         ColumnType::String => is_string(found),
+        ColumnType::Binary => false,
         ColumnType::Timestamp => {
             matches!(found, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..)) || is_string(found)
         }

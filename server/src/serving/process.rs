@@ -155,8 +155,10 @@ impl Process {
         let plan = MemoryPlan::new(&settings.memory, settings.cores.len());
         let rows_bytes = live.as_ref().ok().and_then(Option::as_ref).map(Live::rows_bytes);
         let row_cache_bytes = plan.row_cache_for(&settings.memory, rows_bytes);
-        let server =
-            server::start(&config, |core| Core::new(Arc::clone(&shared), core).with_row_cache(row_cache_bytes))?;
+        let server = server::start(&config, |core, _| {
+            let shared = Arc::clone(&shared);
+            move || Core::new(shared, core).with_row_cache(row_cache_bytes)
+        })?;
         let mut process = Self {
             data,
             drain_max: settings.drain_max,

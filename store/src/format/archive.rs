@@ -93,6 +93,7 @@ impl FlatSchema {
             ColumnType::Float64 => self.push(FLOAT64, 0, name),
             ColumnType::String => self.push(STRING, 0, name),
             ColumnType::Timestamp => self.push(TIMESTAMP, 0, name),
+            ColumnType::Binary => self.push(BINARY, 0, name),
             ColumnType::Array(element) => {
                 self.push(ARRAY, 1, name)?;
                 self.push_type("", element, deeper)
@@ -135,6 +136,7 @@ impl<'f> Reader<'f> {
             FLOAT64 => ColumnType::Float64,
             STRING => ColumnType::String,
             TIMESTAMP => ColumnType::Timestamp,
+            BINARY => ColumnType::Binary,
             ARRAY => ColumnType::Array(Box::new(self.next_field(deeper)?.column_type)),
             MAP => ColumnType::Map(Box::new(self.next_field(deeper)?.column_type)),
             STRUCT => {
@@ -156,3 +158,4 @@ const TIMESTAMP: u8 = 6;
 const ARRAY: u8 = 7;
 const STRUCT: u8 = 8;
 const MAP: u8 = 9;
+const BINARY: u8 = 10;

@@ -19,6 +19,7 @@ pub(crate) fn encode(kind: &Kind, value: &Value, out: &mut Vec<u8>) {
         (Kind::Float32, Value::Float32(value)) => out.extend_from_slice(&value.to_le_bytes()),
         (Kind::Float64, Value::Float64(value)) => out.extend_from_slice(&value.to_le_bytes()),
         (Kind::String, Value::String(value)) => out.extend_from_slice(value.as_bytes()),
+        (Kind::Binary, Value::Binary(value)) => out.extend_from_slice(value),
         (Kind::Array(element), Value::Array(values)) => encode_array(element, values.iter(), out),
         (Kind::Struct(fields), Value::Struct(values)) => encode_struct(fields, values, out),
         (Kind::Map(value_kind), Value::Map(entries)) => encode_map(value_kind, entries, out),

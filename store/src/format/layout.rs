@@ -67,6 +67,7 @@ pub(crate) enum Kind {
     Float64,
     Timestamp,
     String,
+    Binary,
     Array(Box<Self>),
     Struct(TupleLayout),
     Map(Box<Self>),
@@ -81,6 +82,7 @@ impl Kind {
             ColumnType::Float64 => Self::Float64,
             ColumnType::Timestamp => Self::Timestamp,
             ColumnType::String => Self::String,
+            ColumnType::Binary => Self::Binary,
             ColumnType::Array(element) => Self::Array(Box::new(Self::new(element))),
             ColumnType::Struct(fields) => Self::Struct(TupleLayout::new(fields)),
             ColumnType::Map(value) => Self::Map(Box::new(Self::new(value))),
@@ -94,7 +96,7 @@ impl Kind {
             Self::Boolean => Some(1),
             Self::Float32 => Some(4),
             Self::Int64 | Self::Float64 | Self::Timestamp => Some(8),
-            Self::String | Self::Array(_) | Self::Struct(_) | Self::Map(_) => None,
+            Self::String | Self::Binary | Self::Array(_) | Self::Struct(_) | Self::Map(_) => None,
         }
     }
 
@@ -111,7 +113,7 @@ impl Kind {
             Self::Timestamp => ValueRef::Timestamp(i64_at(bytes, at)?),
             Self::Float32 => ValueRef::Float32(f32::from_bits(u32_at(bytes, at)?)),
             Self::Float64 => ValueRef::Float64(f64::from_bits(u64_at(bytes, at)?)),
-            Self::String | Self::Array(_) | Self::Struct(_) | Self::Map(_) => return None,
+            Self::String | Self::Binary | Self::Array(_) | Self::Struct(_) | Self::Map(_) => return None,
         })
     }
 
@@ -120,6 +122,7 @@ impl Kind {
     pub(crate) fn read_variable<'t>(&'t self, bytes: &'t [u8]) -> Option<ValueRef<'t>> {
         Some(match self {
             Self::String => ValueRef::String(bytes),
+            Self::Binary => ValueRef::Binary(bytes),
             Self::Array(element) => ValueRef::Array(ArrayRef::parse(element, bytes)?),
             Self::Struct(fields) => ValueRef::Struct(StructRef::parse(fields, bytes)?),
             Self::Map(value) => ValueRef::Map(MapRef::parse(value, bytes)?),

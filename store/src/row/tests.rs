@@ -18,6 +18,7 @@ fn column_type() -> impl Strategy<Value = ColumnType> {
         Just(ColumnType::Float64),
         Just(ColumnType::String),
         Just(ColumnType::Timestamp),
+        Just(ColumnType::Binary),
     ];
     leaf.prop_recursive(3, 12, 4, |inner| {
         let named = |(position, column_type)| Field { name: format!("field_{position}"), column_type };
@@ -39,6 +40,7 @@ fn value_of(column_type: &ColumnType) -> BoxedStrategy<Value> {
         ColumnType::Float64 => any::<f64>().prop_map(Value::Float64).boxed(),
         ColumnType::Timestamp => any::<i64>().prop_map(Value::Timestamp).boxed(),
         ColumnType::String => text().prop_map(Value::String).boxed(),
+        ColumnType::Binary => proptest::collection::vec(any::<u8>(), 0..40).prop_map(Value::Binary).boxed(),
         ColumnType::Array(element) => {
             proptest::collection::vec(value_of(element), 0..12).prop_map(Value::Array).boxed()
         }

@@ -102,6 +102,13 @@ impl RowWriter {
         self.set_span(column, start);
     }
 
+    pub fn binary(&mut self, column: usize, value: &[u8]) {
+        assert!(matches!(self.kind(column), Kind::Binary), "column {column} is no binary");
+        let start = self.area.len();
+        self.area.extend_from_slice(value);
+        self.set_span(column, start);
+    }
+
     /// Any value, nested ones included. Its type must be the column's; anything else is a programming error.
     pub fn value(&mut self, column: usize, value: &Value) {
         match value {
@@ -112,6 +119,7 @@ impl RowWriter {
             Value::Float64(value) => self.float64(column, *value),
             Value::Timestamp(value) => self.timestamp(column, *value),
             Value::String(value) => self.string(column, value),
+            Value::Binary(value) => self.binary(column, value),
             Value::Array(_) | Value::Struct(_) | Value::Map(_) => {
                 let start = self.area.len();
                 encode(&self.columns.slots[column].kind, value, &mut self.area);

@@ -64,7 +64,8 @@ fn link_workspace(name: &str, files: &[&FileDeclared], whole: bool, faults: &mut
         .map(|service| (service.name.clone(), service))
         .collect();
     let entities = scope.entities.values().filter_map(|entity| link_entity(entity)).collect();
-    Workspace { name: name.to_owned(), entities, feature_views: scope.linked_views, feature_services }
+    let stream_sources = BTreeMap::new();
+    Workspace { name: name.to_owned(), entities, stream_sources, feature_views: scope.linked_views, feature_services }
 }
 
 fn link_entity(declared: &EntityDeclared) -> Option<(String, Entity)> {

@@ -23,7 +23,7 @@ pub(super) fn link(view: &ViewDeclared, scope: &Scope<'_>, faults: &mut Faults<'
     let entities = view.entities.as_ref().ok_or(Unlinked)?;
     let join_keys = join_keys(entities, &owner, view, scope, faults)?;
     let columns_fit = columns(view, &join_keys, &owner, faults);
-    let source = view.source.clone().ok_or(Unlinked)?;
+    let source = Some(view.source.clone().ok_or(Unlinked)?);
     if !columns_fit || !view.features_whole {
         return Err(Unlinked);
     }
@@ -37,6 +37,8 @@ pub(super) fn link(view: &ViewDeclared, scope: &Scope<'_>, faults: &mut Faults<'
         join_keys,
         timestamp: view.timestamp.as_ref().map(|column| column.value.clone()).unwrap_or_default(),
         source,
+        stream: None,
+        aggregation: None,
         ttl_us: view.ttl_us,
         features,
         first: view.first,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::FieldChange;
 use crate::definitions::{
     duration,
-    model::{Definitions, Entity, Feature, FeatureService, FeatureView, JoinKey, Workspace},
+    model::{Definitions, Entity, Feature, FeatureService, FeatureView, JoinKey, Source, Workspace},
     stored::{format_name, key_type_name},
     types,
 };
@@ -40,7 +40,8 @@ pub(super) fn view(view: &FeatureView) -> Fields {
     };
     shape("entities", view.entities.join(", "));
     shape("join_keys", join_keys(&view.join_keys));
-    shape("source", format!("{} {:?}", format_name(view.source.format), view.source.path));
+    let source = |source: &Source| format!("{} {:?}", format_name(source.format), source.path);
+    shape("source", view.source.as_ref().map_or_else(|| "none".to_owned(), source));
     if !view.timestamp.is_empty() {
         shape("timestamp", view.timestamp.clone());
     }

@@ -87,8 +87,8 @@ fn fingerprint_changes_with_what_is_stored_and_nothing_else() {
         assert_ne!(changed.fingerprint(), view.fingerprint(), "{name}");
     };
     changes("timestamp", &|view| view.timestamp.clear());
-    changes("path", &|view| view.source.path.push('x'));
-    changes("format", &|view| view.source.format = SourceFormat::Csv);
+    changes("path", &|view| view.source.as_mut().unwrap().path.push('x'));
+    changes("format", &|view| view.source.as_mut().unwrap().format = SourceFormat::Csv);
     changes("column", &|view| view.features[0].column.push('x'));
     changes("type", &|view| view.features[0].data_type = ColumnType::Boolean);
     changes("feature", &|view| drop(view.features.pop()));
