@@ -1,6 +1,7 @@
 //! The configuration file of `gannet serve`. `docs/operating/gannet.toml` shows every setting with its default; a test
 //! holds the two together.
 
+mod ingest;
 mod places;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
@@ -15,7 +16,10 @@ use gannet_engine::{
 use gannet_store::table::{Lock, Populate};
 use serde::Deserialize;
 
-use self::places::{Misfit, line_of};
+use self::{
+    ingest::IngestConfig,
+    places::{Misfit, line_of},
+};
 use crate::serving::{MemorySettings, cores};
 
 /// What the file says; what it leaves out is `None` and gets its default from whoever uses it.
@@ -34,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) limits: LimitsConfig,
     pub(crate) admission: AdmissionSettings,
     pub(crate) memory: MemoryConfig,
+    pub(crate) ingest: IngestConfig,
     /// Milliseconds by `workspace/view`.
     pub(crate) simulate_slow_ms: BTreeMap<String, u64>,
 }
@@ -142,6 +147,7 @@ impl Config {
             }
         }
         self.memory.check(self.cores(cores_named)?.len())?;
+        self.ingest.check()?;
         self.metadata_options()?;
         for (view, ms) in &self.simulate_slow_ms {
             let misfit =

@@ -19,7 +19,7 @@ use super::{apply::apply, keys::with, materialize::Options, serve};
 use crate::{
     clock, keys, output,
     quickstart::{bench, examples, request::SAMPLES},
-    serving::{MemorySettings, Settings},
+    serving::{IngestSettings, MemorySettings, Settings},
 };
 
 /// Load example data, serve it, and show what to try. Ctrl-C ends it; a second run finds its data again.
@@ -48,6 +48,7 @@ pub(crate) struct Quickstart {
 impl Quickstart {
     pub(crate) fn run(self, root: &Path) -> Result<ExitCode> {
         let settings = Settings {
+            ingest: IngestSettings::default(),
             listen: self.listen,
             cores: allowed_cpus(),
             spin: Duration::ZERO,

@@ -90,6 +90,7 @@ impl Serve {
             limits: config.limits.apply()?,
             admission: config.admission.apply()?,
             memory: config.memory.settings(),
+            ingest: config.ingest.settings(),
             slow_tables: config.slow_tables(),
             api,
         })

@@ -1,5 +1,5 @@
 use super::*;
-use crate::scratch::Scratch;
+use crate::{scratch::Scratch, serving::IngestSettings};
 
 const EXAMPLE: &str = include_str!("../../../docs/operating/gannet.toml");
 
@@ -9,6 +9,7 @@ fn the_documented_example_parses_and_is_all_defaults() {
     assert_eq!(config.limits.apply().unwrap(), Limits::default());
     assert_eq!(config.admission.apply().unwrap(), AdmissionConfig::default());
     assert_eq!(config.memory.settings(), MemorySettings::default());
+    assert_eq!(config.ingest.settings(), IngestSettings::default());
     assert!(config.metadata_options().unwrap().is_empty());
 }
 
@@ -20,7 +21,9 @@ fn the_documented_example_shows_every_setting() {
     let debug = format!("{:?}", Config::default());
     let mut words = debug.split(['{', ',', ' ']).filter_map(|word| word.strip_suffix(':'));
     assert_eq!(
-        words.find(|name| !shown(name) && !["limits", "admission", "memory", "simulate_slow_ms"].contains(name)),
+        words.find(
+            |name| !shown(name) && !["limits", "admission", "memory", "ingest", "simulate_slow_ms"].contains(name)
+        ),
         None
     );
 }
@@ -70,6 +73,9 @@ fn what_cannot_be_used_is_refused_with_its_line() {
     refused("server_timing = true\ncores = \"0-\"\n", 2, "cores: expected cores such as 0,2-3, found `0-`");
     let range = "is out of range: 16 to 1073741824";
     refused("[limits]\n[memory]\n\nbudget_mib = 1\n", 4, &format!("budget_mib = 1 {range}"));
+    refused("[ingest]\noverlay_mib = 7\n", 2, "overlay_mib = 7 is out of range: 8 to 32768");
+    let useless = "interval_ms is of no use without durability = \"interval\"";
+    refused("[ingest]\ndurability = \"always\"\ninterval_ms = 5\n", 3, useless);
     refused("memory = { budget_mib = 1 }\n", 1, &format!("budget_mib = 1 {range}"));
     refused("spin_us = 0\nmemory.budget_mib = 1\n", 2, &format!("budget_mib = 1 {range}"));
     let slow = "simulate_slow_ms: \"a/b\" = 0 is out of range: 1 to 60000";

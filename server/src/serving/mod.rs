@@ -9,6 +9,7 @@
 //! Old tables are unmapped by the main thread, never by a core that serves.
 
 pub(crate) mod cores;
+mod ingest;
 mod keeper;
 mod live;
 mod memory;
@@ -18,6 +19,7 @@ mod signals;
 mod starved;
 mod verifier;
 
+pub(crate) use ingest::IngestSettings;
 pub(crate) use memory::MemorySettings;
 pub(crate) use process::{Process, Settings};
 pub(crate) use signals::Signals;

@@ -27,7 +27,7 @@ use gannet_store::{
 };
 
 use super::{
-    Signals, cores,
+    IngestSettings, Signals, cores,
     keeper::{Adopted, Keeper},
     live::Live,
     memory::{MemoryPlan, MemorySettings},
@@ -47,6 +47,7 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) admission: AdmissionConfig,
     pub(crate) memory: MemorySettings,
+    pub(crate) ingest: IngestSettings,
     /// Tables whose reads are held back: slow storage, simulated.
     pub(crate) slow_tables: BTreeMap<String, Duration>,
     pub(crate) api: gannet_api::Settings,
@@ -61,6 +62,7 @@ impl Settings {
             ("cores", self.cores != new.cores),
             ("spin_us", self.spin != new.spin),
             ("[admission]", self.admission != new.admission),
+            ("[ingest]", self.ingest != new.ingest),
             ("row_cache_mib", self.memory.row_cache_bytes != new.memory.row_cache_bytes),
             ("connections_per_core", self.connections_per_core != new.connections_per_core),
             ("request_line_bytes_max", a.request_line_bytes_max != b.request_line_bytes_max),
