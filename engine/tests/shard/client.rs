@@ -135,6 +135,11 @@ impl Started {
 
     /// Waits until a metric has a value; fails after ten seconds.
     pub(crate) fn wait_for(&self, name: &str, value: f64) {
+        self.wait_until(name, |last| (last - value).abs() < f64::EPSILON);
+    }
+
+    /// Waits until a metric is as it should be; fails after ten seconds.
+    pub(crate) fn wait_until(&self, name: &str, is_well: impl Fn(f64) -> bool) {
         let mut last = f64::NAN;
         for _ in 0..1000 {
             self.metrics.samples(&mut |sample| {
@@ -142,12 +147,12 @@ impl Started {
                     last = sample.value;
                 }
             });
-            if (last - value).abs() < f64::EPSILON {
+            if is_well(last) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("{name} is {last}, not {value}");
+        panic!("{name} is {last}");
     }
 }
 
