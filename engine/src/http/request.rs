@@ -119,7 +119,7 @@ impl<'b> Fields<'b> {
 pub struct Request<'b> {
     pub head: Head<'b>,
     pub body: &'b mut [u8],
-    /// When the turn that saw the last byte of this request began, on the monotonic clock, in nanoseconds.
+    /// When the turn that saw the first byte of this request began, on the monotonic clock, in nanoseconds.
     pub seen_ns: u64,
     /// [`crate::Service::asks`] was called for this very request right before, and nothing in between.
     pub asked: bool,

@@ -1,5 +1,8 @@
 //! What the ring cannot set up: listening sockets, the wake-up descriptor, a thread's place and its CPU time.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     io,
     net::SocketAddr,

@@ -82,7 +82,8 @@ impl Started {
         Self::patient_of(Patient::file(), limits, spin)
     }
 
-    fn patient_of(file: OwnedFd, limits: Limits, spin: Duration) -> (Self, Arc<Seen>) {
+    /// The same with both.
+    pub(crate) fn patient_of(file: OwnedFd, limits: Limits, spin: Duration) -> (Self, Arc<Seen>) {
         let seen = Arc::new(Seen::default());
         let service = || Patient::new(file.try_clone().unwrap(), Arc::clone(&seen));
         let started = Self::serving("127.0.0.1:0".parse().unwrap(), limits, admit_all(), 256, spin, service).unwrap();
