@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use gannet_engine::http::Unclear;
+
 use crate::limits::{QUOTED_BYTES_MAX, RETRY_AFTER_S};
 
 /// What is wrong. The message is what the caller reads, to the letter.
@@ -53,8 +55,15 @@ pub(crate) enum Fault<'q> {
     JoinKeyType { name: &'q str, expected: &'static str },
     #[error("latencyBudgetMs must be a number of milliseconds from 0.1 to 60000.")]
     LatencyBudget,
-    #[error("Gannet-Latency-Budget-Ms must be a number of milliseconds from 0.1 to 60000.")]
-    LatencyBudgetField,
+    #[error("Gannet-Latency-Budget-Ms must be a number of milliseconds from 0.1 to 60000, and is `{0}`.")]
+    LatencyBudgetField(Quoted<'q>),
+    #[error(
+        "Gannet-Latency-Budget-Ms must be set once, to a number of milliseconds from 0.1 to 60000, \
+         and is `{first}` and `{second}`."
+    )]
+    LatencyBudgetTwice { first: Quoted<'q>, second: Quoted<'q> },
+    #[error("Gannet-Criticality must be critical, default or sheddable, and is `{0}`.")]
+    CriticalityField(Quoted<'q>),
     #[error(
         "Unexpected value for aggregationLeadingEdge. Expected one of: AGGREGATION_MODE_UNSPECIFIED, \
          AGGREGATION_MODE_WALL_CLOCK_TIME, AGGREGATION_MODE_LATEST_EVENT_TIME."
@@ -80,7 +89,17 @@ pub(crate) struct Refusal {
     pub(crate) accept_encoding: Option<&'static str>,
 }
 
-impl Fault<'_> {
+impl<'q> Fault<'q> {
+    /// What is told of a field that cannot be understood.
+    pub(crate) fn of_unclear(unclear: Unclear<'q>) -> Self {
+        match unclear {
+            Unclear::Criticality(said) => Self::CriticalityField(Quoted(said)),
+            Unclear::LatencyBudgetTwice { first, second } => {
+                Self::LatencyBudgetTwice { first: Quoted(first), second: Quoted(second) }
+            }
+        }
+    }
+
     /// The table.
     pub(crate) fn refusal(&self) -> Refusal {
         const fn plain(status: u16, code: u8) -> Refusal {
@@ -97,7 +116,9 @@ impl Fault<'_> {
             | Self::UnknownJoinKey { .. }
             | Self::JoinKeyType { .. }
             | Self::LatencyBudget
-            | Self::LatencyBudgetField
+            | Self::LatencyBudgetField(_)
+            | Self::LatencyBudgetTwice { .. }
+            | Self::CriticalityField(_)
             | Self::LeadingEdge => plain(400, 3),
             Self::Unauthenticated => Refusal { authenticate: Some("Tecton-key"), ..plain(401, 16) },
             Self::NotFound | Self::UnknownService { .. } | Self::NotMaterialized { .. } => plain(404, 5),

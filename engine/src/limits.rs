@@ -212,6 +212,10 @@ pub const COMPLETIONS: u32 = 8192;
 /// Connections that the kernel completes for a listener before it is asked.
 pub const ACCEPT_BACKLOG: i32 = 4096;
 
+/// How long a shard that drains still takes connections whose handshake had begun. Several round trips within a site; what asks for a
+/// connection meanwhile is not answered and asks again a second later, so longer would not be kinder.
+pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_millis(1);
+
 /// Places for connections that were ended to make room and that the kernel has not let go of yet.
 pub const LEAVING_CONNECTIONS: usize = 64;
 

@@ -62,3 +62,35 @@ fn every_rule_that_the_absences_name_exists() {
         assert!(tests.contains(&format!("fn {name}()")), "{name}");
     }
 }
+
+/// Every promise is numbered in its chapter, and names tests or benches that exist.
+#[test]
+fn what_the_specification_names_exists() {
+    let page = page("docs/SPECIFICATION.md");
+    let code: String = files("", ".rs").into_iter().map(|(_, text)| text).collect();
+    let (mut chapter, mut promises, mut named, mut missing) = (0, 0, 0, Vec::new());
+    for line in page.lines() {
+        if line.starts_with("## ") {
+            assert_eq!(chapter > 0, promises > 0, "chapter {chapter} is empty");
+            (chapter, promises) = (chapter + 1, 0);
+            assert!(line.starts_with(&format!("## {chapter}. ")), "{line}");
+        }
+        if !line.starts_with("| ") || line.starts_with("| |") {
+            continue;
+        }
+        promises += 1;
+        assert!(line.starts_with(&format!("| {chapter}.{promises} | ")), "expected {chapter}.{promises}: {line}");
+        let (_, shown_by) = line.trim_end_matches(" |").rsplit_once(" | ").unwrap();
+        assert!(shown_by.starts_with('`'), "nothing shows it: {line}");
+        for name in shown_by.split('`').skip(1).step_by(2) {
+            named += 1;
+            let is_there =
+                if name.contains('/') { root().join(name).exists() } else { code.contains(&format!("fn {name}(")) };
+            if !is_there {
+                missing.push(name.to_owned());
+            }
+        }
+    }
+    assert!(named > 100, "only {named} were found");
+    assert!(missing.is_empty(), "docs/SPECIFICATION.md names what is not there: {missing:?}");
+}

@@ -118,12 +118,12 @@ impl Core {
     }
 
     /// What is known from the head alone. `known` is what its key was found to be, if that was asked for already.
-    fn admit(
+    fn admit<'h>(
         &mut self,
         now: Now,
-        head: &Head<'_>,
+        head: &Head<'h>,
         known: Option<Result<Granted, Denied>>,
-    ) -> Result<(Route, Option<Granted>), Fault<'static>> {
+    ) -> Result<(Route, Option<Granted>), Fault<'h>> {
         let route = route(head.method, head.path);
         let mut granted = None;
         if !route.is_public(head.path) {
@@ -136,8 +136,10 @@ impl Core {
         match route {
             Route::NotFound => Err(Fault::NotFound),
             Route::MethodNotAllowed { allow } => Err(Fault::MethodNotAllowed { allow }),
-            Route::GetFeatures => match head.content_encoding {
-                Some(coding) if !coding.eq_ignore_ascii_case(b"identity") => Err(Fault::ContentEncoding),
+            Route::GetFeatures => match (head.content_encoding, head.unclear) {
+                (Some(coding), _) if !coding.eq_ignore_ascii_case(b"identity") => Err(Fault::ContentEncoding),
+                // Who would be served by another class or budget than was meant had better know at once.
+                (_, Some(unclear)) => Err(Fault::of_unclear(unclear)),
                 _ if self.catalog.is_none() => Err(Fault::Unavailable),
                 _ => Ok((route, granted)),
             },

@@ -19,7 +19,7 @@ pub(super) const DECLARED: [(&str, &str, &str); 29] = [
     ("gannet_generation", "gauge", "Number of the generation that is served; 0 if there is none."),
     ("gannet_feature_services", "gauge", "Feature services that are served."),
     ("gannet_requests_total", "counter", "API requests answered, by feature service and status code."),
-    ("gannet_request_duration_seconds", "histogram", "From the turn that saw a request's last byte to its answer."),
+    ("gannet_request_duration_seconds", "histogram", "From the turn that saw a request's first byte to its answer."),
     ("gannet_feature_view_lookups_total", "counter", "Keys looked up, by feature view and what was found."),
     ("gannet_authentication_failures_total", "counter", "Requests refused for their key, by reason."),
     ("gannet_request_decode_errors_total", "counter", "Request bodies that could not be understood."),

@@ -308,8 +308,9 @@ fn latency_budget(value: Value<'_, '_>) -> Result<Option<u32>, Fault<'static>> {
 }
 
 /// The value of a `Gannet-Latency-Budget-Ms` field, as a budget in the body is spelt.
-pub(crate) fn latency_budget_field(text: &[u8]) -> Result<u32, Fault<'static>> {
-    latency_budget_us(std::str::from_utf8(text).ok().and_then(number::double)).ok_or(Fault::LatencyBudgetField)
+pub(crate) fn latency_budget_field(text: &[u8]) -> Result<u32, Fault<'_>> {
+    let milliseconds = std::str::from_utf8(text).ok().and_then(number::double);
+    latency_budget_us(milliseconds).ok_or(Fault::LatencyBudgetField(Quoted(text)))
 }
 
 fn latency_budget_us(milliseconds: Option<f64>) -> Option<u32> {

@@ -9,7 +9,7 @@ use gannet_api::{
 use gannet_engine::{
     Answer, Asked, Finished, Limited, Now, Service, Ticket, Waiting,
     admission::{Criticality, Reason},
-    http::{Head, Method, Request},
+    http::{Head, Method, Request, Unclear},
 };
 use gannet_store::Value::Int64;
 
@@ -297,10 +297,43 @@ fn a_budget_in_the_head_counts_where_the_body_sets_none() {
         let (status, body) = until_us(bad, "").unwrap_err();
         assert_eq!(status, 400, "{bad}");
         assert!(
-            body.contains("\"Gannet-Latency-Budget-Ms must be a number of milliseconds from 0.1 to 60000.\""),
+            body.contains(&format!(
+                "\"Gannet-Latency-Budget-Ms must be a number of milliseconds from 0.1 to 60000, and is `{bad}`.\""
+            )),
             "{body}"
         );
     }
     let (_, body) = until_us("20", "\"latencyBudgetMs\":0").unwrap_err();
     assert!(body.contains("\"latencyBudgetMs must be a number of milliseconds from 0.1 to 60000.\""), "{body}");
+}
+
+/// Before the body is looked at or even there, and behind the key: whether it may ask comes first.
+#[test]
+fn a_criticality_or_budget_that_cannot_be_understood_is_refused_by_the_head() {
+    let mut world = slow_world();
+    keys(&world, vec![key("k", 0)]);
+    let mut check = |unclear: Unclear<'static>, expected: &str| {
+        let head = Head { unclear: Some(unclear), ..with_key("Bearer k") };
+        let (finished, told) = turn(&mut world, head, "no JSON");
+        let Finished::Answer(answer) = finished else { panic!("it waits") };
+        assert_eq!(answer.status.0, 400);
+        assert_eq!(told, format!(r#"{{"error":"{expected}","message":"{expected}","code":3}}"#));
+        world.core.turn(world.now);
+        assert!(world.core.refuse_early(world.now, &head).is_some(), "{expected}");
+        world.core.turned(world.now);
+        let (finished, _) = turn(&mut world, Head { authorization: None, ..head }, "");
+        assert!(matches!(finished, Finished::Answer(answer) if answer.status.0 == 401), "{expected}");
+        let probe = Head { unclear: Some(unclear), ..self::head(Method::Get, "/healthz") };
+        assert!(matches!(turn(&mut world, probe, "").0, Finished::Answer(answer) if answer.status.0 == 200));
+    };
+    let high = "Gannet-Criticality must be critical, default or sheddable, and is `high`.";
+    check(Unclear::Criticality(b"high"), high);
+    check(Unclear::Criticality(b""), &high.replace("high", ""));
+    check(
+        Unclear::LatencyBudgetTwice { first: b"5", second: b"7" },
+        "Gannet-Latency-Budget-Ms must be set once, to a number of milliseconds from 0.1 to 60000, and is `5` and `7`.",
+    );
+    let long = "x".repeat(10_000);
+    let head = Head { unclear: Some(Unclear::Criticality(long.as_bytes())), ..with_key("Bearer k") };
+    assert!(turn(&mut world, head, "").1.len() < 1000, "what is quoted is cut");
 }

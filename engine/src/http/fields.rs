@@ -5,6 +5,7 @@ use httparse::Header;
 use super::{
     fault::Fault,
     grammar::{is_blank, is_token, is_token_byte, trimmed},
+    request::Unclear,
     request_line::Version,
     target::is_authority,
 };
@@ -22,6 +23,7 @@ pub(super) struct Said<'b> {
     pub(super) server_timing: bool,
     pub(super) criticality: Option<Criticality>,
     pub(super) latency_budget_ms: Option<&'b [u8]>,
+    pub(super) unclear: Option<Unclear<'b>>,
     /// Authorization or Content-Type came twice.
     pub(super) repeated: bool,
     hosts: u32,
@@ -65,11 +67,18 @@ impl<'b> Said<'b> {
                     _ => said.content_encoding = Some(field.value),
                 },
                 // Of several lines the least critical: whoever adds one can only make the request give way sooner.
-                18 if named("gannet-criticality") => {
-                    said.criticality = said.criticality.max(Criticality::from_label(field.value));
-                }
+                18 if named("gannet-criticality") => match Criticality::from_label(field.value) {
+                    Some(criticality) => said.criticality = said.criticality.max(Some(criticality)),
+                    None => said.unclear = said.unclear.or(Some(Unclear::Criticality(field.value))),
+                },
                 20 if named("gannet-server-timing") => said.server_timing = field.value == b"1",
-                24 if named("gannet-latency-budget-ms") => said.latency_budget_ms = Some(field.value),
+                24 if named("gannet-latency-budget-ms") => match said.latency_budget_ms {
+                    Some(first) => {
+                        let twice = Unclear::LatencyBudgetTwice { first, second: field.value };
+                        said.unclear = said.unclear.or(Some(twice));
+                    }
+                    None => said.latency_budget_ms = Some(field.value),
+                },
                 14 if named("content_length") => return Err(Fault::FieldLookAlike),
                 17 if named("transfer_encoding") => return Err(Fault::FieldLookAlike),
                 _ => {}

@@ -129,6 +129,7 @@ fn judge<'b>(
             server_timing: said.server_timing,
             criticality: said.criticality,
             latency_budget_ms: said.latency_budget_ms,
+            unclear: said.unclear,
             expect_continue: expects == Expects::Continue && !matches!(framing, Framing::None | Framing::Length(0)),
             fields: Fields::new(section),
         },

@@ -30,6 +30,6 @@ mod tests;
 pub use date::{DATE_BYTES, DateCache};
 pub use fault::Fault;
 pub use inbound::{Inbound, Persistence, Phase, Step};
-pub use request::{Fields, Head, Method, Request};
+pub use request::{Fields, Head, Method, Request, Unclear};
 pub use response::{CONTINUE, HeadMark, Responses};
 pub use status::Status;

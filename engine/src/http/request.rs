@@ -47,10 +47,12 @@ pub struct Head<'b> {
     pub content_encoding: Option<&'b [u8]>,
     /// `Gannet-Server-Timing: 1`: the client wants to be told where the time went.
     pub server_timing: bool,
-    /// `Gannet-Criticality`, the least of several; `None` without one, or for a value that is none.
+    /// `Gannet-Criticality`, the least of several; `None` without one that is known.
     pub criticality: Option<Criticality>,
-    /// The value of `Gannet-Latency-Budget-Ms`, trimmed; the service's to understand.
+    /// The value of the first `Gannet-Latency-Budget-Ms`, trimmed; the service's to understand.
     pub latency_budget_ms: Option<&'b [u8]>,
+    /// What cannot be meant by the two above, the first of it; the service's to refuse.
+    pub unclear: Option<Unclear<'b>>,
     /// The client waits for `100 Continue` before it sends a body (HTTP/1.1, and there is a body).
     pub expect_continue: bool,
     /// The fields, for the few readers that need another one.
@@ -69,10 +71,20 @@ impl<'b> Head<'b> {
             server_timing: false,
             criticality: None,
             latency_budget_ms: None,
+            unclear: None,
             expect_continue: false,
             fields: Fields::default(),
         }
     }
+}
+
+/// A field that admission goes by and that cannot be understood, with its trimmed value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unclear<'b> {
+    /// `Gannet-Criticality` is none that is known.
+    Criticality(&'b [u8]),
+    /// More than one `Gannet-Latency-Budget-Ms`, be they equal or not.
+    LatencyBudgetTwice { first: &'b [u8], second: &'b [u8] },
 }
 
 /// A checked field section: lines of `name: value CRLF`, ended by an empty line. Looked through on demand.
@@ -107,7 +119,7 @@ impl<'b> Fields<'b> {
 pub struct Request<'b> {
     pub head: Head<'b>,
     pub body: &'b mut [u8],
-    /// When the turn that saw the last byte of this request began, on the monotonic clock, in nanoseconds.
+    /// When the turn that saw the first byte of this request began, on the monotonic clock, in nanoseconds.
     pub seen_ns: u64,
     /// [`crate::Service::asks`] was called for this very request right before, and nothing in between.
     pub asked: bool,

@@ -1,5 +1,8 @@
 //! What the ring cannot set up: listening sockets, the wake-up descriptor, a thread's place and its CPU time.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     io,
     net::SocketAddr,
@@ -71,6 +74,29 @@ pub(crate) fn shut_down(fd: &OwnedFd, how: Shutdown) {
 pub(crate) enum Shutdown {
     Write,
     Both,
+}
+
+/// From now on the kernel begins no new connection on a listener, as if what asks for one had been lost on the way, and finishes those
+/// that it began: a packet filter drops whatever has the SYN flag. A kernel that refuses the filter goes on accepting.
+pub(crate) fn begin_no_more(listener: &OwnedFd) {
+    let step = |code: u32, jump: [u8; 2], k: u32| libc::sock_filter {
+        code: u16::try_from(code).expect("a small constant"),
+        jt: jump[0],
+        jf: jump[1],
+        k,
+    };
+    let (flags_at, syn) = (13, 0x02); // of the TCP header, where a filter of a TCP socket begins
+    let mut program = [
+        step(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, [0, 0], flags_at),
+        step(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, [0, 1], syn),
+        step(libc::BPF_RET | libc::BPF_K, [0, 0], 0),
+        step(libc::BPF_RET | libc::BPF_K, [0, 0], u32::MAX),
+    ];
+    let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
+    let bytes = libc::socklen_t::try_from(size_of::<libc::sock_fprog>()).expect("a small struct");
+    let place = (&raw const filter).cast();
+    // SAFETY: a live socket; a live program with its length, which the kernel copies.
+    unsafe { libc::setsockopt(listener.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, place, bytes) };
 }
 
 /// Takes one connection that is already queued on a listener, if there is one.

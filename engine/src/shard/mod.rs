@@ -119,6 +119,9 @@ pub(crate) struct Shard<S> {
     limits: Limits,
     spin_ns: u64,
     listener: Option<OwnedFd>,
+    /// The listener of a shard that drains, until the accept on it has ended.
+    closing: Option<OwnedFd>,
+    /// An accept is armed, or was and has not reported its end.
     accepting: bool,
     /// Do not accept before this moment: descriptors or memory ran out.
     accept_again_ns: u64,
@@ -173,6 +176,7 @@ impl<S: Service> Shard<S> {
             limits: parts.limits,
             spin_ns: u64::try_from(parts.spin.as_nanos()).unwrap_or(u64::MAX),
             listener: Some(parts.listener),
+            closing: None,
             accepting: false,
             accept_again_ns: 0,
             connections: Slots::new(parts.connections_max + limits::LEAVING_CONNECTIONS),
@@ -208,10 +212,11 @@ impl<S: Service> Shard<S> {
     pub(crate) fn run(mut self) -> io::Result<()> {
         loop {
             self.turn()?;
-            if let Some(by_ns) = self.drain_by_ns
-                && (self.connections.len() == 0 || self.clock.now().monotonic_ns >= by_ns)
-            {
-                return Ok(());
+            if let Some(by_ns) = self.drain_by_ns {
+                let silent = self.listener.is_none() && self.closing.is_none();
+                if (silent && self.connections.len() == 0) || self.clock.now().monotonic_ns >= by_ns {
+                    return Ok(());
+                }
             }
         }
     }
@@ -346,6 +351,7 @@ impl<S: Service> Shard<S> {
                 self.accepting = armed;
                 self.admit(now, fd);
                 self.accept();
+                self.close_listener(now);
             }
             Completion::AcceptEnded { errno } => {
                 self.accepting = false;
@@ -357,6 +363,7 @@ impl<S: Service> Shard<S> {
                     }
                     _ => self.accept(),
                 }
+                self.close_listener(now);
             }
             Completion::ReadOver { lease, tag, outcome } => self.read_over(now, lease, tag, outcome),
             Completion::Woken => self.look_at_control(now),

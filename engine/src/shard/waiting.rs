@@ -40,6 +40,8 @@ pub(super) enum Timer {
     Conclude(Waiting),
     /// A read that was held back is to be made: its place among them.
     Read(u32),
+    /// The handshakes that were under way when a drain began are over.
+    StopListening,
 }
 
 /// Reads on their way to the ring.
@@ -81,6 +83,7 @@ impl<S: Service> Shard<S> {
                 match reminder {
                     Timer::Conclude(waiting) => self.due.push(waiting),
                     Timer::Read(place) => self.reads.release(place),
+                    Timer::StopListening => self.stop_listening(now),
                 }
             }
             self.reminders = reminders;

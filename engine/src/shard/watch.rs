@@ -4,6 +4,7 @@ use super::{
     Shard,
     connection::{Connection, Expiry, RateWindow},
     timers::{self, TICK_NS, ns},
+    waiting::Timer,
 };
 use crate::{
     clock::Now,
@@ -75,9 +76,28 @@ impl<S: Service> Shard<S> {
             return;
         }
         self.drain_by_ns = Some(by_ns);
-        // What the kernel already accepted on our behalf is ours to answer: closing the listener would reset it.
-        if let Some(listener) = self.listener.take() {
+        if let Some(listener) = &self.listener {
+            system::begin_no_more(listener);
+            self.deadlines.arm(now.monotonic_ns + ns(limits::HANDSHAKE_TIME_MAX), Timer::StopListening);
+        }
+    }
+
+    /// A shard that drains has waited for the handshakes that were under way.
+    pub(super) fn stop_listening(&mut self, now: Now) {
+        self.closing = self.listener.take();
+        if self.accepting {
             self.reactor.cancel_accept();
+        } else {
+            self.close_listener(now);
+        }
+    }
+
+    /// Closes a listener that is to be closed, once no accept is under way on it: until then the ring may take connections from its
+    /// queue, and keeps it open behind our back. What is queued is ours to answer, because closing resets it.
+    pub(super) fn close_listener(&mut self, now: Now) {
+        if !self.accepting
+            && let Some(listener) = self.closing.take()
+        {
             while let Some(fd) = system::accept_queued(&listener) {
                 self.admit(now, fd);
             }

@@ -82,7 +82,8 @@ impl Started {
         Self::patient_of(Patient::file(), limits, spin)
     }
 
-    fn patient_of(file: OwnedFd, limits: Limits, spin: Duration) -> (Self, Arc<Seen>) {
+    /// The same with both.
+    pub(crate) fn patient_of(file: OwnedFd, limits: Limits, spin: Duration) -> (Self, Arc<Seen>) {
         let seen = Arc::new(Seen::default());
         let service = || Patient::new(file.try_clone().unwrap(), Arc::clone(&seen));
         let started = Self::serving("127.0.0.1:0".parse().unwrap(), limits, admit_all(), 256, spin, service).unwrap();
@@ -138,6 +139,11 @@ impl Started {
 
     /// Waits until a metric has a value; fails after ten seconds.
     pub(crate) fn wait_for(&self, name: &str, value: f64) {
+        self.wait_until(name, |last| (last - value).abs() < f64::EPSILON);
+    }
+
+    /// Waits until a metric is as it should be; fails after ten seconds.
+    pub(crate) fn wait_until(&self, name: &str, is_well: impl Fn(f64) -> bool) {
         let mut last = f64::NAN;
         for _ in 0..1000 {
             self.metrics.samples(&mut |sample| {
@@ -145,12 +151,12 @@ impl Started {
                     last = sample.value;
                 }
             });
-            if (last - value).abs() < f64::EPSILON {
+            if is_well(last) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("{name} is {last}, not {value}");
+        panic!("{name} is {last}");
     }
 }
 

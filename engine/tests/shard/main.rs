@@ -4,6 +4,7 @@
 
 mod admission;
 mod client;
+mod draining;
 mod echo;
 mod waiting;
 mod waits;

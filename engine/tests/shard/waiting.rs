@@ -1,7 +1,7 @@
 //! A service whose requests wait: it reads a file through the ring, with the delays that the request's path asks for.
 //!
 //! `/wait/<until_us>/<delay_us>`, or with a further `/<bytes>`: reads a block, or so much, that is held back for `delay_us`, and answers with its first eight bytes, or with
-//! `late` once `until_us` are over. Everything else is answered at once.
+//! `late` once `until_us` are over. `/seen` is answered with the moment from which its time counts. Everything else is answered at once.
 
 use std::{
     os::{fd::OwnedFd, unix::fs::FileExt as _},
@@ -97,6 +97,7 @@ impl Service for Patient {
                 length: parts.next().map_or(4096, |bytes| bytes.parse().unwrap()),
                 seen_ns: request.seen_ns,
             },
+            (Some("seen"), None, None) => Wanted::Now(request.seen_ns.to_string().into_bytes()),
             _ => Wanted::Now(request.body.to_vec()),
         });
         Ticket(u32::try_from(self.asked.len() - 1).unwrap())

@@ -186,6 +186,42 @@ fn reads_that_come_late_are_dropped_and_their_buffers_come_back() {
     assert_eq!(client.response().body, "patience", "and not what came for others");
 }
 
+/// A second request comes byte by byte while the one before it waits, be it that it may begin meanwhile or not: its time counts from its
+/// own first byte, not from when the first request came, and not from when it was whole or could begin.
+#[test]
+fn the_time_of_a_request_behind_one_that_waits_counts_from_its_own_first_byte() {
+    for in_process_max in [16, 1] {
+        let (from_disk, mut disk) = std::io::pipe().unwrap();
+        let limits = Limits { requests_in_process_max: in_process_max, ..Limits::default() };
+        let (server, _) = Started::patient_of(from_disk.into(), limits, NO_SPIN);
+        let mut witness = server.connect();
+        let mut now_ns = || {
+            witness.send(&get("/seen"));
+            witness.response().body.parse::<u64>().unwrap()
+        };
+        let mut client = server.connect();
+        client.send(&get(&format!("/wait/{NEVER_US}/0")));
+        server.wait_for("gannet_requests_waiting", 1.0);
+        let (second, third) = (get("/seen"), get("/seen"));
+        let before_ns = now_ns();
+        client.send(&second[..1]);
+        let first_byte_ns = now_ns();
+        for byte in &second[1..] {
+            client.send(&[*byte]);
+            now_ns(); // it was seen by itself
+        }
+        let whole_ns = now_ns();
+        client.send(&third);
+        let third_ns = now_ns();
+        disk.write_all(&[b'x'; 4096]).unwrap();
+        assert_eq!(client.response().body, "xxxxxxxx");
+        let seen: [u64; 2] = std::array::from_fn(|_| client.response().body.parse().unwrap());
+        assert!((before_ns..=first_byte_ns).contains(&seen[0]), "{before_ns} {seen:?} {first_byte_ns}");
+        assert!((whole_ns..=third_ns).contains(&seen[1]), "{whole_ns} {seen:?} {third_ns}");
+        assert!(before_ns < first_byte_ns && first_byte_ns < whole_ns && whole_ns < third_ns, "each a turn of its own");
+    }
+}
+
 /// A connection that was quiet for nearly as long as it may be, and then asks for what takes a while, is not idle.
 #[test]
 fn a_request_that_waits_is_not_idle() {
