@@ -115,6 +115,21 @@ impl Function {
         })
     }
 
+    /// As it is written: `sum`, `last(3)`, `approx_percentile(0.5, 100)`; [`Self::parse`] reads it back.
+    pub fn text(self) -> String {
+        match self {
+            Self::LastN(n) => format!("last({n})"),
+            Self::FirstN(n) => format!("first({n})"),
+            Self::LastDistinct(n) => format!("last_distinct({n})"),
+            Self::FirstDistinct(n) => format!("first_distinct({n})"),
+            Self::ApproxCountDistinct { precision } => format!("approx_count_distinct({precision})"),
+            Self::ApproxPercentile { percentile, precision } => {
+                format!("approx_percentile({:?}, {precision})", percentile.0)
+            }
+            plain => plain.in_names(),
+        }
+    }
+
     /// As feature names have it: `sum`, `last_3`, `approx_percentile_p0_5`.
     pub fn in_names(self) -> String {
         match self {

@@ -164,7 +164,7 @@ impl Specification {
     }
 
     /// The name of an aggregation's feature.
-    pub(super) fn feature_name(&self, aggregation: &Aggregation) -> String {
+    pub fn feature_name(&self, aggregation: &Aggregation) -> String {
         if let Some(name) = &aggregation.name {
             return name.clone();
         }

@@ -9,6 +9,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::duration;
+
 /// Over which time an aggregation goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,6 +25,17 @@ impl Window {
     /// A window that ends at the leading edge.
     pub const fn of(length_us: i64) -> Self {
         Self::Time { length_us, offset_us: 0 }
+    }
+
+    /// As definitions write it: `1d`, `1d offset -1d`, `lifetime`.
+    pub fn text(self) -> String {
+        match self {
+            Self::Time { length_us, offset_us: 0 } => duration::text(length_us),
+            Self::Time { length_us, offset_us } => {
+                format!("{} offset -{}", duration::text(length_us), duration::text(offset_us.saturating_neg()))
+            }
+            Self::Lifetime => "lifetime".to_owned(),
+        }
     }
 
     /// How far back of the leading edge it looks; `None` for ever.

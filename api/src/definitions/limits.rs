@@ -12,6 +12,8 @@ pub const SYNTAX_ERRORS_MAX: usize = 16;
 pub const WORKSPACES_MAX: usize = 64;
 /// Entities of a workspace.
 pub const ENTITIES_MAX: usize = 1024;
+/// Stream sources of a workspace.
+pub const STREAM_SOURCES_MAX: usize = 1024;
 /// Feature views of a workspace: each is a table with files and mappings of its own.
 pub const VIEWS_MAX: usize = 1024;
 /// Feature services of a workspace: each is a compiled plan.
@@ -23,6 +25,8 @@ pub const JOIN_KEYS_MAX: usize = 16;
 pub const ENTITIES_PER_VIEW_MAX: usize = JOIN_KEYS_MAX;
 /// Features of a view: the columns of one row.
 pub const FEATURES_PER_VIEW_MAX: usize = 4096;
+/// Fields of a stream source: as many as the largest view takes of one record.
+pub const FIELDS_PER_STREAM_SOURCE_MAX: usize = FEATURES_PER_VIEW_MAX + JOIN_KEYS_MAX + 1;
 /// Features of a service: the length of a vector. At 60 bytes of names and types each, its metadata stays near 1 MB.
 pub const FEATURES_PER_SERVICE_MAX: usize = 16_384;
 /// Namespaces of a service: one read of a view each.

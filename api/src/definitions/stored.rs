@@ -1,22 +1,40 @@
 //! What of a view the store sees: its schema, its table's name, and a fingerprint of all that its stored rows depend on.
 
-use gannet_store::{Field, Schema, schema::KeyPart};
+use gannet_store::{ColumnType, Field, Schema, schema::KeyPart};
 use sha2::{Digest, Sha256};
 
 use super::{
     model::{FeatureView, SourceFormat},
     types,
 };
+use crate::aggregates::Aggregates;
 
 impl FeatureView {
-    /// The shape of the view's table: key parts are the join keys, columns the features, each sorted by name.
+    /// The shape of the view's table: key parts are the join keys, columns the features, each sorted by name. With aggregates there is one
+    /// column, of tiles.
     pub fn schema(&self) -> Schema {
         let key = self.join_keys.iter().map(|key| KeyPart { name: key.name.clone(), key_type: key.key_type });
         let column = |feature: &super::model::Feature| Field {
             name: feature.name.clone(),
             column_type: feature.data_type.clone(),
         };
-        Schema { key: key.collect(), columns: self.features.iter().map(column).collect() }
+        let columns = match self.aggregates() {
+            None => self.features.iter().map(column).collect(),
+            Some(aggregates) => {
+                // another shape is another schema, so rows never meet a shape that is not theirs
+                let name = format!("tiles_{:08x}", aggregates.fingerprint());
+                vec![Field { name, column_type: ColumnType::Binary }]
+            }
+        };
+        Schema { key: key.collect(), columns }
+    }
+
+    /// Its aggregations, compiled; `None` where the newest row is served.
+    pub fn aggregates(&self) -> Option<Aggregates> {
+        let specification = &self.aggregation.as_ref()?.specification;
+        Some(Aggregates::new(specification).unwrap_or_else(|faults| {
+            panic!("the aggregations of {} were checked with the definitions: {faults:?}", self.name)
+        }))
     }
 
     /// The name of a view's table: `prod/plane_delays`, or `prod/plane_delays@v2` for a variant, since a colon in a file
@@ -26,7 +44,8 @@ impl FeatureView {
     }
 
     /// Changes exactly when the view's stored rows no longer follow from its definition: when its join keys, its features
-    /// (name, type, column), its source or its timestamp do. Not when its ttl, texts or place in a vector do.
+    /// (name, type, column), its source or its timestamp do. Not when its ttl, texts or place in a vector do. With aggregates, what tiles hold
+    /// and how long they are kept takes the place of the features: another name or a shorter offset changes nothing that is stored.
     pub fn fingerprint(&self) -> String {
         let mut digest = Sha256::new();
         // every part with its length, so that no two lists of parts read the same
@@ -42,7 +61,19 @@ impl FeatureView {
             part(&key.name);
             part(key_type_name(key.key_type));
         }
-        for feature in &self.features {
+        if let (Some(aggregation), Some(aggregates)) = (&self.aggregation, self.aggregates()) {
+            let specification = &aggregation.specification;
+            part(&format!("tiles {:08x}", aggregates.fingerprint()));
+            part(specification.secondary_key.as_deref().unwrap_or_default());
+            match aggregates.reach_us() {
+                Some(reach_us) => part(&reach_us.to_string()),
+                None => part(&format!("since {}", specification.lifetime_start_us.unwrap_or_default())),
+            }
+            for column in aggregates.columns() {
+                part(&types::text(&column.column_type));
+            }
+        }
+        for feature in self.features.iter().filter(|_| self.aggregation.is_none()) {
             part(&feature.name);
             part(&types::text(&feature.data_type));
             part(&feature.column);

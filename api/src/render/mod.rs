@@ -6,4 +6,4 @@ mod time;
 
 pub(crate) use number::{float32, float64, int64, seconds, unsigned};
 pub(crate) use text::string;
-pub(crate) use time::{Stamp, timestamp};
+pub(crate) use time::{Stamp, timestamp, unix_days};

@@ -87,6 +87,15 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
+/// The day's number from 1970-01-01: what [`civil`] takes apart. Days beyond a month's end count on.
+pub(crate) fn unix_days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let month_from_march = if month > 2 { month - 3 } else { month + 9 };
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +136,7 @@ mod tests {
                 _ => (year, month, day + 1),
             };
             assert_eq!(next, (year, month, day));
+            assert_eq!(unix_days(year, month, day), days);
         }
     }
 }

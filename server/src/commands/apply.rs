@@ -115,13 +115,13 @@ fn tell_what_is_missing(manifest: &Manifest, definitions: &Definitions) -> Resul
     Ok(())
 }
 
-/// Views that have no table, or one of another shape.
+/// Views with a source that have no table, or one of another shape.
 fn missing(tables: &BTreeMap<String, TableEntry>, definitions: &Definitions) -> Vec<String> {
     let mut missing = Vec::new();
     for (name, workspace) in &definitions.workspaces {
         for view in workspace.feature_views.values() {
             let table = tables.get(&FeatureView::table_name(name, &view.name));
-            if table.is_none_or(|table| table.schema != view.schema()) {
+            if view.source.is_some() && table.is_none_or(|table| table.schema != view.schema()) {
                 missing.push(format!("{name}/{}", view.name));
             }
         }

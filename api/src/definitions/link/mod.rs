@@ -1,16 +1,18 @@
 //! From the declarations of all files to the definitions: names are unique, references resolve.
 
+mod aggregation;
 mod service;
+mod stream;
 mod view;
 
 use std::collections::BTreeMap;
 
 use super::{
-    declared::{EntityDeclared, FileDeclared, Heading, ServiceDeclared, ViewDeclared},
+    declared::{EntityDeclared, FileDeclared, Heading, ServiceDeclared, StreamSourceDeclared, ViewDeclared},
     error::quoted,
     faults::{Faults, Reported, Spanned},
-    limits::{ENTITIES_MAX, SERVICES_MAX, VIEWS_MAX, WORKSPACES_MAX},
-    model::{Definitions, Entity, FeatureView, Workspace},
+    limits::{ENTITIES_MAX, SERVICES_MAX, STREAM_SOURCES_MAX, VIEWS_MAX, WORKSPACES_MAX},
+    model::{Definitions, Entity, FeatureView, StreamSource, Workspace},
     suggest,
 };
 
@@ -40,6 +42,7 @@ pub(super) fn link(files: &[FileDeclared], faults: &mut Faults<'_>) -> Definitio
 #[derive(Debug)]
 struct Scope<'d> {
     entities: BTreeMap<&'d str, &'d EntityDeclared>,
+    stream_sources: BTreeMap<&'d str, &'d StreamSourceDeclared>,
     views: BTreeMap<&'d str, &'d ViewDeclared>,
     /// The views that linked without an error.
     linked_views: BTreeMap<String, FeatureView>,
@@ -49,13 +52,16 @@ struct Scope<'d> {
 
 fn link_workspace(name: &str, files: &[&FileDeclared], whole: bool, faults: &mut Faults<'_>) -> Workspace {
     let entities = files.iter().flat_map(|file| &file.entities);
+    let stream_sources = files.iter().flat_map(|file| &file.stream_sources);
     let views = files.iter().flat_map(|file| &file.views);
     let services = files.iter().flat_map(|file| &file.services);
     let entities = unique(entities, "entity", ("entities", "ENTITIES_MAX", ENTITIES_MAX), faults);
+    let limit = ("stream sources", "STREAM_SOURCES_MAX", STREAM_SOURCES_MAX);
+    let stream_sources = unique(stream_sources, "stream source", limit, faults);
     let views = unique(views, "feature view", ("feature views", "VIEWS_MAX", VIEWS_MAX), faults);
     let services = unique(services, "feature service", ("feature services", "SERVICES_MAX", SERVICES_MAX), faults);
 
-    let mut scope = Scope { entities, views, linked_views: BTreeMap::new(), whole };
+    let mut scope = Scope { entities, stream_sources, views, linked_views: BTreeMap::new(), whole };
     let linked_views: Vec<_> = scope.views.values().filter_map(|view| view::link(view, &scope, faults).ok()).collect();
     scope.linked_views = linked_views.into_iter().map(|view| (view.name.clone(), view)).collect();
     let feature_services = services
@@ -64,7 +70,7 @@ fn link_workspace(name: &str, files: &[&FileDeclared], whole: bool, faults: &mut
         .map(|service| (service.name.clone(), service))
         .collect();
     let entities = scope.entities.values().filter_map(|entity| link_entity(entity)).collect();
-    let stream_sources = BTreeMap::new();
+    let stream_sources = scope.stream_sources.values().filter_map(|stream| link_stream_source(stream)).collect();
     Workspace { name: name.to_owned(), entities, stream_sources, feature_views: scope.linked_views, feature_services }
 }
 
@@ -75,12 +81,26 @@ fn link_entity(declared: &EntityDeclared) -> Option<(String, Entity)> {
     Some((name.clone(), Entity { name, description: description.clone(), tags: tags.clone(), join_keys }))
 }
 
+fn link_stream_source(declared: &StreamSourceDeclared) -> Option<(String, StreamSource)> {
+    let Heading { name, description, tags } = &declared.heading;
+    let (name, description, tags) = (name.value.clone(), description.clone(), tags.clone());
+    let timestamp = declared.timestamp.as_ref()?.value.clone();
+    let fields = declared.fields.clone()?;
+    Some((name.clone(), StreamSource { name, description, tags, timestamp, fields }))
+}
+
 /// What has a name.
 trait Named {
     fn name(&self) -> &Spanned<String>;
 }
 
 impl Named for EntityDeclared {
+    fn name(&self) -> &Spanned<String> {
+        &self.heading.name
+    }
+}
+
+impl Named for StreamSourceDeclared {
     fn name(&self) -> &Spanned<String> {
         &self.heading.name
     }

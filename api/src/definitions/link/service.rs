@@ -6,7 +6,7 @@ use gannet_store::KeyType;
 
 use super::{Scope, resolve, view::Unlinked};
 use crate::definitions::{
-    declared::{Rename, SelectionDeclared, ServiceDeclared, ViewDeclared},
+    declared::{FeaturesDeclared, Rename, SelectionDeclared, ServiceDeclared, ViewDeclared},
     error::quoted,
     faults::{Faults, Place, Spanned},
     limits::FEATURES_PER_SERVICE_MAX,
@@ -87,9 +87,10 @@ fn link_selection(
     faults: &mut Faults<'_>,
 ) -> Result<(bool, Selection), Unlinked> {
     let view = resolve(&declared.view, "feature view", &scope.views, scope.whole, faults).map_err(|_| Unlinked)?;
-    let features = features(declared, view, faults);
+    let linked_view = scope.linked_views.get(&declared.view.value);
+    let features = features(declared, view, linked_view, faults);
     // a view that did not link has no keys to look at; its own error says why
-    let linked_view = scope.linked_views.get(&declared.view.value).ok_or(Unlinked)?;
+    let linked_view = linked_view.ok_or(Unlinked)?;
     let join_keys = join_keys(declared, linked_view, sent_keys, owner, faults)?;
     let mut features = features?.unwrap_or_else(|| linked_view.features.iter().map(|f| f.name.clone()).collect());
     features.sort();
@@ -101,10 +102,15 @@ fn link_selection(
 fn features(
     declared: &SelectionDeclared,
     view: &ViewDeclared,
+    linked_view: Option<&FeatureView>,
     faults: &mut Faults<'_>,
 ) -> Result<Option<Vec<String>>, Unlinked> {
     let Some(list) = &declared.features else { return Ok(None) };
-    let known: BTreeSet<&str> = view.features.iter().map(|feature| feature.value.name.as_str()).collect();
+    let known: BTreeSet<&str> = match (&view.features, linked_view) {
+        (FeaturesDeclared::Plain(features), _) => features.iter().map(|feature| feature.value.name.as_str()).collect(),
+        (_, Some(linked)) => linked.features.iter().map(|feature| feature.name.as_str()).collect(),
+        (_, None) => return Err(Unlinked), // which features its aggregates make is not known
+    };
     let mut taken = BTreeSet::new();
     let mut linked = true;
     for feature in list {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use gannet_store::{ColumnType, KeyType};
 
-use super::{Scope, resolve};
+use super::{Scope, aggregation, resolve, stream};
 use crate::definitions::{
-    declared::ViewDeclared,
+    declared::{FeaturesDeclared, ViewDeclared},
     error::quoted,
     faults::{Faults, Spanned},
     limits::JOIN_KEYS_MAX,
@@ -22,13 +22,33 @@ pub(super) fn link(view: &ViewDeclared, scope: &Scope<'_>, faults: &mut Faults<'
     let owner = format!("feature view {}", quoted(&view.heading.name.value));
     let entities = view.entities.as_ref().ok_or(Unlinked)?;
     let join_keys = join_keys(entities, &owner, view, scope, faults)?;
-    let columns_fit = columns(view, &join_keys, &owner, faults);
-    let source = Some(view.source.clone().ok_or(Unlinked)?);
-    if !columns_fit || !view.features_whole {
+    let stream = stream::resolve(view, scope, faults);
+    let mut fit = columns(view, &join_keys, &owner, faults);
+    if let Ok(Some(stream)) = &stream {
+        fit &= stream.has_keys(&join_keys, &owner, faults);
+    }
+    let (features, aggregation) = match (&view.features, &stream) {
+        (FeaturesDeclared::Plain(features), stream) => {
+            if let Ok(Some(stream)) = stream {
+                fit &= stream.has_features(features, &owner, faults);
+            }
+            fit &= aggregation::is_absent(view, &owner, faults);
+            let mut features: Vec<Feature> = features.iter().map(|feature| feature.value.clone()).collect();
+            features.sort_by(|left, right| left.name.cmp(&right.name));
+            (features, None)
+        }
+        (FeaturesDeclared::Aggregates(aggregates), Ok(stream)) => {
+            let (features, aggregation) =
+                aggregation::link(view, aggregates, stream.as_ref(), &join_keys, &owner, faults)?;
+            (features, Some(aggregation))
+        }
+        (FeaturesDeclared::Aggregates(_), Err(Unlinked)) => return Err(Unlinked),
+    };
+    let source = view.source.clone().map_err(|_| Unlinked)?;
+    let stream = stream?.map(|stream| stream.name().to_owned());
+    if !fit || !view.features_whole {
         return Err(Unlinked);
     }
-    let mut features: Vec<Feature> = view.features.iter().map(|feature| feature.value.clone()).collect();
-    features.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(FeatureView {
         name: view.heading.name.value.clone(),
         description: view.heading.description.clone(),
@@ -37,9 +57,9 @@ pub(super) fn link(view: &ViewDeclared, scope: &Scope<'_>, faults: &mut Faults<'
         join_keys,
         timestamp: view.timestamp.as_ref().map(|column| column.value.clone()).unwrap_or_default(),
         source,
-        stream: None,
-        aggregation: None,
-        ttl_us: view.ttl_us,
+        stream,
+        aggregation,
+        ttl_us: view.ttl_us.as_ref().map(|ttl| ttl.value),
         features,
         first: view.first,
     })
@@ -105,7 +125,14 @@ fn columns(view: &ViewDeclared, join_keys: &[JoinKey], owner: &str, faults: &mut
         faults.report(timestamp.place, found, "the event-time column");
         fit = false;
     }
-    for Spanned { value: feature, place } in &view.features {
+    if let (Some(timestamp), Ok(None)) = (&view.timestamp, &view.source) {
+        let found = format!("a `timestamp` in {owner}, which has no source");
+        let help = Some("of records that are streamed the stream source names it".to_owned());
+        faults.report_with_help(timestamp.place, found, "no `timestamp`", help);
+        fit = false;
+    }
+    let FeaturesDeclared::Plain(features) = &view.features else { return fit };
+    for Spanned { value: feature, place } in features {
         if is_key(&feature.name) || is_key(&feature.column) {
             let found = format!("the feature {} of {owner}, which is a join key", quoted(&feature.name));
             faults.report(*place, found, "a column that callers do not already have");

@@ -20,6 +20,7 @@ pub fn diff(old: &Definitions, new: &Definitions) -> Plan {
         let before = Side { name, workspace: pair.old.unwrap_or(&nothing), definitions: old };
         let after = Side { name, workspace: pair.new.unwrap_or(&nothing), definitions: new };
         entities(before, after, &mut changes);
+        stream_sources(before, after, &mut changes);
         views(before, after, &mut changes);
         services(before, after, &mut changes);
         interruptions(before, after, &mut interrupted);
@@ -80,6 +81,33 @@ fn entities(before: Side<'_>, after: Side<'_>, changes: &mut Vec<Change>) {
     }
 }
 
+fn stream_sources(before: Side<'_>, after: Side<'_>, changes: &mut Vec<Change>) {
+    let (old, new) = (&before.workspace.stream_sources, &after.workspace.stream_sources);
+    for name in union(old, new) {
+        let pair = Pair { old: old.get(name), new: new.get(name) };
+        let fields = |source: Option<&_>| source.map(fields::stream_source).unwrap_or_default();
+        let Some(mut change) = pair.change(Kind::StreamSource, after.name, name, fields) else { continue };
+        if pair.new.is_none() {
+            change.breaks.push("records for it are refused".to_owned());
+        }
+        if let (Some(old), Some(new)) = (pair.old, pair.new) {
+            for field in &old.fields {
+                match new.fields.iter().find(|other| other.name == field.name) {
+                    None => change.breaks.push(format!("records with the field {} are refused", field.name)),
+                    Some(other) if other.column_type != field.column_type => {
+                        change.breaks.push(format!("records with the field {} as before are refused", field.name));
+                    }
+                    Some(_) => {}
+                }
+            }
+            if old.timestamp != new.timestamp {
+                change.breaks.push(format!("records must say their time as {}", new.timestamp));
+            }
+        }
+        changes.push(change);
+    }
+}
+
 fn views(before: Side<'_>, after: Side<'_>, changes: &mut Vec<Change>) {
     let (old, new) = (&before.workspace.feature_views, &after.workspace.feature_views);
     for name in union(old, new) {
@@ -87,7 +115,14 @@ fn views(before: Side<'_>, after: Side<'_>, changes: &mut Vec<Change>) {
         let fields = |view: Option<&_>| view.map(fields::view).unwrap_or_default();
         let Some(mut change) = pair.change(Kind::FeatureView, after.name, name, fields) else { continue };
         let fingerprint = |view: Option<&FeatureView>| view.map(FeatureView::fingerprint);
-        change.materialize = pair.new.is_some() && fingerprint(pair.old) != fingerprint(pair.new);
+        let has_source = pair.new.is_some_and(|view| view.source.is_some());
+        change.materialize = has_source && fingerprint(pair.old) != fingerprint(pair.new);
+        if let (Some(old), Some(new)) = (pair.old, pair.new)
+            && old.stream.is_some()
+            && old.schema() != new.schema()
+        {
+            change.breaks.push("rows that were streamed in are no longer served".to_owned());
+        }
         if pair.new.is_none() {
             change.breaks.push(format!("its stored rows are no longer served{}", used_by(before, name, None)));
         }
@@ -139,7 +174,11 @@ fn services(before: Side<'_>, after: Side<'_>, changes: &mut Vec<Change>) {
 fn interruptions(before: Side<'_>, after: Side<'_>, interrupted: &mut Vec<Interrupted>) {
     let (old, new) = (&before.workspace.feature_views, &after.workspace.feature_views);
     let put = |kind, name: &str| Interrupted { kind, workspace: after.name.to_owned(), name: name.to_owned() };
-    let fits = |view: &str| old.get(view).map(FeatureView::schema) == new.get(view).map(FeatureView::schema);
+    // what a stream fills is served with no row, too
+    let is_streamed = |view: &str| new.get(view).is_some_and(|view| view.stream.is_some());
+    let fits = |view: &str| {
+        is_streamed(view) || old.get(view).map(FeatureView::schema) == new.get(view).map(FeatureView::schema)
+    };
     let outdated =
         union(old, new).into_iter().filter(|name| old.contains_key(*name) && new.contains_key(*name) && !fits(name));
     interrupted.extend(outdated.map(|name| put(Kind::FeatureView, name)));

@@ -3,11 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::FieldChange;
-use crate::definitions::{
-    duration,
-    model::{Definitions, Entity, Feature, FeatureService, FeatureView, JoinKey, Source, Workspace},
-    stored::{format_name, key_type_name},
-    types,
+use crate::{
+    aggregates::{LeadingEdge, Specification},
+    definitions::{
+        duration,
+        model::{
+            Aggregation, Definitions, Entity, Feature, FeatureService, FeatureView, JoinKey, Source, StreamSource,
+            Workspace,
+        },
+        stored::{format_name, key_type_name},
+        types,
+    },
+    render::Stamp,
 };
 
 /// Fields in the order in which they are shown: by rank, then by name.
@@ -33,6 +40,15 @@ pub(super) fn entity(entity: &Entity) -> Fields {
     fields
 }
 
+pub(super) fn stream_source(source: &StreamSource) -> Fields {
+    let mut fields = heading(&source.description, &source.tags);
+    fields.insert((SHAPE, "timestamp".to_owned()), source.timestamp.clone());
+    for field in &source.fields {
+        fields.insert((FEATURES, format!("field {}", field.name)), types::text(&field.column_type));
+    }
+    fields
+}
+
 pub(super) fn view(view: &FeatureView) -> Fields {
     let mut fields = heading(&view.description, &view.tags);
     let mut shape = |name: &str, value: String| {
@@ -40,8 +56,9 @@ pub(super) fn view(view: &FeatureView) -> Fields {
     };
     shape("entities", view.entities.join(", "));
     shape("join_keys", join_keys(&view.join_keys));
-    let source = |source: &Source| format!("{} {:?}", format_name(source.format), source.path);
-    shape("source", view.source.as_ref().map_or_else(|| "none".to_owned(), source));
+    if let Some(Source { format, path }) = &view.source {
+        shape("source", format!("{} {path:?}", format_name(*format)));
+    }
     if !view.timestamp.is_empty() {
         shape("timestamp", view.timestamp.clone());
     }
@@ -51,10 +68,40 @@ pub(super) fn view(view: &FeatureView) -> Fields {
     if view.first {
         shape("vector_position", "first".to_owned());
     }
+    if let Some(stream) = &view.stream {
+        shape("stream", stream.clone());
+    }
+    if let Some(Aggregation { specification, leading_edge }) = &view.aggregation {
+        shape(
+            "aggregation_interval",
+            specification.interval_us.map_or_else(|| "continuous".to_owned(), duration::text),
+        );
+        if *leading_edge == LeadingEdge::LatestEventTime {
+            shape("leading_edge", "latest_event_time".to_owned());
+        }
+        if let Some(start_us) = specification.lifetime_start_us {
+            shape("lifetime_start", String::from_utf8_lossy(Stamp::new().text(start_us)).into_owned());
+        }
+        if let Some(key) = &specification.secondary_key {
+            shape("secondary_key", key.clone());
+        }
+    }
     for feature in &view.features {
-        fields.insert((FEATURES, format!("feature {}", feature.name)), feature_text(feature));
+        let aggregate =
+            view.aggregation.as_ref().map(|aggregation| aggregate_text(feature, &aggregation.specification));
+        let text = feature_text(feature, aggregate);
+        fields.insert((FEATURES, format!("feature {}", feature.name)), text);
     }
     fields
+}
+
+/// `sum of amount over 1d`, or that it is the secondary keys.
+fn aggregate_text(feature: &Feature, specification: &Specification) -> String {
+    let of_feature = specification.aggregations.iter().find(|one| specification.feature_name(one) == feature.name);
+    match of_feature {
+        Some(one) => format!(", {} of {} over {}", one.function.text(), one.column, one.window.text()),
+        None => format!(", the values of {}", feature.column),
+    }
 }
 
 /// The selections, and beyond them the vector and the keys as callers see them.
@@ -141,10 +188,12 @@ fn join_keys(keys: &[JoinKey]) -> String {
     keys.join(", ")
 }
 
-fn feature_text(feature: &Feature) -> String {
+fn feature_text(feature: &Feature, aggregate: Option<String>) -> String {
     let mut text = types::text(&feature.data_type);
-    if feature.column != feature.name {
-        text.push_str(&format!(" from column {:?}", feature.column));
+    match aggregate {
+        Some(aggregate) => text.push_str(&aggregate),
+        None if feature.column != feature.name => text.push_str(&format!(" from column {:?}", feature.column)),
+        None => {}
     }
     if !feature.description.is_empty() {
         text.push_str(&format!(", description {:?}", feature.description));

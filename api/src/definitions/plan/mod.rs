@@ -31,7 +31,7 @@ pub struct Interrupted {
     pub name: String,
 }
 
-/// What becomes of one workspace, entity, view or service.
+/// What becomes of one workspace, entity, stream source, view or service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     pub action: Action,
@@ -62,6 +62,7 @@ pub enum Action {
 pub enum Kind {
     Workspace,
     Entity,
+    StreamSource,
     FeatureView,
     FeatureService,
 }
@@ -117,6 +118,7 @@ impl Kind {
         match self {
             Self::Workspace => "workspace",
             Self::Entity => "entity",
+            Self::StreamSource => "stream source",
             Self::FeatureView => "feature view",
             Self::FeatureService => "feature service",
         }

@@ -363,3 +363,115 @@ Plan: 0 to add, 1 to change, 0 to remove.
 "#,
     );
 }
+
+const STREAMED: &str = r#"
+[entities.user]
+join_keys = { user_id = "string" }
+[stream_sources.payments]
+timestamp = "at"
+fields = { user_id = "string", at = "timestamp", amount = "float64", shop = "string" }
+[feature_views.last]
+entity = "user"
+stream = "payments"
+features = { amount = "float64" }
+[feature_views.spent]
+entity = "user"
+stream = "payments"
+source = { csv = "before.csv" }
+timestamp = "at"
+aggregation_interval = "1d"
+lifetime_start = 2024-01-01
+secondary_key = "shop"
+features = [{ column = "amount", function = "sum", windows = ["1d", "lifetime"] }]
+[feature_services.model]
+features = ["last", "spent"]
+"#;
+
+#[test]
+fn streams_and_aggregates_are_shown() {
+    let old = STREAMED.split("[stream_sources").next().unwrap();
+    let new = STREAMED.split("[feature_services").next().unwrap();
+    check_diff(&definitions(old), &definitions(new), ADDED);
+    let changed = new
+        .replace("amount = \"float64\"", "amount = \"int64\"")
+        .replace(", shop = \"string\"", ", mall = \"string\"")
+        .replace("secondary_key = \"shop\"\n", "leading_edge = \"latest_event_time\"\n")
+        .replace("\"sum\", windows = [\"1d\", ", "\"approx_percentile(0.5)\", windows = [\"2d\", ");
+    check_diff(&definitions(new), &definitions(&changed), CHANGED);
+}
+
+#[test]
+fn what_is_streamed_is_served_from_the_start() {
+    let before = STREAMED.split("[feature_views").next().unwrap();
+    assert_eq!(diff(&definitions(before), &definitions(STREAMED)).interrupted, []);
+    let service = "[feature_services.model]\nfeatures = [\"last\"]\n";
+    let old = STREAMED.replace("features = [\"last\", \"spent\"]\n", "features = [\"last\"]\n");
+    assert!(old.ends_with(service));
+    assert_eq!(diff(&definitions(&old), &definitions(STREAMED)).interrupted, []);
+    let other_tiles = STREAMED.replace("aggregation_interval = \"1d\"", "aggregation_interval = \"12h\"");
+    let plan = diff(&definitions(STREAMED), &definitions(&other_tiles));
+    assert_eq!(plan.interrupted, []);
+    let lost = "rows that were streamed in are no longer served".to_owned();
+    assert!(plan.changes.iter().any(|change| change.name == "spent" && change.breaks.contains(&lost)));
+}
+
+const ADDED: &str = r#"
+workspace prod
+  + stream source payments
+      + timestamp      at
+      + field amount   float64
+      + field at       timestamp
+      + field shop     string
+      + field user_id  string
+  + feature view last
+      + entities        user
+      + join_keys       user_id string
+      + stream          payments
+      + feature amount  float64
+  + feature view spent  (materialize)
+      + aggregation_interval         1d
+      + entities                     user
+      + join_keys                    user_id string
+      + lifetime_start               2024-01-01T00:00:00Z
+      + secondary_key                shop
+      + source                       csv "before.csv"
+      + stream                       payments
+      + timestamp                    at
+      + feature amount_sum_1d_1d     array<float64>, sum of amount over 1d
+      + feature amount_sum_lifetime  array<float64>, sum of amount over lifetime
+      + feature shop_keys_1d         array<string>, the values of shop
+      + feature shop_keys_lifetime   array<string>, the values of shop
+
+Plan: 3 to add, 0 to change, 0 to remove.
+To materialize: prod/spent.
+"#;
+const CHANGED: &str = r#"
+workspace prod
+  ~ stream source payments
+      ~ field amount  float64 → int64
+      + field mall    string
+      - field shop    string
+      ! records with the field amount as before are refused
+      ! records with the field shop are refused
+  ~ feature view last
+      ~ feature amount  float64 → int64
+      ! rows that were streamed in are no longer served
+  ~ feature view spent  (materialize)
+      + leading_edge                                    latest_event_time
+      - secondary_key                                   shop
+      + feature amount_approx_percentile_p0_5_2d_1d     float64, approx_percentile(0.5, 100) of amount over 2d
+      + feature amount_approx_percentile_p0_5_lifetime  float64, approx_percentile(0.5, 100) of amount over lifetime
+      - feature amount_sum_1d_1d                        array<float64>, sum of amount over 1d
+      - feature amount_sum_lifetime                     array<float64>, sum of amount over lifetime
+      - feature shop_keys_1d                            array<string>, the values of shop
+      - feature shop_keys_lifetime                      array<string>, the values of shop
+      ! rows that were streamed in are no longer served
+      ! feature amount_sum_1d_1d is no longer served
+      ! feature amount_sum_lifetime is no longer served
+      ! feature shop_keys_1d is no longer served
+      ! feature shop_keys_lifetime is no longer served
+
+Plan: 0 to add, 3 to change, 0 to remove.
+To materialize: prod/spent.
+3 changes break what somebody may rely on (marked !).
+"#;

@@ -1,8 +1,10 @@
 //! One file's text to its declarations. Nothing here looks at another file.
 
+mod aggregate;
 mod entity;
 mod section;
 mod service;
+mod stream_source;
 mod syntax;
 mod view;
 mod view_features;
@@ -20,8 +22,14 @@ use super::{
 
 /// Reads one file; `file` is its number in `faults`.
 pub(super) fn read_file(file: usize, text: &str, faults: &mut Faults<'_>) -> FileDeclared {
-    let mut declared =
-        FileDeclared { workspace: None, entities: Vec::new(), views: Vec::new(), services: Vec::new(), whole: false };
+    let mut declared = FileDeclared {
+        workspace: None,
+        entities: Vec::new(),
+        stream_sources: Vec::new(),
+        views: Vec::new(),
+        services: Vec::new(),
+        whole: false,
+    };
     let top = Place { file, start: 0, end: 0 };
     if text.len() > FILE_BYTES_MAX {
         faults.report_limit(top, "bytes in one file", text.len(), ("FILE_BYTES_MAX", FILE_BYTES_MAX));
@@ -36,6 +44,9 @@ pub(super) fn read_file(file: usize, text: &str, faults: &mut Faults<'_>) -> Fil
     declared.workspace = workspace(&mut reader, &root, whole);
     for_each(&mut reader, &root, "entities", "entity", NameKind::Plain, |reader, section, name| {
         declared.entities.push(entity::read(reader, section, name));
+    });
+    for_each(&mut reader, &root, "stream_sources", "stream source", NameKind::Plain, |reader, section, name| {
+        declared.stream_sources.push(stream_source::read(reader, section, name));
     });
     for_each(&mut reader, &root, "feature_views", "feature view", NameKind::Variant, |reader, section, name| {
         declared.views.push(view::read(reader, section, name));
@@ -109,15 +120,17 @@ fn described(item: &Item) -> String {
     }
 }
 
-const TOP_KEYS: [&str; 4] = ["workspace", "entities", "feature_views", "feature_services"];
+const TOP_KEYS: [&str; 5] = ["workspace", "entities", "stream_sources", "feature_views", "feature_services"];
 
 /// All keys there are, for the test that the guide names them.
 #[cfg(test)]
-pub(super) fn keys() -> [(&'static str, &'static [&'static str]); 5] {
+pub(super) fn keys() -> [(&'static str, &'static [&'static str]); 7] {
     [
         ("an entity", &entity::ENTITY_KEYS),
+        ("a stream source", &stream_source::STREAM_SOURCE_KEYS),
         ("a feature view", &view::VIEW_KEYS),
         ("a feature", &view_features::FEATURE_KEYS),
+        ("an aggregate", &aggregate::AGGREGATE_KEYS),
         ("a feature service", &service::SERVICE_KEYS),
         ("a selection", &service::SELECTION_KEYS),
     ]

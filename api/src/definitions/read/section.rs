@@ -78,18 +78,22 @@ impl Reader<'_, '_> {
 }
 
 impl<'t> Section<'t> {
-    /// Reports every key that is not one of `known`, and hands back the last. Those of `later` get a clearer
-    /// word than "unknown key".
-    pub(super) fn only(&self, reader: &mut Reader<'_, '_>, known: &[&str], later: &[&str]) -> Option<Reported> {
+    /// Reports every key that is not one of `known`, and hands back the last. `elsewhere` are keys as other servers' definitions spell
+    /// them, with what is ours.
+    pub(super) fn only(
+        &self,
+        reader: &mut Reader<'_, '_>,
+        known: &[&str],
+        elsewhere: &[(&str, &str)],
+    ) -> Option<Reported> {
         let mut reported = None;
         for (key, _) in self.table.iter().filter(|(key, _)| !known.contains(key)) {
-            if later.contains(&key) {
-                let place = self.key_place(reader, key);
-                reported = Some(reader.faults.report(place, format!("`{key}` in {}", self.owner), NOT_YET));
-                continue;
-            }
-            let help = match key {
-                "workspace" => Some("`workspace` stands at the top of the file, before the first table".to_owned()),
+            let ours = elsewhere.iter().find(|(theirs, _)| *theirs == key);
+            let help = match (key, ours) {
+                ("workspace", _) => {
+                    Some("`workspace` stands at the top of the file, before the first table".to_owned())
+                }
+                (_, Some((_, ours))) => Some(format!("use {ours}")),
                 _ => suggest::did_you_mean(key, known.iter().copied()),
             };
             let found = format!("unknown key {} in {}", quoted(key), self.owner);
@@ -219,6 +223,3 @@ impl<'t> Section<'t> {
         Some((sections, outcome))
     }
 }
-
-/// What is expected of something that a later release will accept.
-pub(super) const NOT_YET: &str = "plain columns: aggregates are not supported yet by this version";

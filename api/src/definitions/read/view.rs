@@ -3,6 +3,7 @@
 use toml_edit::Item;
 
 use super::{
+    aggregate,
     section::{Reader, Section},
     view_features,
 };
@@ -16,28 +17,51 @@ use crate::definitions::{
 };
 
 /// Every key of a feature view.
-pub(super) const VIEW_KEYS: [&str; 9] =
-    ["entity", "entities", "timestamp", "ttl", "source", "features", "vector_position", "description", "tags"];
+pub(super) const VIEW_KEYS: [&str; 14] = [
+    "entity",
+    "entities",
+    "stream",
+    "source",
+    "timestamp",
+    "ttl",
+    "features",
+    "aggregation_interval",
+    "leading_edge",
+    "lifetime_start",
+    "secondary_key",
+    "vector_position",
+    "description",
+    "tags",
+];
 
-/// Keys of aggregates, which this version does not compute: better a clear word than "unknown key".
-const LATER_KEYS: [&str; 5] =
-    ["aggregation_interval", "leading_edge", "aggregation_secondary_key", "aggregations", "stream"];
+/// What is spelt otherwise where definitions may come from.
+const ELSEWHERE: [(&str, &str); 6] = [
+    ("aggregation_leading_edge", "`leading_edge`"),
+    ("aggregation_secondary_key", "`secondary_key`"),
+    ("aggregations", "`features`, with a `function` each"),
+    ("lifetime_start_time", "`lifetime_start`"),
+    ("stream_source", "`stream`"),
+    ("batch_source", "`source`"),
+];
 
 pub(super) fn read(reader: &mut Reader<'_, '_>, section: &Section<'_>, name: Spanned<String>) -> ViewDeclared {
-    section.only(reader, &VIEW_KEYS, &LATER_KEYS);
+    section.only(reader, &VIEW_KEYS, &ELSEWHERE);
     let heading = section.heading(reader, name);
     let entities = entities(reader, section).ok();
-    let source = source(reader, section).ok();
+    let stream = section.string(reader, "stream", "the name of a stream source");
+    let source = source(reader, section);
     let (features, features_whole) = view_features::read(reader, section);
     ViewDeclared {
         heading,
         entities,
         timestamp: timestamp(reader, section).ok().flatten(),
         source,
+        stream,
         ttl_us: ttl(reader, section).ok().flatten(),
         first: first(reader, section).unwrap_or(false),
         features,
         features_whole,
+        aggregation: aggregate::read_view(reader, section),
     }
 }
 
@@ -100,9 +124,16 @@ pub(super) fn check_column(reader: &mut Reader<'_, '_>, column: &Spanned<String>
     Ok(())
 }
 
-fn source(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<Source, Reported> {
+fn source(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<Option<Source>, Reported> {
     const EXPECTED: &str = "one format and a path, such as `source = { parquet = \"planes.parquet\" }`";
-    let Some(item) = section.table.get("source") else { return Err(section.missing(reader, "source", EXPECTED)) };
+    let Some(item) = section.table.get("source") else {
+        if section.table.contains_key("stream") {
+            return Ok(None);
+        }
+        let found = format!("no `source` and no `stream` in {}", section.owner);
+        let expected = format!("{EXPECTED}, or the name of a stream source");
+        return Err(reader.faults.report(section.place, found, expected));
+    };
     let Some(table) = item.as_table_like() else { return Err(section.unfit(reader, "source", item, EXPECTED)) };
     let place = section.key_place(reader, "source");
     let inner = Section { owner: format!("the source of {}", section.owner), table, place };
@@ -117,7 +148,7 @@ fn source(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<Source, 
     };
     let path = inner.required(reader, key, "a path")?;
     check_path(reader, &path)?;
-    Ok(Source { format: *format, path: path.value })
+    Ok(Some(Source { format: *format, path: path.value }))
 }
 
 fn check_path(reader: &mut Reader<'_, '_>, path: &Spanned<String>) -> Result<(), Reported> {
@@ -137,7 +168,7 @@ fn check_path(reader: &mut Reader<'_, '_>, path: &Spanned<String>) -> Result<(),
     Ok(())
 }
 
-fn ttl(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<Option<i64>, Reported> {
+fn ttl(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<Option<Spanned<i64>>, Reported> {
     let Some(text) = section.string(reader, "ttl", duration::EXPECTED)? else { return Ok(None) };
     let found = format!("the ttl {} of {}", quoted(&text.value), section.owner);
     let Some(ttl_us) = duration::parse(&text.value) else {
@@ -152,7 +183,7 @@ fn ttl(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<Option<i64>
         let expected = format!("at most {TTL_DAYS_MAX}d (TTL_DAYS_MAX)");
         return Err(reader.faults.report_with_help(text.place, found, expected, help));
     }
-    Ok(Some(ttl_us))
+    Ok(Some(Spanned { value: ttl_us, place: text.place }))
 }
 
 fn first(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<bool, Reported> {

@@ -1,13 +1,15 @@
-//! The features of a view: a table of names and types, or a list of tables.
+//! The features of a view: a table of names and types, or a list of tables; plain columns, or aggregates.
 
 use gannet_store::ColumnType;
 use toml_edit::Item;
 
 use super::{
-    section::{NOT_YET, Reader, Section},
+    aggregate,
+    section::{Reader, Section},
     view::check_column,
 };
 use crate::definitions::{
+    declared::{AggregateDeclared, FeaturesDeclared},
     error::quoted,
     faults::{Reported, Spanned},
     limits::FEATURES_PER_VIEW_MAX,
@@ -19,14 +21,19 @@ use crate::definitions::{
 /// Every key of a feature in the long form.
 pub(super) const FEATURE_KEYS: [&str; 5] = ["name", "type", "column", "description", "tags"];
 
-/// Keys of aggregates.
-const LATER_KEYS: [&str; 5] = ["function", "windows", "window", "time_windows", "aggregation_interval"];
+/// One entry of `features`.
+#[derive(Debug)]
+enum Entry {
+    Plain(Spanned<Feature>),
+    Aggregate(Box<AggregateDeclared>),
+}
 
 /// The features that are right, and whether those are all.
-pub(super) fn read(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> (Vec<Spanned<Feature>>, bool) {
+pub(super) fn read(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> (FeaturesDeclared, bool) {
+    let nothing = FeaturesDeclared::Plain(Vec::new());
     let Some(item) = section.table.get("features") else {
         section.missing(reader, "features", EXPECTED);
-        return (Vec::new(), false);
+        return (nothing, false);
     };
     let (features, mut whole) = if let Some(table) = item.as_table_like() {
         let features = table.iter().map(|(name, item)| {
@@ -38,7 +45,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> (Vec<S
         (tables.iter().map(|table| listed(reader, table)).collect(), outcome.is_ok())
     } else {
         section.unfit(reader, "features", item, EXPECTED);
-        return (Vec::new(), false);
+        return (nothing, false);
     };
     let place = section.key_place(reader, "features");
     if features.len() > FEATURES_PER_VIEW_MAX {
@@ -50,13 +57,34 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> (Vec<S
         reader.faults.report(place, format!("no features in {}", section.owner), EXPECTED);
         whole = false;
     }
+    let (mut plain, mut aggregates) = (Vec::new(), Vec::new());
+    for feature in features {
+        match feature {
+            Ok(Entry::Plain(feature)) => plain.push(feature),
+            Ok(Entry::Aggregate(aggregate)) => aggregates.push(*aggregate),
+            Err(_) => whole = false,
+        }
+    }
+    if aggregates.is_empty() {
+        return (FeaturesDeclared::Plain(unique(reader, section, plain)), whole);
+    }
+    for feature in plain {
+        let found = format!("the feature {} without a function in {}", quoted(&feature.value.name), section.owner);
+        reader.faults.report(feature.place, found, "a `function` for each of a view's features, or for none");
+        whole = false;
+    }
+    (FeaturesDeclared::Aggregates(aggregates), whole)
+}
+
+/// The first of each name; others are reported.
+fn unique(
+    reader: &mut Reader<'_, '_>,
+    section: &Section<'_>,
+    features: Vec<Spanned<Feature>>,
+) -> Vec<Spanned<Feature>> {
     let mut right: Vec<Spanned<Feature>> = Vec::new();
     let mut names = std::collections::BTreeMap::new();
     for feature in features {
-        let Ok(feature) = feature else {
-            whole = false;
-            continue;
-        };
         match names.insert(feature.value.name.clone(), feature.place) {
             Some(earlier) => {
                 let found = format!("the feature {} twice in {}", quoted(&feature.value.name), section.owner);
@@ -66,7 +94,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> (Vec<S
             None => right.push(feature),
         }
     }
-    (right, whole)
+    right
 }
 
 /// `seats = "int64"` or `seats = { type = "int64", … }`.
@@ -75,7 +103,7 @@ fn named(
     section: &Section<'_>,
     name: Spanned<String>,
     item: &Item,
-) -> Result<Spanned<Feature>, Reported> {
+) -> Result<Entry, Reported> {
     let owner = format!("the feature {} of {}", quoted(&name.value), section.owner);
     let Some(table) = item.as_table_like() else {
         let legal = reader.name(NameKind::Column, "a feature", &name.value, name.place);
@@ -85,25 +113,26 @@ fn named(
         let column = name.value.clone();
         let feature =
             Feature { name: name.value, column, data_type, description: String::new(), tags: Default::default() };
-        return Ok(Spanned { value: feature, place: name.place });
+        return Ok(Entry::Plain(Spanned { value: feature, place: name.place }));
     };
     let inner = Section { owner, table, place: name.place };
-    inner.only(reader, &FEATURE_KEYS[1..], &LATER_KEYS);
-    long_form(reader, &inner, name)
+    if aggregate::is_one(&inner) {
+        return aggregate::read(reader, &inner, Some(name)).map(Box::new).map(Entry::Aggregate);
+    }
+    inner.only(reader, &FEATURE_KEYS[1..], &[]);
+    long_form(reader, &inner, name).map(Entry::Plain)
 }
 
 /// `{ name = "seats", type = "int64", … }`.
-fn listed(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<Spanned<Feature>, Reported> {
-    if let Some(key) = LATER_KEYS.iter().find(|key| section.table.contains_key(key)) {
-        // an aggregate has no name and no type of its own: one error about it, not three
-        let place = section.key_place(reader, key);
-        return Err(reader.faults.report(place, format!("`{key}` in {}", section.owner), NOT_YET));
+fn listed(reader: &mut Reader<'_, '_>, section: &Section<'_>) -> Result<Entry, Reported> {
+    if aggregate::is_one(section) {
+        return aggregate::read(reader, section, None).map(Box::new).map(Entry::Aggregate);
     }
     let name = section.required(reader, "name", "the feature's name")?;
     let owner = section.owner.replacen("a feature", &format!("the feature {}", quoted(&name.value)), 1);
     let inner = Section { owner, table: section.table, place: section.place };
-    inner.only(reader, &FEATURE_KEYS, &LATER_KEYS);
-    long_form(reader, &inner, name)
+    inner.only(reader, &FEATURE_KEYS, &[]);
+    long_form(reader, &inner, name).map(Entry::Plain)
 }
 
 fn long_form(
@@ -127,7 +156,11 @@ fn long_form(
     Ok(Spanned { value: feature, place: name.place })
 }
 
-fn data_type(reader: &mut Reader<'_, '_>, owner: &str, text: &Spanned<String>) -> Result<ColumnType, Reported> {
+pub(super) fn data_type(
+    reader: &mut Reader<'_, '_>,
+    owner: &str,
+    text: &Spanned<String>,
+) -> Result<ColumnType, Reported> {
     types::parse(&text.value).map_err(|fault| {
         let place = reader.within(text, fault.at);
         let found = format!("{} for {owner}", fault.found);

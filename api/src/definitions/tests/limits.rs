@@ -6,6 +6,7 @@ use super::{
     super::{check, limits::*},
     files,
 };
+use crate::aggregates::limits::AGGREGATIONS_MAX;
 
 const HEAD: &str = "workspace = \"prod\"\n[entities.x]\njoin_keys = { id = \"int64\" }\n";
 const VIEW: &str = "[feature_views.v]\nentity = \"x\"\nsource = { csv = \"v.csv\" }\n";
@@ -64,6 +65,23 @@ fn counts_are_bounded() {
         "workspace = \"prod\"\n".to_owned() + &repeat(n, |i| entity(format!("e{i}")))
     });
     check_limit("VIEWS_MAX", VIEWS_MAX, |n| HEAD.to_owned() + &repeat(n, |i| view(format!("v{i}"))));
+    let stream = |fields: &str, name: String| {
+        format!("[stream_sources.{name}]\ntimestamp = \"at\"\nfields = {{ at = \"timestamp\"{fields} }}\n")
+    };
+    check_limit("STREAM_SOURCES_MAX", STREAM_SOURCES_MAX, |n| {
+        HEAD.to_owned() + &repeat(n, |i| stream("", format!("s{i}")))
+    });
+    check_limit("FIELDS_PER_STREAM_SOURCE_MAX", FIELDS_PER_STREAM_SOURCE_MAX, |n| {
+        let fields = repeat(n - 1, |i| format!(", f{i} = \"int64\""));
+        HEAD.to_owned() + &stream(&fields, "s".to_owned())
+    });
+    check_limit("AGGREGATIONS_MAX", AGGREGATIONS_MAX, |n| {
+        let view = VIEW.to_owned() + "timestamp = \"at\"\naggregation_interval = \"1d\"\n";
+        let features = repeat(n, |i| {
+            format!("{{ column = \"a\", type = \"int64\", function = \"sum\", window = \"{}d\" }},", i + 1)
+        });
+        format!("{HEAD}{view}features = [{features}]")
+    });
     check_limit("SERVICES_MAX", SERVICES_MAX, |n| {
         let services = repeat(n, |i| format!("[feature_services.s{i}]\nfeatures = [\"v\"]\n"));
         HEAD.to_owned() + &view("v".to_owned()) + &services

@@ -1,5 +1,6 @@
 //! Definitions from text to model, and every rule with the error it gives.
 
+mod aggregates;
 mod documents;
 mod examples;
 mod files;

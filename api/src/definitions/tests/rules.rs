@@ -29,7 +29,7 @@ features = { distance = "int64" }
 
 /// Checks a file of workspace `prod` against the errors marked in it.
 #[track_caller]
-fn check_case(case: &str) {
+pub(super) fn check_case(case: &str) {
     let text = format!("workspace = \"prod\"\n{case}");
     let marked = text
         .lines()
@@ -154,11 +154,11 @@ tags = "risk" #~ 8: the string `risk` for `tags` of entity `x`; expected a table
 fn views_name_their_entities_and_columns_have_one_meaning() {
     check_case(
         r##"
-[feature_views.v] #~ 16: no `entity` in feature view `v`; expected `entity = "…"` or `entities = ["…", …]` #~ 16: no `source` in feature view `v`; expected one format and a path, such as `source = { parquet = "planes.parquet" }` #~ 16: no `features` in feature view `v`; expected names and types, such as `features = { seats = "int64" }`, or a list of tables
+[feature_views.v] #~ 16: no `entity` in feature view `v`; expected `entity = "…"` or `entities = ["…", …]` #~ 16: no `source` and no `stream` in feature view `v`; expected one format and a path, such as `source = { parquet = "planes.parquet" }`, or the name of a stream source #~ 16: no `features` in feature view `v`; expected names and types, such as `features = { seats = "int64" }`, or a list of tables
 "##,
     );
     check_view(
-        r##"ttls = "30d" #~ 1: unknown key `ttls` in feature view `v`; expected one of: entity, entities, timestamp, ttl, source, features, vector_position, description, tags (did you mean `ttl`?)"##,
+        r##"ttls = "30d" #~ 1: unknown key `ttls` in feature view `v`; expected one of: entity, entities, stream, source, timestamp, ttl, features, aggregation_interval, leading_edge, lifetime_start, secondary_key, vector_position, description, tags (did you mean `ttl`?)"##,
     );
     check_view(
         r##"entity = "plan" #~ 10: unknown entity `plan`; expected one of: airport, flight, plane (did you mean `plane`?)"##,
@@ -228,10 +228,6 @@ features = { a = "int64" }
     );
     check_view(
         r##"vector_position = "last" #~ 19: the vector position `last` of feature view `v`; expected "first" or "by_name""##,
-    );
-    check_view(
-        r##"aggregation_interval = "1d" #~ 1: `aggregation_interval` in feature view `v`; expected plain columns: aggregates are not supported yet by this version
-leading_edge = "latest_event_time" #~ 1: `leading_edge` in feature view `v`; expected plain columns: aggregates are not supported yet by this version"##,
     );
 }
 
@@ -306,12 +302,6 @@ fn features_have_names_and_types() {
     );
     check_view(
         r##"features = [{ name = "a", type = "int64" }, { name = "a", type = "string" }] #~ 54: the feature `a` twice in feature view `v`; expected each name once; the first is at case.toml:3:22"##,
-    );
-    check_view(
-        r##"features = [{ column = "delay", function = "mean", windows = ["1d"] }] #~ 33: `function` in a feature of feature view `v`; expected plain columns: aggregates are not supported yet by this version"##,
-    );
-    check_view(
-        r##"features = { a = { type = "float64", function = "mean" } } #~ 38: `function` in the feature `a` of feature view `v`; expected plain columns: aggregates are not supported yet by this version"##,
     );
 }
 
@@ -498,7 +488,7 @@ join_keys = { id = "int64" } #~ 1: `join_keys` defined again; expected each key 
 join_keys = { id = string } #~ 20: TOML syntax: string values must be quoted at `string`; expected literal string
 [feature_services.s]
 features = ["unknown_but_maybe_in_x"]
-[feature_view.x] #~ 2: unknown key `feature_view` in a definitions file; expected one of: workspace, entities, feature_views, feature_services (did you mean `feature_views`?)
+[feature_view.x] #~ 2: unknown key `feature_view` in a definitions file; expected one of: workspace, entities, stream_sources, feature_views, feature_services (did you mean `feature_views`?)
 entity = "plane"
 "##,
     );
