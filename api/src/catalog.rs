@@ -124,6 +124,10 @@ impl Catalog {
         &self.plans[place]
     }
 
+    pub(crate) fn has_workspace(&self, workspace: &[u8]) -> bool {
+        self.workspaces.contains_key(workspace)
+    }
+
     /// The place of the plan that a request names. An unknown workspace is told as an unknown service.
     pub(crate) fn find(&self, workspace: &[u8], locator: Locator, body: &[u8]) -> Option<usize> {
         let names = self.workspaces.get(workspace)?;

@@ -15,6 +15,8 @@ pub(crate) enum Fault<'q> {
          Note that newly created credentials may take up to 60 seconds to be usable."
     )]
     Unauthenticated,
+    #[error("Not Authorized. Note that access control changes may take up to 60 seconds to apply.")]
+    Forbidden,
     #[error("Not Found")]
     NotFound,
     #[error("Method Not Allowed")]
@@ -100,6 +102,7 @@ impl Fault<'_> {
             | Self::LatencyBudgetField
             | Self::LeadingEdge => plain(400, 3),
             Self::Unauthenticated => Refusal { authenticate: Some("Tecton-key"), ..plain(401, 16) },
+            Self::Forbidden => plain(403, 7),
             Self::NotFound | Self::UnknownService { .. } | Self::NotMaterialized { .. } => plain(404, 5),
             Self::MethodNotAllowed { allow } => Refusal { allow: Some(allow), ..plain(405, 12) },
             Self::ContentEncoding => Refusal { accept_encoding: Some("identity"), ..plain(415, 3) },

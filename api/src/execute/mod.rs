@@ -26,7 +26,7 @@ use self::{
 };
 use crate::{
     Catalog, Settings, Shared, State,
-    auth::{Denied, Granted, KeyTable},
+    auth::{Denied, Granted, KeyTable, Role},
     budget,
     error::{Fault, Quoted},
     limits::LOG_EVERY_NS,
@@ -168,6 +168,9 @@ impl Core {
             Some(named) => named.of(decoded.body),
             None => self.settings.default_workspace.as_bytes(),
         };
+        if !granted.may(&self.keys, workspace, Role::Consumer) && catalog.has_workspace(workspace) {
+            return refused(Fault::Forbidden, slot, seen, batch);
+        }
         let is_last = |place: &usize| {
             let plan = catalog.plan(*place);
             matches!(locator, Locator::Service(name) if name.of(decoded.body) == plan.name.as_bytes())
@@ -345,6 +348,7 @@ impl Service for Core {
             if !Arc::ptr_eq(&keys, &self.keys) {
                 self.concurrency.rekey(&self.keys, &keys);
                 self.keys = keys;
+                self.known = None; // found in the table of before
             }
             self.state = self.shared.state.load_full();
             self.settings = self.shared.settings.load_full();

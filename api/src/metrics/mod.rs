@@ -87,7 +87,7 @@ struct ServiceLines([Counter; 16]);
 struct ServiceDurations(Buckets);
 
 /// The status codes that this crate answers; one place each in a service's lines.
-const CODES: [u16; 10] = [200, 400, 401, 404, 405, 415, 429, 500, 503, 504];
+const CODES: [u16; 11] = [200, 400, 401, 403, 404, 405, 415, 429, 500, 503, 504];
 
 /// What became of a view's key; one place each in a view's line.
 const OUTCOMES: [&str; 4] = ["present", "missing", "expired", "timed_out"];

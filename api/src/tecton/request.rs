@@ -44,6 +44,11 @@ impl Decoder {
         self.keys.shrink_to(1024);
     }
 
+    /// The parser, for bodies of another kind.
+    pub(crate) fn json(&mut self) -> &mut Json {
+        &mut self.json
+    }
+
     /// Decodes a body of get-features. Strings with escapes are unescaped in `body`.
     pub(crate) fn decode<'d>(&'d mut self, body: &'d mut [u8]) -> Result<Decoded<'d>, Fault<'d>> {
         let keys = &mut self.keys;
@@ -266,8 +271,8 @@ fn read_keys(members: Option<Members<'_, '_>>, keys: &mut Vec<KeyEntry>) -> Resu
             Value::Null => KeyValue::Null,
             Value::String(text) => KeyValue::Text(text.span),
             Value::Int64(value) => KeyValue::Int64(value),
-            Value::Number(_) => KeyValue::Number,
-            Value::Boolean(_) | Value::Object(_) | Value::Array => KeyValue::Other,
+            Value::Number(_) | Value::Uint64(_) => KeyValue::Number,
+            Value::Boolean(_) | Value::Object(_) | Value::Array(_) => KeyValue::Other,
         };
         keys.push(KeyEntry { name: name.span, value });
     }
