@@ -225,7 +225,6 @@ impl Granted {
         matches!((record, workspace), (Some(record), Ok(workspace)) if record.roles.may_in(workspace, role))
     }
 
-
     /// What a request is that says this of itself: the less critical of the two, since the least critical is the greatest.
     pub(crate) fn criticality(self, said: Option<Criticality>) -> Criticality {
         self.criticality.max(said).unwrap_or(Criticality::Default)

@@ -361,7 +361,9 @@ mod tests {
             br#"{"a":123456789012345678901234567890,"b":18446744073709551615,"c":-9223372036854775809}"#.to_vec();
         let numbers = Json::new().read(&mut body, |root| {
             let Value::Object(members) = root else { panic!("object") };
-            members.map(|(_, value)| matches!(value, Value::Number(_)) || matches!(value, Value::Uint64(u64::MAX))).collect()
+            members
+                .map(|(_, value)| matches!(value, Value::Number(_)) || matches!(value, Value::Uint64(u64::MAX)))
+                .collect()
         });
         assert_eq!(numbers, Ok(vec![true; 3]));
     }

@@ -112,10 +112,10 @@ struct Params {
 
 /// Refuses a second member of the same meaning, however it is spelt.
 #[derive(Default)]
-struct Seen(u32);
+pub(super) struct Seen(u32);
 
 impl Seen {
-    fn once(&mut self, bit: usize, name: &'static str) -> Result<(), Fault<'static>> {
+    pub(super) fn once(&mut self, bit: usize, name: &'static str) -> Result<(), Fault<'static>> {
         let bit = 1 << bit;
         if self.0 & bit != 0 {
             return Err(Fault::DuplicateField(Quoted(name.as_bytes())));

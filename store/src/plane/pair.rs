@@ -21,6 +21,11 @@ impl FarEnd {
         self.0.take()
     }
 
+    /// Writes that were handed over and not taken.
+    pub fn waiting(&self) -> usize {
+        self.0.len()
+    }
+
     /// Tells a core what became of its write, and wakes it.
     pub fn give(&self, core: usize, done: Done) {
         self.0.give(core, done);
