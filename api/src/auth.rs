@@ -7,6 +7,8 @@
 //!
 //! Secrets are never logged, stored or quoted; what names a key anywhere is its id.
 
+mod roles;
+
 use std::{fmt::Write as _, num::NonZeroU32};
 
 use gannet_engine::admission::Criticality;
@@ -14,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+pub use self::roles::{Role, Roles};
 use crate::budget::LatencyBudget;
 
 /// Random bytes that [`create_key`] needs.
@@ -44,6 +47,9 @@ pub struct KeyRecord {
     /// How many requests with this key may be in progress in a process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency_max: Option<NonZeroU32>,
+    /// What it may do. A record of before there were roles may read everywhere.
+    #[serde(default, skip_serializing_if = "Roles::is_default")]
+    pub roles: Roles,
 }
 
 impl KeyRecord {
@@ -65,6 +71,7 @@ impl KeyRecord {
             latency_budget: None,
             criticality: None,
             concurrency_max: None,
+            roles: Roles::default(),
         }
     }
 }
@@ -187,6 +194,7 @@ impl KeyTable {
                 budget: record.latency_budget,
                 criticality: record.criticality,
                 concurrency_max: record.concurrency_max,
+                everywhere: record.roles.of_every(),
             }),
         }
     }
@@ -200,9 +208,23 @@ pub(crate) struct Granted {
     pub(crate) budget: Option<LatencyBudget>,
     criticality: Option<Criticality>,
     pub(crate) concurrency_max: Option<NonZeroU32>,
+    /// Its role in every workspace: what most keys have, and all that most requests look at.
+    everywhere: Option<Role>,
 }
 
 impl Granted {
+    /// Whether the key has this role in this workspace. `keys` is the table that let it in.
+    #[inline]
+    pub(crate) fn may(self, keys: &KeyTable, workspace: &[u8], role: Role) -> bool {
+        self.everywhere >= Some(role) || self.may_there(keys, workspace, role)
+    }
+
+    #[cold]
+    fn may_there(self, keys: &KeyTable, workspace: &[u8], role: Role) -> bool {
+        let (record, workspace) = (keys.records.get(self.place), std::str::from_utf8(workspace));
+        matches!((record, workspace), (Some(record), Ok(workspace)) if record.roles.may_in(workspace, role))
+    }
+
     /// What a request is that says this of itself: the less critical of the two, since the least critical is the greatest.
     pub(crate) fn criticality(self, said: Option<Criticality>) -> Criticality {
         self.criticality.max(said).unwrap_or(Criticality::Default)
@@ -354,6 +376,25 @@ mod tests {
         assert_eq!(table.check(Some(b"Tecton-key old"), 100), Err(Denied::Expired));
         assert_eq!(table.check(None, 0), Err(Denied::Missing));
         assert_eq!(KeyTable::default().check(Some(b"Tecton-key x"), 0), Err(Denied::Unknown));
+    }
+
+    #[test]
+    fn a_key_may_what_its_roles_say() {
+        let mut one = KeyRecord::of("one", "", 0);
+        one.roles = Roles::none();
+        one.roles.add(Some("prod"), Role::Editor);
+        let table = KeyTable::new(vec![KeyRecord::of("old", "", 0), one]).unwrap();
+        let table = KeyTable::parse(&table.serialise().unwrap()).unwrap();
+        let check = |key: &str, workspace: &str, role, expected| {
+            let granted = table.check(Some(format!("Bearer {key}").as_bytes()), 0).unwrap();
+            assert_eq!(granted.may(&table, workspace.as_bytes(), role), expected, "{key} in {workspace}");
+        };
+        check("old", "prod", Role::Consumer, true);
+        check("old", "prod", Role::Editor, false);
+        check("one", "prod", Role::Editor, true);
+        check("one", "prod", Role::Admin, false);
+        check("one", "test", Role::Viewer, false);
+        check("one", "*", Role::Viewer, false);
     }
 
     #[test]

@@ -6,11 +6,12 @@ use std::{
     time::Duration,
 };
 
-use gannet_store::Table;
+use gannet_store::{Table, plane::StreamTables};
 
 use crate::{
     auth::{hex, sha256},
     definitions::model::{Definitions, FeatureView, Selection},
+    ingest::Intakes,
     metrics::Metrics,
     plan::Plan,
     query::Locator,
@@ -29,6 +30,7 @@ pub struct Catalog {
     plans: Vec<Plan>,
     workspaces: HashMap<Box<[u8]>, Names>,
     services: usize,
+    intakes: Intakes,
 }
 
 /// A table and whose rows it holds.
@@ -59,8 +61,14 @@ impl Catalog {
         generation: u64,
         metrics: &Metrics,
     ) -> Self {
-        let mut catalog =
-            Self { generation, tables: Vec::new(), plans: Vec::new(), workspaces: HashMap::new(), services: 0 };
+        let mut catalog = Self {
+            generation,
+            tables: Vec::new(),
+            plans: Vec::new(),
+            workspaces: HashMap::new(),
+            services: 0,
+            intakes: Intakes::compile(definitions, metrics),
+        };
         for workspace in definitions.workspaces.values() {
             let mut places = HashMap::new();
             for view in workspace.feature_views.keys() {
@@ -106,6 +114,18 @@ impl Catalog {
         self
     }
 
+    /// The same, with the tables that are written to.
+    #[must_use]
+    pub fn with_streams(mut self, streams: &StreamTables) -> Self {
+        self.intakes.attach(streams);
+        self
+    }
+
+    /// What is written, and to which views.
+    pub(crate) fn intakes(&self) -> &Intakes {
+        &self.intakes
+    }
+
     /// The number of the generation that is served.
     pub fn generation(&self) -> u64 {
         self.generation
@@ -122,6 +142,10 @@ impl Catalog {
 
     pub(crate) fn plan(&self, place: usize) -> &Plan {
         &self.plans[place]
+    }
+
+    pub(crate) fn has_workspace(&self, workspace: &[u8]) -> bool {
+        self.workspaces.contains_key(workspace)
     }
 
     /// The place of the plan that a request names. An unknown workspace is told as an unknown service.

@@ -17,6 +17,8 @@ pub(crate) enum Fault<'q> {
          Note that newly created credentials may take up to 60 seconds to be usable."
     )]
     Unauthenticated,
+    #[error("Not Authorized. Note that access control changes may take up to 60 seconds to apply.")]
+    Forbidden,
     #[error("Not Found")]
     NotFound,
     #[error("Method Not Allowed")]
@@ -73,6 +75,46 @@ pub(crate) enum Fault<'q> {
     Overloaded,
     #[error("Timed out")]
     TimedOut,
+    #[error("Required field `{0}` is missing in the request")]
+    RequiredField(&'static str),
+    #[error("{field} is out of range. Expected {expected}.")]
+    FieldRange { field: &'static str, expected: &'static str },
+    #[error("A request holds from 1 to {max} {what}; this one holds {found}.")]
+    Count { what: &'static str, max: usize, found: usize },
+    #[error("Workspace `{0}` was not found. Ensure that the workspace is a live workspace.")]
+    UnknownWorkspace(Quoted<'q>),
+    #[error("Stream source `{source_name}` was not found in workspace `{workspace}`.")]
+    UnknownSource { source_name: Quoted<'q>, workspace: &'q str },
+    #[error("Workspace `{workspace}` has no feature view that takes records of stream source `{source_name}`.")]
+    NoViewOfSource { source_name: &'q str, workspace: &'q str },
+    #[error("Feature view `{view}` was not found in workspace `{workspace}`.")]
+    UnknownView { view: Quoted<'q>, workspace: &'q str },
+    #[error("Workspace `{workspace}` has no feature view with exactly the join keys of join_key_maps[{at}].")]
+    NoViewOfKeys { workspace: &'q str, at: usize },
+    #[error("Unexpected JSON type for {name} in join_key_maps[{at}]. Expected {expected}.")]
+    DeletedKeyType { name: &'q str, at: usize, expected: &'static str },
+    #[error("The join keys of join_key_maps[{at}] come to more bytes than any key has.")]
+    DeletedKeyTooLong { at: usize },
+    #[error("What the request writes comes to more than {max} bytes. Send less at once.")]
+    WriteTooLarge { max: usize },
+    #[error("Feature view `{view}` cannot be written to yet, please retry later")]
+    NotWritable { view: &'q str },
+    #[error("This server takes no writes.")]
+    TakesNoWrites,
+    #[error("Too many writes are under way, please retry later")]
+    WritesFull,
+    #[error("What was written lately fills the memory for it and is being brought to disk, please retry later")]
+    MemoryFull,
+    #[error("The request cannot be written as it is.")]
+    NotAccepted,
+    #[error("The disk is full. Nothing was written; writes are taken again once there is room.")]
+    DiskFull,
+    #[error(
+        "The write log failed. Nothing is taken before the server is started again; whether this write will be found then is not known."
+    )]
+    LogFailed,
+    #[error("Timed out. Whether the write was applied is not known; sending it again is safe.")]
+    WriteTimedOut,
     #[error("Internal server error")]
     Internal,
 }
@@ -119,17 +161,37 @@ impl<'q> Fault<'q> {
             | Self::LatencyBudgetField(_)
             | Self::LatencyBudgetTwice { .. }
             | Self::CriticalityField(_)
-            | Self::LeadingEdge => plain(400, 3),
+            | Self::LeadingEdge
+            | Self::RequiredField(_)
+            | Self::FieldRange { .. }
+            | Self::Count { .. }
+            | Self::DeletedKeyType { .. }
+            | Self::DeletedKeyTooLong { .. }
+            | Self::WriteTooLarge { .. }
+            | Self::NotAccepted => plain(400, 3),
             Self::Unauthenticated => Refusal { authenticate: Some("Tecton-key"), ..plain(401, 16) },
-            Self::NotFound | Self::UnknownService { .. } | Self::NotMaterialized { .. } => plain(404, 5),
+            Self::Forbidden => plain(403, 7),
+            Self::NotFound
+            | Self::UnknownService { .. }
+            | Self::NotMaterialized { .. }
+            | Self::UnknownWorkspace(_)
+            | Self::UnknownSource { .. }
+            | Self::NoViewOfSource { .. }
+            | Self::UnknownView { .. }
+            | Self::NoViewOfKeys { .. } => plain(404, 5),
             Self::MethodNotAllowed { allow } => Refusal { allow: Some(allow), ..plain(405, 12) },
             Self::ContentEncoding => Refusal { accept_encoding: Some("identity"), ..plain(415, 3) },
-            Self::Overloaded => Refusal { retry_after_s: Some(RETRY_AFTER_S), ..plain(429, 8) },
-            Self::Internal => plain(500, 13),
-            Self::TimedOut => plain(504, 4),
-            Self::Unavailable | Self::NotReady { .. } => {
-                Refusal { retry_after_s: Some(RETRY_AFTER_S), ..plain(503, 14) }
+            Self::Overloaded | Self::WritesFull | Self::MemoryFull => {
+                Refusal { retry_after_s: Some(RETRY_AFTER_S), ..plain(429, 8) }
             }
+            Self::Internal => plain(500, 13),
+            Self::TimedOut | Self::WriteTimedOut => plain(504, 4),
+            Self::Unavailable
+            | Self::NotReady { .. }
+            | Self::NotWritable { .. }
+            | Self::TakesNoWrites
+            | Self::DiskFull
+            | Self::LogFailed => Refusal { retry_after_s: Some(RETRY_AFTER_S), ..plain(503, 14) },
         }
     }
 }

@@ -15,6 +15,7 @@ mod catalog;
 pub mod definitions;
 mod error;
 mod execute;
+mod ingest;
 mod limits;
 mod metrics;
 mod plan;

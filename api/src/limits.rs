@@ -68,6 +68,25 @@ pub(crate) const RETRY_AFTER_S: u32 = 1;
 /// Longest duration the latency recorder tells apart, in nanoseconds; the largest bucket ends at 10 s.
 pub(crate) const DURATION_NS_MAX: u64 = 60_000_000_000;
 
+/// Records of one ingest request, and keys of one that deletes. At 400 bytes each they fill a body.
+pub(crate) const RECORDS_MAX: usize = 10_000;
+
+/// Record errors that an answer lists, and about how many bytes of them: a sender that is wrong about every record learns nothing from the
+/// rest.
+pub(crate) const RECORD_ERRORS_MAX: usize = 1000;
+pub(crate) const RECORD_ERRORS_BYTES_MAX: usize = 256 << 10;
+
+/// A write that is not durable after this time is answered `Timed out`. A disk that takes longer for a sync is broken.
+pub(crate) const INGEST_WAIT_MS_MAX: u64 = 10_000;
+
+/// Buffers of writes that a core keeps for the next ones, and up to which size: 4 MiB in all.
+pub(crate) const WRITE_BUFFERS_KEPT: usize = 64;
+pub(crate) const WRITE_BUFFER_KEPT_BYTES_MAX: usize = 64 << 10;
+
+/// How far beyond the clock a delete reaches where newer events were written: senders' clocks run ahead by seconds, and their time zones
+/// are wrong by hours.
+pub(crate) const DELETE_AHEAD_US_MAX: i64 = 86_400_000_000;
+
 const _: () = assert!(BUDGET_US_MIN as f64 == LATENCY_BUDGET_MS_MIN * 1000.0);
 const _: () = assert!(BUDGET_US_MAX as f64 == LATENCY_BUDGET_MS_MAX * 1000.0);
 const _: () = assert!(PUBLISH_EVERY_NS < 100_000_000); // promised: metrics lag by at most 100 ms

@@ -6,6 +6,10 @@ use gannet_engine::http::Method;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     GetFeatures,
+    /// Records of stream sources.
+    Ingest,
+    /// Keys that are to be forgotten.
+    DeleteKeys,
     Healthz,
     Readyz,
     Metrics,
@@ -23,13 +27,16 @@ pub(crate) enum Route {
 
 /// Finds the route. Every `/api/v1/...` path is also served under `/v1/...`; paths are compared byte by byte.
 pub(crate) fn route(method: Method, path: &[u8]) -> Route {
-    use Method::{Get, Head, Options, Post};
+    use Method::{Delete, Get, Head, Options, Post};
     const POST: &str = "POST, OPTIONS";
+    const WRITE: &str = "POST, DELETE, OPTIONS";
     const GET: &str = "GET, HEAD, OPTIONS";
-    const ANY: &str = "GET, HEAD, POST, OPTIONS";
+    const ANY: &str = "GET, HEAD, POST, DELETE, OPTIONS";
     let api = path.strip_prefix(b"/api").unwrap_or(path);
     match (method, path, api) {
         (Post, _, b"/v1/feature-service/get-features") => Route::GetFeatures,
+        (Post, _, _) if is_ingest(path) => Route::Ingest,
+        (Delete, _, _) if is_ingest(path) => Route::DeleteKeys,
         (Get | Head, b"/healthz", _) => Route::Healthz,
         (Get | Head, b"/readyz", _) => Route::Readyz,
         (Get | Head, b"/metrics", _) => Route::Metrics,
@@ -37,14 +44,21 @@ pub(crate) fn route(method: Method, path: &[u8]) -> Route {
 
         (Options, b"*", _) => Route::Options { allow: ANY },
         (Options, _, b"/v1/feature-service/get-features") => Route::Options { allow: POST },
+        (Options, _, _) if is_ingest(path) => Route::Options { allow: WRITE },
         (Options, b"/healthz" | b"/readyz" | b"/metrics", _) => Route::Options { allow: GET },
         (Options, _, b"/v1/observability/metrics") => Route::Options { allow: GET },
 
         (_, _, b"/v1/feature-service/get-features") => Route::MethodNotAllowed { allow: POST },
+        (_, _, _) if is_ingest(path) => Route::MethodNotAllowed { allow: WRITE },
         (_, b"/healthz" | b"/readyz" | b"/metrics", _) => Route::MethodNotAllowed { allow: GET },
         (_, _, b"/v1/observability/metrics") => Route::MethodNotAllowed { allow: GET },
         _ => Route::NotFound,
     }
+}
+
+/// Whether the path is the one that writes go to, whatever the method: its errors have a shape of their own.
+pub(crate) fn is_ingest(path: &[u8]) -> bool {
+    matches!(path, b"/ingest" | b"/v1/ingest" | b"/api/v1/ingest")
 }
 
 impl Route {
@@ -53,7 +67,7 @@ impl Route {
         match self {
             Self::Healthz | Self::Readyz | Self::Metrics | Self::Options { .. } => true,
             Self::MethodNotAllowed { .. } => matches!(path, b"/healthz" | b"/readyz" | b"/metrics"),
-            Self::GetFeatures | Self::Observability | Self::NotFound => false,
+            Self::GetFeatures | Self::Ingest | Self::DeleteKeys | Self::Observability | Self::NotFound => false,
         }
     }
 }
@@ -77,7 +91,15 @@ mod tests {
         check(Method::Head, "/healthz", Route::Healthz);
         check(Method::Get, "/v1/feature-service/get-features", Route::MethodNotAllowed { allow: "POST, OPTIONS" });
         check(Method::Trace, "/metrics", Route::MethodNotAllowed { allow: "GET, HEAD, OPTIONS" });
-        check(Method::Options, "*", Route::Options { allow: "GET, HEAD, POST, OPTIONS" });
+        for path in ["/ingest", "/v1/ingest", "/api/v1/ingest"] {
+            check(Method::Post, path, Route::Ingest);
+            check(Method::Delete, path, Route::DeleteKeys);
+            check(Method::Options, path, Route::Options { allow: "POST, DELETE, OPTIONS" });
+            check(Method::Get, path, Route::MethodNotAllowed { allow: "POST, DELETE, OPTIONS" });
+        }
+        check(Method::Post, "/api/ingest", Route::NotFound);
+        check(Method::Post, "/ingest/", Route::NotFound);
+        check(Method::Options, "*", Route::Options { allow: "GET, HEAD, POST, DELETE, OPTIONS" });
         check(Method::Get, "*", Route::NotFound);
     }
 }

@@ -24,6 +24,8 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Pending {
     Features(Features),
+    /// Its place among the turn's writes.
+    Write(u32),
     Refused {
         refusal: Refusal,
         /// In [`Batch::text`].

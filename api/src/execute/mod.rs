@@ -7,6 +7,7 @@ mod concurrency;
 mod keys;
 mod operations;
 mod waiting;
+mod writes;
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -15,7 +16,7 @@ use gannet_engine::{
     admission::{Criticality, Reason},
     http::{Head, Request, Status},
 };
-use gannet_store::{Corrupt, cache::RowCache};
+use gannet_store::{Corrupt, cache::RowCache, overlay::Overlay, plane::Submitter};
 
 use self::{
     answer::{answer, answered, refuse, refused, render},
@@ -23,17 +24,18 @@ use self::{
     concurrency::Concurrency,
     keys::KeyEncoder,
     waiting::{Held, WaitingRequests},
+    writes::Writes,
 };
 use crate::{
     Catalog, Settings, Shared, State,
-    auth::{Denied, Granted, KeyTable},
+    auth::{Denied, Granted, KeyTable, Role},
     budget,
     error::{Fault, Quoted},
     limits::LOG_EVERY_NS,
     metrics::{self, CoreMetrics, Recorder},
     query::{Locator, Query},
     render::Stamp,
-    routes::{Route, route},
+    routes::{Route, is_ingest, route},
     tecton::{
         Decoder, latency_budget_field,
         response::{self, Outcome},
@@ -60,6 +62,9 @@ pub struct Core {
     encoder: KeyEncoder,
     batch: Batch,
     waiting: WaitingRequests,
+    writes: Writes,
+    /// Where what is in no file yet is read.
+    overlay: Option<Overlay>,
     /// Rows that had to be read, so that those asked for often are read once.
     cache: RowCache,
     outcomes: Vec<Outcome>,
@@ -89,6 +94,8 @@ impl Core {
             encoder: KeyEncoder::default(),
             batch: Batch::default(),
             waiting: WaitingRequests::default(),
+            writes: Writes::default(),
+            overlay: None,
             cache: RowCache::new(0),
             outcomes: Vec::new(),
             stamp: Stamp::new(),
@@ -104,6 +111,14 @@ impl Core {
     #[must_use]
     pub fn with_row_cache(mut self, bytes: usize) -> Self {
         self.cache = RowCache::new(bytes);
+        self
+    }
+
+    /// The same, taking writes. To be called on the core's own thread.
+    #[must_use]
+    pub fn with_writes(mut self, submitter: Submitter, overlay: Overlay) -> Self {
+        self.writes.hand_to(submitter);
+        self.overlay = Some(overlay);
         self
     }
 
@@ -136,7 +151,7 @@ impl Core {
         match route {
             Route::NotFound => Err(Fault::NotFound),
             Route::MethodNotAllowed { allow } => Err(Fault::MethodNotAllowed { allow }),
-            Route::GetFeatures => match (head.content_encoding, head.unclear) {
+            Route::GetFeatures | Route::Ingest | Route::DeleteKeys => match (head.content_encoding, head.unclear) {
                 (Some(coding), _) if !coding.eq_ignore_ascii_case(b"identity") => Err(Fault::ContentEncoding),
                 // Who would be served by another class or budget than was meant had better know at once.
                 (_, Some(unclear)) => Err(Fault::of_unclear(unclear)),
@@ -170,6 +185,9 @@ impl Core {
             Some(named) => named.of(decoded.body),
             None => self.settings.default_workspace.as_bytes(),
         };
+        if !granted.may(&self.keys, workspace, Role::Consumer) && catalog.has_workspace(workspace) {
+            return refused(Fault::Forbidden, slot, seen, batch);
+        }
         let is_last = |place: &usize| {
             let plan = catalog.plan(*place);
             matches!(locator, Locator::Service(name) if name.of(decoded.body) == plan.name.as_bytes())
@@ -347,6 +365,7 @@ impl Service for Core {
             if !Arc::ptr_eq(&keys, &self.keys) {
                 self.concurrency.rekey(&self.keys, &keys);
                 self.keys = keys;
+                self.known = None; // found in the table of before
             }
             self.state = self.shared.state.load_full();
             self.settings = self.shared.settings.load_full();
@@ -359,7 +378,13 @@ impl Service for Core {
         let known = self.known.take().filter(|_| request.asked);
         let pending = match self.admit(now, &request.head, known) {
             Ok((Route::GetFeatures, Some(granted))) => self.get_features(&request.head, request.body, seen, granted),
-            Ok((Route::GetFeatures, None)) => self.batch.refused(&Fault::Unauthenticated, Some(metrics::NONE), seen),
+            Ok((route @ (Route::Ingest | Route::DeleteKeys), Some(granted))) => {
+                self.take_write(now, route, &request.head, request.body, seen, granted)
+            }
+            Err(fault) if is_ingest(request.head.path) => self.refuse_write(&fault, seen),
+            Ok((Route::GetFeatures | Route::Ingest | Route::DeleteKeys, None)) => {
+                self.batch.refused(&Fault::Unauthenticated, Some(metrics::NONE), seen)
+            }
             Ok((Route::Healthz, _)) => Pending::Healthz,
             Ok((Route::Readyz, _)) => Pending::Readyz,
             Ok((Route::Metrics, _)) => Pending::Metrics,
@@ -375,7 +400,8 @@ impl Service for Core {
 
     fn asks(&mut self, now: Now, head: &Head<'_>) -> Asked {
         self.known = None;
-        if route(head.method, head.path) != Route::GetFeatures {
+        let asked = route(head.method, head.path);
+        if !matches!(asked, Route::GetFeatures | Route::Ingest | Route::DeleteKeys) {
             return Asked::Operation;
         }
         let checked = self.keys.check(head.authorization, now.unix_us);
@@ -403,7 +429,10 @@ impl Service for Core {
     fn refuse_early(&mut self, now: Now, head: &Head<'_>) -> Option<Ticket> {
         let fault = self.admit(now, head, None).err()?;
         let seen = self.seen(now.monotonic_ns, head);
-        let pending = self.batch.refused(&fault, Some(metrics::NONE), seen);
+        let pending = match is_ingest(head.path) {
+            true => self.refuse_write(&fault, seen),
+            false => self.batch.refused(&fault, Some(metrics::NONE), seen),
+        };
         Some(self.ticket(pending))
     }
 
@@ -421,6 +450,7 @@ impl Service for Core {
         };
         Finished::Answer(match pending {
             Pending::Features(features) => return self.features(now, features, body),
+            Pending::Write(place) => return self.hand_over(now, place, body),
             Pending::Refused { refusal, message, service_slot, seen, limited } => {
                 let server_timing = self.batch.timing(seen, now.monotonic_ns);
                 response::error(self.batch.message(message), refusal.code, body);
@@ -441,7 +471,10 @@ impl Service for Core {
         })
     }
 
-    fn ready(&mut self, _: Now, _: &mut Vec<Waiting>) {}
+    fn ready(&mut self, _: Now, due: &mut Vec<Waiting>) {
+        let Self { writes, waiting, .. } = self;
+        writes.take_done(|tag, outcome| due.extend(waiting.write_over(tag, outcome)));
+    }
 
     fn take_reads(&mut self, reads: &mut Vec<Read>) {
         self.waiting.take_reads(reads);
@@ -464,7 +497,10 @@ impl Service for Core {
     }
 
     fn conclude(&mut self, now: Now, waiting: Waiting, body: &mut Vec<u8>) -> Answer {
-        self.waited(now, waiting, body)
+        match self.waiting.write(waiting) {
+            Some(_) => self.written(now, waiting, body),
+            None => self.waited(now, waiting, body),
+        }
     }
 
     fn abandon(&mut self, waiting: Waiting) {
@@ -473,6 +509,7 @@ impl Service for Core {
 
     fn turned(&mut self, now: Now) {
         self.batch.clear();
+        self.writes.clear();
         self.decoder.release();
         self.publish(now);
     }

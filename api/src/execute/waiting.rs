@@ -1,4 +1,4 @@
-//! Requests that wait for rows to be read.
+//! Requests that wait: for rows to be read, or for what they write to be durable.
 //!
 //! A request that waits is set aside with everything its answer needs: the catalog it began under, its keys, and copies of the
 //! rows it has. So whatever is published, cached or let go of meanwhile, its answer is made of one generation. Places are
@@ -7,12 +7,13 @@
 use std::sync::Arc;
 
 use gannet_engine::{Read, ServerTiming, Waiting, admission::Reason, limits::WAITING_MAX};
-use gannet_store::{ColdStep, Corrupt, Resumed, cache::RowCache};
+use gannet_store::{ColdStep, Corrupt, Resumed, cache::RowCache, plane::Failure};
 
 use super::{
     Features,
     batch::{Batch, Fetched, Found, Unreadable, span, us},
     concurrency::Permits,
+    writes::HeldWrite,
 };
 use crate::{
     Catalog,
@@ -48,8 +49,10 @@ enum HeldStage {
 #[derive(Debug, Default)]
 struct WaitingRequest {
     generation: u32,
-    /// `None`: the place is free.
+    /// With neither, the place is free.
     request: Option<(Features, Arc<Catalog>)>,
+    /// Its answer, should it be written, is in `bytes`.
+    write: Option<HeldWrite>,
     /// It is in progress for as long as it waits.
     permits: Permits,
     lookups: Vec<HeldLookup>,
@@ -126,14 +129,7 @@ impl WaitingRequests {
         if self.bytes >= WAITING_BYTES_MAX {
             return Ok(Held::Full(Reason::WaitingBytes));
         }
-        let place = match self.free.pop() {
-            Some(place) => place,
-            None if self.places.len() < WAITING_MAX => {
-                self.places.push(WaitingRequest::default());
-                u32::try_from(self.places.len() - 1).unwrap_or_default() // below WAITING_MAX
-            }
-            None => return Ok(Held::Full(Reason::Waiting)),
-        };
+        let Some(place) = self.place() else { return Ok(Held::Full(Reason::Waiting)) };
         let held = &mut self.places[place as usize];
         for lookup in features.lookups..features.lookups + views {
             let (table, key) = batch.key(lookup);
@@ -161,6 +157,52 @@ impl WaitingRequests {
         held.permits = batch.take_permits(features.permits);
         held.timing = timing;
         Ok(Held::Waits(Waiting(place)))
+    }
+
+    /// Sets a request aside that writes, with the answer that it gets if all goes well; and the tag that its outcome is to carry.
+    pub(super) fn hold_write(
+        &mut self,
+        write: HeldWrite,
+        answer: &[u8],
+        permits: Permits,
+        timing: Option<ServerTiming>,
+    ) -> Result<(Waiting, u64), Reason> {
+        if self.bytes >= WAITING_BYTES_MAX {
+            return Err(Reason::WaitingBytes);
+        }
+        let place = self.place().ok_or(Reason::Waiting)?;
+        let held = &mut self.places[place as usize];
+        held.write = Some(write);
+        held.bytes.extend_from_slice(answer);
+        (held.permits, held.timing) = (permits, timing);
+        self.bytes += held.bytes.len();
+        Ok((Waiting(place), Tag { generation: held.generation, place, lookup: 0 }.pack()))
+    }
+
+    /// A write is over. Nobody may be waiting for it any more.
+    pub(super) fn write_over(&mut self, tag: u64, outcome: Result<(), Failure>) -> Option<Waiting> {
+        let Tag { generation, place, .. } = Tag::unpack(tag);
+        let held = self.places.get_mut(place as usize).filter(|held| held.generation == generation)?;
+        held.write.as_mut()?.outcome = Some(outcome);
+        Some(Waiting(place))
+    }
+
+    /// A write that waits, to be answered, and its answer if all went well.
+    pub(super) fn write(&self, waiting: Waiting) -> Option<(&HeldWrite, &[u8])> {
+        let held = self.places.get(waiting.0 as usize)?;
+        Some((held.write.as_ref()?, &held.bytes))
+    }
+
+    /// A free place; `None` if as many wait as may.
+    fn place(&mut self) -> Option<u32> {
+        if let Some(place) = self.free.pop() {
+            return Some(place);
+        }
+        if self.places.len() == WAITING_MAX {
+            return None;
+        }
+        self.places.push(WaitingRequest::default());
+        u32::try_from(self.places.len() - 1).ok() // below WAITING_MAX
     }
 
     /// Moves the reads asked for to `reads`.
@@ -278,7 +320,8 @@ impl WaitingRequests {
 
     /// Forgets a request; its place may be used again.
     pub(super) fn release(&mut self, waiting: Waiting) {
-        if self.places.get(waiting.0 as usize).is_some_and(|held| held.request.is_some()) {
+        let is_held = |held: &WaitingRequest| held.request.is_some() || held.write.is_some();
+        if self.places.get(waiting.0 as usize).is_some_and(is_held) {
             self.let_go(waiting.0);
         }
     }
@@ -287,7 +330,7 @@ impl WaitingRequests {
         let held = &mut self.places[place as usize];
         self.bytes -= held.bytes.len();
         held.generation = held.generation.wrapping_add(1); // what is still being read finds nobody
-        held.request = None;
+        (held.request, held.write) = (None, None);
         held.permits = Permits::default();
         held.lookups.clear();
         held.bytes.clear();

@@ -5,15 +5,15 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use gannet_engine::metrics::{Counter, Kind, Sample};
 
 use super::{
-    CACHE_FIGURES, CODES, CoreMetrics, DENIALS, Metrics, OUTCOMES,
+    CACHE_FIGURES, CODES, CoreMetrics, DELETED, DENIALS, INGESTED, Metrics, OUTCOMES,
     latency::{BOUNDS, Buckets},
     locked,
     observability::{UTILIZATION, utilization},
 };
-use crate::{Catalog, State};
+use crate::{Catalog, State, ingest::Reason};
 
 /// Every metric of this crate: name, type, help. The documentation's table is tied to this one by a test.
-pub(super) const DECLARED: [(&str, &str, &str); 29] = [
+pub(super) const DECLARED: [(&str, &str, &str); 35] = [
     ("gannet_build_info", "gauge", "Always 1; the label says which version runs."),
     ("gannet_ready", "gauge", "1 if /readyz answers 200."),
     ("gannet_generation", "gauge", "Number of the generation that is served; 0 if there is none."),
@@ -38,6 +38,16 @@ pub(super) const DECLARED: [(&str, &str, &str); 29] = [
     ("gannet_segment_bytes", "gauge", "Bytes of a segment's index and of its rows."),
     ("gannet_segment_resident_bytes", "gauge", "How much of them is kept in memory; the rest is read when asked for."),
     ("gannet_segment_evicted_total", "counter", "Bytes that the kernel took back of what was to be kept of a segment."),
+    ("gannet_ingest_requests_total", "counter", "Requests that write or delete answered, by status code."),
+    (
+        "gannet_ingest_request_duration_seconds",
+        "histogram",
+        "From when a request that writes or deletes was seen to its answer.",
+    ),
+    ("gannet_ingest_records_total", "counter", "Records that were taken and are durable."),
+    ("gannet_ingest_records_rejected_total", "counter", "Records that were not taken, by reason."),
+    ("gannet_ingest_rows_total", "counter", "Rows that were written, by feature view."),
+    ("gannet_deleted_keys_total", "counter", "Keys that were deleted, by feature view."),
     CACHE_FIGURES[0],
     CACHE_FIGURES[1],
     CACHE_FIGURES[2],
@@ -74,6 +84,23 @@ pub(crate) fn expose(metrics: &Metrics, standing: &Standing<'_>, shards: &[Vec<S
             "gannet_requests_total" => requests(metrics, &cores, &mut series),
             "gannet_request_duration_seconds" => durations(&cores, |core| &core.latency, &mut series),
             "gannet_cold_read_duration_seconds" => durations(&cores, |core| &core.read_latency, &mut series),
+            "gannet_ingest_requests_total" => {
+                for (place, code) in CODES.iter().enumerate() {
+                    let count = sum(&cores, |core| &core.ingest.codes[place]);
+                    if count > 0 || *code == 200 {
+                        series.add(&[("code", &code.to_string())], count);
+                    }
+                }
+            }
+            "gannet_ingest_request_duration_seconds" => durations(&cores, |core| &core.ingest.latency, &mut series),
+            "gannet_ingest_records_total" => series.add(&[], sum(&cores, |core| &core.ingest.records)),
+            "gannet_ingest_records_rejected_total" => {
+                for (place, reason) in Reason::LABELS.iter().enumerate() {
+                    series.add(&[("reason", reason)], sum(&cores, |core| &core.ingest.rejected[place]));
+                }
+            }
+            "gannet_ingest_rows_total" => writes(metrics, &cores, INGESTED, &mut series),
+            "gannet_deleted_keys_total" => writes(metrics, &cores, DELETED, &mut series),
             "gannet_feature_view_lookups_total" => lookups(metrics, &cores, &mut series),
             "gannet_authentication_failures_total" => {
                 for (place, reason) in DENIALS.iter().enumerate() {
@@ -126,6 +153,16 @@ fn lookups(metrics: &Metrics, cores: &[std::sync::Arc<CoreMetrics>], series: &mu
         for (place, status) in OUTCOMES.iter().enumerate() {
             let count = sum(cores, |core| &core.views[slot].0[place]);
             series.add(&[("workspace", workspace), ("feature_view", view), ("status", status)], count);
+        }
+    }
+}
+
+/// Of views that were written to.
+fn writes(metrics: &Metrics, cores: &[std::sync::Arc<CoreMetrics>], place: usize, series: &mut Series<'_>) {
+    for (slot, workspace, view) in locked(&metrics.views).iter().filter(|(_, _, view)| !view.is_empty()) {
+        let count = sum(cores, |core| &core.views[slot].0[place]);
+        if count > 0 {
+            series.add(&[("workspace", workspace), ("feature_view", view)], count);
         }
     }
 }

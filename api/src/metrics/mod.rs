@@ -5,6 +5,7 @@
 //! for the life of the process, so that counters never go down when definitions change.
 
 mod exposition;
+mod ingest;
 mod latency;
 mod names;
 mod observability;
@@ -20,7 +21,7 @@ pub(crate) use latency::Recorder;
 pub(crate) use names::NONE;
 pub(crate) use observability::observe;
 
-use self::{latency::Buckets, names::Names, rates::History};
+use self::{ingest::IngestMetrics, latency::Buckets, names::Names, rates::History};
 use crate::{
     auth::Denied,
     limits::{SERVICE_SLOTS_MAX, VIEW_SLOTS_MAX},
@@ -87,10 +88,14 @@ struct ServiceLines([Counter; 16]);
 struct ServiceDurations(Buckets);
 
 /// The status codes that this crate answers; one place each in a service's lines.
-const CODES: [u16; 10] = [200, 400, 401, 404, 405, 415, 429, 500, 503, 504];
+const CODES: [u16; 11] = [200, 400, 401, 403, 404, 405, 415, 429, 500, 503, 504];
 
 /// What became of a view's key; one place each in a view's line.
 const OUTCOMES: [&str; 4] = ["present", "missing", "expired", "timed_out"];
+
+/// Behind them in a view's line: rows that were written, and keys that were deleted.
+const INGESTED: usize = OUTCOMES.len();
+const DELETED: usize = INGESTED + 1;
 
 /// What is told of the row cache: metric, kind and help.
 const CACHE_FIGURES: [(&str, &str, &str); 6] = [
@@ -122,6 +127,7 @@ pub(crate) struct CoreMetrics {
     corrupt: Counter,
     pub(crate) latency: Buckets,
     pub(crate) read_latency: Buckets,
+    pub(crate) ingest: IngestMetrics,
     /// As [`CACHE_FIGURES`] names them.
     cache: [Counter; CACHE_FIGURES.len()],
 }
@@ -138,6 +144,7 @@ impl CoreMetrics {
             corrupt: Counter::default(),
             latency: Buckets::default(),
             read_latency: Buckets::default(),
+            ingest: IngestMetrics::default(),
             cache: Default::default(),
         }
     }
@@ -168,6 +175,13 @@ impl CoreMetrics {
             Outcome::TimedOut => 3,
         };
         line.0[place].add(1);
+    }
+
+    /// Rows, or tombstones, of a view that were written.
+    pub(crate) fn wrote(&self, view_slot: usize, rows: u32, deletes: bool) {
+        if let Some(line) = self.views.get(view_slot) {
+            line.0[if deletes { DELETED } else { INGESTED }].add(rows.into());
+        }
     }
 
     /// How the row cache stands.

@@ -34,11 +34,13 @@ pub(crate) enum Value<'t, 'b> {
     Null,
     Boolean(bool),
     Int64(i64),
-    /// Any number that is not written as an int64.
+    /// An integer that is no int64.
+    Uint64(u64),
+    /// Any other number.
     Number(f64),
     String(Text<'b>),
     Object(Members<'t, 'b>),
-    Array,
+    Array(Elements<'t, 'b>),
 }
 
 /// An unescaped string and where it stands.
@@ -51,6 +53,15 @@ pub(crate) struct Text<'b> {
 /// The members of an object, in the order of the body.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Members<'t, 'b> {
+    nodes: &'t [Node<'b>],
+    left: usize,
+    /// Address of the body's first byte.
+    body: usize,
+}
+
+/// The elements of an array, in their order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Elements<'t, 'b> {
     nodes: &'t [Node<'b>],
     left: usize,
     /// Address of the body's first byte.
@@ -160,16 +171,17 @@ impl<'t, 'b> Value<'t, 'b> {
             None | Some(Node::Static(StaticNode::Null)) => Self::Null,
             Some(Node::Static(StaticNode::Bool(value))) => Self::Boolean(*value),
             Some(Node::Static(StaticNode::I64(value))) => Self::Int64(*value),
-            Some(Node::Static(StaticNode::U64(value))) => match i64::try_from(*value) {
-                Ok(value) => Self::Int64(value),
-                Err(_) => Self::Number(f64::MAX), // only its range matters to anyone, and its text can be had
-            },
+            Some(Node::Static(StaticNode::U64(value))) => {
+                i64::try_from(*value).map_or(Self::Uint64(*value), Self::Int64)
+            }
             Some(Node::Static(StaticNode::F64(value))) => Self::Number(*value),
             Some(Node::String(text)) => Self::String(Text::new(text, body)),
             Some(Node::Object { len, count }) => {
                 Self::Object(Members { nodes: nodes.get(1..=*count).unwrap_or_default(), left: *len, body })
             }
-            Some(Node::Array { .. }) => Self::Array,
+            Some(Node::Array { len, count }) => {
+                Self::Array(Elements { nodes: nodes.get(1..=*count).unwrap_or_default(), left: *len, body })
+            }
         }
     }
 }
@@ -197,13 +209,36 @@ impl<'t, 'b> Iterator for Members<'t, 'b> {
         self.left = self.left.checked_sub(1)?;
         let (Node::String(name), rest) = self.nodes.split_first()? else { return None };
         let value = Value::first(rest, self.body);
-        let nodes = match rest.first()? {
-            Node::Object { count, .. } | Node::Array { count, .. } => count + 1,
-            Node::String(_) | Node::Static(_) => 1,
-        };
-        self.nodes = rest.get(nodes..).unwrap_or_default();
+        self.nodes = behind(rest)?;
         Some((Text::new(name, self.body), value))
     }
+}
+
+impl Elements<'_, '_> {
+    /// How many are left.
+    pub(crate) fn len(&self) -> usize {
+        self.left
+    }
+}
+
+impl<'t, 'b> Iterator for Elements<'t, 'b> {
+    type Item = Value<'t, 'b>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let value = Value::first(self.nodes, self.body);
+        self.nodes = behind(self.nodes)?;
+        Some(value)
+    }
+}
+
+/// What follows the value whose first node is the first of these.
+fn behind<'t, 'b>(nodes: &'t [Node<'b>]) -> Option<&'t [Node<'b>]> {
+    let of_value = match nodes.first()? {
+        Node::Object { count, .. } | Node::Array { count, .. } => count + 1,
+        Node::String(_) | Node::Static(_) => 1,
+    };
+    Some(nodes.get(of_value..).unwrap_or_default())
 }
 
 /// A control character in a string, or a string without an end, whichever comes first.
@@ -326,9 +361,39 @@ mod tests {
             br#"{"a":123456789012345678901234567890,"b":18446744073709551615,"c":-9223372036854775809}"#.to_vec();
         let numbers = Json::new().read(&mut body, |root| {
             let Value::Object(members) = root else { panic!("object") };
-            members.filter(|(_, value)| matches!(value, Value::Number(_))).count()
+            members
+                .map(|(_, value)| matches!(value, Value::Number(_)) || matches!(value, Value::Uint64(u64::MAX)))
+                .collect()
         });
-        assert_eq!(numbers, Ok(3));
+        assert_eq!(numbers, Ok(vec![true; 3]));
+    }
+
+    #[test]
+    fn what_is_nested_is_walked_in_order() {
+        fn walk(value: Value<'_, '_>, out: &mut String) {
+            match value {
+                Value::Array(elements) => {
+                    *out += &format!("[{}", elements.len());
+                    elements.for_each(|value| walk(value, out));
+                    out.push(']');
+                }
+                Value::Object(members) => {
+                    out.push('{');
+                    members.for_each(|(name, value)| {
+                        *out += name.text;
+                        walk(value, out);
+                    });
+                    out.push('}');
+                }
+                Value::Int64(value) => *out += &format!(" {value}"),
+                Value::String(text) => *out += &format!(" {}", text.text),
+                other => *out += &format!(" {other:?}"),
+            }
+        }
+        let mut body = br#"[[],[1,[2,{"a":[3],"b":{}}],"x"],{"c":[[4]]},null,5]"#.to_vec();
+        let mut out = String::new();
+        Json::new().read(&mut body, |root| walk(root, &mut out)).unwrap();
+        assert_eq!(out, "[5[0][3 1[2 2{a[1 3]b{}}] x]{c[1[1 4]]} Null 5]");
     }
 
     #[test]

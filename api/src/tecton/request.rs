@@ -44,6 +44,11 @@ impl Decoder {
         self.keys.shrink_to(1024);
     }
 
+    /// The parser, for bodies of another kind.
+    pub(crate) fn json(&mut self) -> &mut Json {
+        &mut self.json
+    }
+
     /// Decodes a body of get-features. Strings with escapes are unescaped in `body`.
     pub(crate) fn decode<'d>(&'d mut self, body: &'d mut [u8]) -> Result<Decoded<'d>, Fault<'d>> {
         let keys = &mut self.keys;
@@ -107,10 +112,10 @@ struct Params {
 
 /// Refuses a second member of the same meaning, however it is spelt.
 #[derive(Default)]
-struct Seen(u32);
+pub(super) struct Seen(u32);
 
 impl Seen {
-    fn once(&mut self, bit: usize, name: &'static str) -> Result<(), Fault<'static>> {
+    pub(super) fn once(&mut self, bit: usize, name: &'static str) -> Result<(), Fault<'static>> {
         let bit = 1 << bit;
         if self.0 & bit != 0 {
             return Err(Fault::DuplicateField(Quoted(name.as_bytes())));
@@ -266,8 +271,8 @@ fn read_keys(members: Option<Members<'_, '_>>, keys: &mut Vec<KeyEntry>) -> Resu
             Value::Null => KeyValue::Null,
             Value::String(text) => KeyValue::Text(text.span),
             Value::Int64(value) => KeyValue::Int64(value),
-            Value::Number(_) => KeyValue::Number,
-            Value::Boolean(_) | Value::Object(_) | Value::Array => KeyValue::Other,
+            Value::Number(_) | Value::Uint64(_) => KeyValue::Number,
+            Value::Boolean(_) | Value::Object(_) | Value::Array(_) => KeyValue::Other,
         };
         keys.push(KeyEntry { name: name.span, value });
     }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use gannet_api::{
     LatencyBudget,
-    auth::{KEY_RANDOM_BYTES, KeyRecord, KeyTable, create_key},
+    auth::{KEY_RANDOM_BYTES, KeyRecord, KeyTable, Role, Roles, create_key},
 };
 use gannet_engine::admission::Criticality;
 use gannet_store::directory::DataDirectory;
@@ -20,6 +20,7 @@ Examples:
   gannet keys create --description 'checkout service'
   gannet keys create --description 'batch job' --latency-budget 50ms --budget-cap
   gannet keys create --description 'backfill' --criticality sheddable --concurrency-max 16
+  gannet keys create --description 'event forwarder' --role prod=editor
   gannet keys list
   gannet keys revoke 3kPz91LmQ
 
@@ -69,6 +70,11 @@ struct Create {
     /// How many requests with this key may be in progress; each core lets in its part, rounded up [default: any number]
     #[arg(long, value_name = "N")]
     concurrency_max: Option<NonZeroU32>,
+
+    /// What the key may do: viewer, consumer (reads features), editor (also writes and deletes) or admin; in every workspace, or as
+    /// `prod=editor` in one. May be given several times; the higher counts [default: consumer]
+    #[arg(long = "role", value_name = "[WORKSPACE=]ROLE", value_parser = role)]
+    roles: Vec<(Option<String>, Role)>,
 }
 
 #[derive(Debug, Args)]
@@ -98,6 +104,10 @@ impl Create {
         record.latency_budget = self.latency_budget.map(|us| LatencyBudget { us, cap: self.budget_cap });
         record.criticality = self.criticality;
         record.concurrency_max = self.concurrency_max;
+        if !self.roles.is_empty() {
+            record.roles = Roles::none();
+            self.roles.iter().for_each(|(workspace, role)| record.roles.add(workspace.as_deref(), *role));
+        }
         let id = record.id.clone();
         keys::change(data, |table| Ok((with(&table, record)?, ())))?;
         output::note(format_args!("Created key {id}. It is shown this once:"));
@@ -115,7 +125,7 @@ fn directory(root: &Path) -> Result<DataDirectory> {
 }
 
 /// The table with one more record.
-pub(crate) fn with(table: &KeyTable, record: KeyRecord) -> Result<KeyTable> {
+fn with(table: &KeyTable, record: KeyRecord) -> Result<KeyTable> {
     let mut records = table.records().to_vec();
     records.push(record);
     Ok(KeyTable::new(records)?)
@@ -143,7 +153,7 @@ fn list(data: &DataDirectory) -> Result<()> {
     }
     let now_us = clock::unix_us();
     let heading = format!("{:<12} {:<8} {:<28} {:<28} {:<12} ", "ID", "STATE", "CREATED", "EXPIRES", "BUDGET");
-    output::say(format_args!("{heading}{:<12} {:<12} DESCRIPTION", "CRITICALITY", "CONCURRENCY"))?;
+    output::say(format_args!("{heading}{:<12} {:<12} {:<20} DESCRIPTION", "CRITICALITY", "CONCURRENCY", "ROLES"))?;
     for record in table.records() {
         let state = match record.expires_at_us {
             _ if record.revoked => "revoked",
@@ -158,8 +168,9 @@ fn list(data: &DataDirectory) -> Result<()> {
         };
         let criticality = record.criticality.map_or("as said", Criticality::label);
         let concurrency = record.concurrency_max.map_or_else(|| "any".to_owned(), |max| max.to_string());
+        let roles = record.roles.to_string();
         let line = format!(
-            "{:<12} {state:<8} {created:<28} {expires:<28} {budget:<12} {criticality:<12} {concurrency:<12} {}",
+            "{:<12} {state:<8} {created:<28} {expires:<28} {budget:<12} {criticality:<12} {concurrency:<12} {roles:<20} {}",
             record.id, record.description
         );
         output::say(line.trim_end())?;
@@ -178,6 +189,16 @@ fn latency_budget(text: &str) -> Result<u32, String> {
 
 fn criticality(text: &str) -> Result<Criticality, String> {
     Criticality::from_label(text.as_bytes()).ok_or_else(|| "expected critical, default or sheddable".to_owned())
+}
+
+fn role(text: &str) -> Result<(Option<String>, Role), String> {
+    let (workspace, role) = match text.split_once('=') {
+        Some((workspace, role)) => (Some(workspace), role),
+        None => (None, text),
+    };
+    let expected = || "expected viewer, consumer, editor or admin, or one of them in a workspace, such as prod=editor";
+    let role = Role::from_label(role).filter(|_| workspace != Some("")).ok_or_else(expected)?;
+    Ok((workspace.map(str::to_owned), role))
 }
 
 const DAY_US: i64 = 86_400_000_000;

@@ -11,11 +11,11 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use gannet_api::auth::KeyRecord;
+use gannet_api::auth::{KeyRecord, KeyTable, Role, Roles};
 use gannet_engine::{admission::AdmissionConfig, limits::Limits, server::allowed_cpus};
 use gannet_store::directory::DataDirectory;
 
-use super::{apply::apply, keys::with, materialize::Options, serve};
+use super::{apply::apply, materialize::Options, serve};
 use crate::{
     clock, keys, output,
     quickstart::{bench, examples, request::SAMPLES},
@@ -104,11 +104,16 @@ fn tell(address: SocketAddr, root: &Path, sources: &Path) -> Result<()> {
 
 /// The key `quickstart`, which anybody may know: it opens nothing but invented and public data.
 fn create_key(data: &DataDirectory) -> Result<()> {
-    let record = KeyRecord::of(KEY, "development key of the quickstart", clock::unix_us());
-    if keys::read(data)?.records().iter().any(|known| known.sha256 == record.sha256) {
-        return Ok(());
-    }
-    keys::change(data, |table| Ok((with(&table, record)?, ())))
+    let mut record = KeyRecord::of(KEY, "development key of the quickstart", clock::unix_us());
+    record.roles = Roles::everywhere(Role::Admin);
+    keys::change(data, |table| {
+        let mut records = table.records().to_vec();
+        match records.iter_mut().find(|known| known.sha256 == record.sha256) {
+            Some(known) => known.roles = record.roles, // made before there were roles
+            None => records.push(record),
+        }
+        Ok((KeyTable::new(records)?, ()))
+    })
 }
 
 /// Beside the data directory, which holds nothing that it did not make itself.

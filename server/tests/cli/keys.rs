@@ -77,3 +77,28 @@ fn keys_made_at_the_same_time_are_all_kept() {
     }
     assert_eq!(world.succeed(&["keys", "list"]).matches("active").count(), 8);
 }
+
+#[test]
+fn a_key_has_the_roles_it_was_made_with() {
+    let world = world();
+    let create = |name: &str, roles: &[&str]| {
+        let mut args = vec!["keys", "create", "--description", name];
+        roles.iter().for_each(|role| args.extend(["--role", role]));
+        world.succeed(&args)
+    };
+    create("a", &[]);
+    create("b", &["editor"]);
+    create("c", &["viewer", "prod=editor", "prod=viewer"]);
+    let list = world.succeed(&["keys", "list"]);
+    let roles = |name: &str| {
+        let line = list.lines().find(|line| line.ends_with(name)).unwrap();
+        line.split_whitespace().rev().nth(1).unwrap().to_owned()
+    };
+    assert_eq!((roles(" a").as_str(), roles(" b").as_str()), ("consumer", "editor"), "{list}");
+    assert_eq!(roles(" c"), "viewer,prod=editor", "{list}");
+    for refused in ["owner", "prod=", "=editor", "prod=editor=x", "Editor"] {
+        let run = world.run(&["keys", "create", "--role", refused]);
+        assert_eq!(run.code, Some(2), "{run:?}");
+        assert!(run.err.contains("expected viewer, consumer, editor or admin"), "{run:?}");
+    }
+}

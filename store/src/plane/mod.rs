@@ -8,10 +8,12 @@
 //! 2. The queue between is bounded: when it is full a core knows at once, and says 429.
 //! 3. Cores wait for nothing here, and never see an executor.
 
+mod pair;
 mod queue;
 mod stream;
 mod write;
 
+pub use pair::{FarEnd, pair};
 pub use queue::{Done, Failure, Refused, Submitter, Wake, Write};
 pub use stream::{Combine, StreamTable, StreamTables};
 pub use write::{MalformedWrite, SourceToken, WriteBuilder, WriteRow, WriteRows, fingerprint};
