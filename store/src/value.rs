@@ -4,8 +4,10 @@ use crate::{
     error::Corrupt,
     format::{
         bytes::{EndWidth, varint},
+        encode::encode,
         layout::{Kind, TupleLayout, is_null, part},
     },
+    schema::ColumnType,
 };
 
 /// An owned value of any column type, for building rows and for tests.
@@ -25,6 +27,26 @@ pub enum Value {
     Struct(Vec<Self>),
     /// Entries in key order, keys unique.
     Map(Vec<(String, Self)>),
+}
+
+/// How a text or a nested value of one type lies in bytes by itself, outside of a row. Values of a fixed size have no such form.
+#[derive(Debug, Clone)]
+pub struct ValueLayout(Kind);
+
+impl ValueLayout {
+    pub fn new(column_type: &ColumnType) -> Self {
+        Self(Kind::new(column_type))
+    }
+
+    /// The value that is all of `bytes`.
+    pub fn read<'t>(&'t self, bytes: &'t [u8]) -> Result<ValueRef<'t>, Corrupt> {
+        self.0.read_variable(bytes).ok_or_else(|| damaged("a value of its type", 0))
+    }
+
+    /// Appends a value. One of another type, or of a fixed size, is a programming error, and panics.
+    pub fn write(&self, value: &Value, out: &mut Vec<u8>) {
+        encode(&self.0, value, out);
+    }
 }
 
 /// A value read in place from a row.
