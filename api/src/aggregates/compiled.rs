@@ -106,6 +106,16 @@ impl Aggregates {
         &self.features
     }
 
+    /// Names what rows hold: those of two views, or of two versions of one, mean the same if it is the same.
+    pub fn fingerprint(&self) -> u32 {
+        self.shape.fingerprint
+    }
+
+    /// How far back of the leading edge events are kept for windows; `None` for ever.
+    pub fn reach_us(&self) -> Option<i64> {
+        self.longest_us
+    }
+
     /// Whether results are grouped by a secondary key.
     pub fn is_grouped(&self) -> bool {
         self.shape.grouped

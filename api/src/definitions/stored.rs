@@ -1,22 +1,40 @@
 //! What of a view the store sees: its schema, its table's name, and a fingerprint of all that its stored rows depend on.
 
-use gannet_store::{Field, Schema, schema::KeyPart};
+use gannet_store::{ColumnType, Field, Schema, schema::KeyPart};
 use sha2::{Digest, Sha256};
 
 use super::{
     model::{FeatureView, SourceFormat},
     types,
 };
+use crate::aggregates::Aggregates;
 
 impl FeatureView {
-    /// The shape of the view's table: key parts are the join keys, columns the features, each sorted by name.
+    /// The shape of the view's table: key parts are the join keys, columns the features, each sorted by name. With aggregates there is one
+    /// column, of tiles.
     pub fn schema(&self) -> Schema {
         let key = self.join_keys.iter().map(|key| KeyPart { name: key.name.clone(), key_type: key.key_type });
         let column = |feature: &super::model::Feature| Field {
             name: feature.name.clone(),
             column_type: feature.data_type.clone(),
         };
-        Schema { key: key.collect(), columns: self.features.iter().map(column).collect() }
+        let columns = match self.aggregates() {
+            None => self.features.iter().map(column).collect(),
+            Some(aggregates) => {
+                // another shape is another schema, so rows never meet a shape that is not theirs
+                let name = format!("tiles_{:08x}", aggregates.fingerprint());
+                vec![Field { name, column_type: ColumnType::Binary }]
+            }
+        };
+        Schema { key: key.collect(), columns }
+    }
+
+    /// Its aggregations, compiled; `None` where the newest row is served.
+    pub fn aggregates(&self) -> Option<Aggregates> {
+        let specification = &self.aggregation.as_ref()?.specification;
+        Some(Aggregates::new(specification).unwrap_or_else(|faults| {
+            panic!("the aggregations of {} were checked with the definitions: {faults:?}", self.name)
+        }))
     }
 
     /// The name of a view's table: `prod/plane_delays`, or `prod/plane_delays@v2` for a variant, since a colon in a file

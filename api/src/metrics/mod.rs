@@ -120,6 +120,7 @@ pub(crate) struct CoreMetrics {
     context_keys: Counter,
     decode_errors: Counter,
     corrupt: Counter,
+    sum_overflows: Counter,
     pub(crate) latency: Buckets,
     pub(crate) read_latency: Buckets,
     /// As [`CACHE_FIGURES`] names them.
@@ -136,6 +137,7 @@ impl CoreMetrics {
             context_keys: Counter::default(),
             decode_errors: Counter::default(),
             corrupt: Counter::default(),
+            sum_overflows: Counter::default(),
             latency: Buckets::default(),
             read_latency: Buckets::default(),
             cache: Default::default(),
@@ -195,6 +197,13 @@ impl CoreMetrics {
 
     pub(crate) fn undecodable(&self) {
         self.decode_errors.add(1);
+    }
+
+    /// So many sums of an answer are null because 64 bits do not hold them.
+    pub(crate) fn sums_overflowed(&self, sums: u64) {
+        if sums > 0 {
+            self.sum_overflows.add(sums);
+        }
     }
 
     pub(crate) fn met_corrupt(&self) {
