@@ -6,11 +6,16 @@ use std::{
     time::Duration,
 };
 
-use gannet_store::{Table, plane::StreamTables};
+use gannet_store::{
+    Schema, Table,
+    levels::Levels,
+    plane::{StreamTable, StreamTables},
+};
 
 use crate::{
+    aggregates::{Aggregates, LeadingEdge},
     auth::{hex, sha256},
-    definitions::model::{Definitions, FeatureView, Selection},
+    definitions::model::{Definitions, FeatureView, Selection, Workspace},
     ingest::Intakes,
     metrics::Metrics,
     plan::Plan,
@@ -20,7 +25,7 @@ use crate::{
 /// Every service of every workspace, compiled against the tables of one generation. Immutable; a change of definitions
 /// or data is a new catalog.
 ///
-/// Definitions may be newer than data. A view without a table, or whose table has other join keys, makes its services
+/// Definitions may be newer than data. A view that takes no stream and has no table, or one with other join keys, makes its services
 /// answer 404 `… has no materialized data …`. A feature that its view's table does not have yet (or has with another
 /// type) is null with `MISSING_DATA`; the view's other features are served.
 #[derive(Debug)]
@@ -33,14 +38,34 @@ pub struct Catalog {
     intakes: Intakes,
 }
 
-/// A table and whose rows it holds.
+/// A view's table, in all places where its rows are.
 #[derive(Debug)]
 pub(crate) struct NamedTable {
     pub(crate) workspace: Box<str>,
     pub(crate) view: Box<str>,
-    pub(crate) table: Arc<Table>,
+    /// As it was built, or compacted last.
+    pub(crate) base: Option<Arc<Table>>,
+    /// What was written since and is in files already.
+    pub(crate) delta: Option<Arc<Table>>,
+    /// What was written since and is in memory. All of base, delta and this have one schema: a base that is older than its definition
+    /// is served by itself.
+    pub(crate) stream: Option<Arc<StreamTable>>,
+    /// `None`: of the rows of a key the newest is served.
+    pub(crate) aggregates: Option<Arc<Aggregates>>,
+    /// The newest event time that any row in files may have, and that any of the base's may have.
+    pub(crate) newest_us: Option<i64>,
+    pub(crate) base_newest_us: Option<i64>,
+    moment: Moment,
     /// How long every read of a row is held back: slow storage, simulated. Zero in earnest.
     pub(crate) delay_ns: u64,
+}
+
+/// When a view's windows are taken.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    Of(LeadingEdge),
+    /// Only batch jobs fill the view: where the last one's data ends, whatever the edge is. `None`: there was no event.
+    BatchEnd(Option<i64>),
 }
 
 /// Positions in [`Catalog::plans`].
@@ -53,11 +78,12 @@ struct Names {
 }
 
 impl Catalog {
-    /// Compiles every service of every workspace, and an implicit service for every view. `tables` by name
-    /// ([`FeatureView::table_name`]). Tables that no view names are left out.
+    /// Compiles every service of every workspace, and an implicit service for every view. `levels` and `streams` by name
+    /// ([`FeatureView::table_name`]). Those that no view names are left out.
     pub fn compile(
         definitions: &Definitions,
-        tables: BTreeMap<String, Arc<Table>>,
+        levels: BTreeMap<String, Levels>,
+        streams: &StreamTables,
         generation: u64,
         metrics: &Metrics,
     ) -> Self {
@@ -67,22 +93,23 @@ impl Catalog {
             plans: Vec::new(),
             workspaces: HashMap::new(),
             services: 0,
-            intakes: Intakes::compile(definitions, metrics),
+            intakes: Intakes::compile(definitions, streams, metrics),
         };
         for workspace in definitions.workspaces.values() {
             let mut places = HashMap::new();
-            for view in workspace.feature_views.keys() {
-                if let Some(table) = tables.get(&FeatureView::table_name(&workspace.name, view)) {
-                    places.insert(view.as_str(), catalog.tables.len());
-                    catalog.tables.push(NamedTable {
-                        workspace: workspace.name.as_str().into(),
-                        view: view.as_str().into(),
-                        table: Arc::clone(table),
-                        delay_ns: 0,
-                    });
+            for view in workspace.feature_views.values() {
+                let name = FeatureView::table_name(&workspace.name, &view.name);
+                let named = NamedTable::new(&workspace.name, view, levels.get(&name), streams.get(&name));
+                if named.schema().is_some() {
+                    places.insert(view.name.as_str(), catalog.tables.len());
+                    catalog.tables.push(named);
                 }
             }
-            let find = |view: &str| places.get(view).map(|&place| (place, &*catalog.tables[place].table));
+            let servable = |place: &usize| {
+                let named = &catalog.tables[*place];
+                (named.base.is_some() || named.takes_stream(workspace)).then_some((*place, named))
+            };
+            let find = |view: &str| places.get(view).and_then(servable);
             let mut names = Names::default();
             for service in workspace.feature_services.values() {
                 names.services.insert(service.name.as_bytes().into(), catalog.plans.len());
@@ -111,13 +138,6 @@ impl Catalog {
             let delay = slow.get(&FeatureView::table_name(&named.workspace, &named.view));
             named.delay_ns = delay.map_or(0, |delay| u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX));
         }
-        self
-    }
-
-    /// The same, with the tables that are written to.
-    #[must_use]
-    pub fn with_streams(mut self, streams: &StreamTables) -> Self {
-        self.intakes.attach(streams);
         self
     }
 
@@ -159,6 +179,90 @@ impl Catalog {
             Locator::ViewId(_) => names.view_ids.get(&parse_id(named)?),
         }
         .copied()
+    }
+}
+
+impl NamedTable {
+    fn new(workspace: &str, view: &FeatureView, levels: Option<&Levels>, stream: Option<&Arc<StreamTable>>) -> Self {
+        let schema = view.schema();
+        let mut stream = stream.filter(|stream| *stream.schema == schema).cloned();
+        let mut base = levels.and_then(|levels| levels.base.clone()).filter(|base| has_key_of(base, view));
+        let mut delta = levels.and_then(|levels| levels.delta.clone()).filter(|delta| **delta.schema() == schema);
+        if base.as_ref().is_some_and(|base| **base.schema() != schema) {
+            // Columns have other places in it; and tiles of another shape are nothing at all.
+            match view.aggregation {
+                Some(_) => base = None,
+                None => (stream, delta) = (None, None),
+            }
+        }
+        let aggregates = view.aggregates().map(Arc::new);
+        let base_newest_us = base.as_ref().and_then(|base| base.event_time_max_us());
+        let moment = match (&view.stream, &view.aggregation) {
+            (None, Some(aggregation)) => {
+                Moment::BatchEnd(base_newest_us.map(|us| batch_end_us(us, aggregation.specification.interval_us)))
+            }
+            (_, aggregation) => Moment::Of(aggregation.as_ref().map_or_else(LeadingEdge::default, |a| a.leading_edge)),
+        };
+        Self {
+            workspace: workspace.into(),
+            view: view.name.as_str().into(),
+            newest_us: delta.as_ref().and_then(|delta| delta.event_time_max_us()).max(base_newest_us),
+            base_newest_us,
+            base,
+            delta,
+            stream,
+            aggregates,
+            moment,
+            delay_ns: 0,
+        }
+    }
+
+    /// By which the rows of all its levels are encoded; `None` if it has none.
+    pub(crate) fn schema(&self) -> Option<&Schema> {
+        let base = self.base.as_ref().map(|base| &**base.schema());
+        base.or_else(|| self.stream.as_ref().map(|stream| &*stream.schema))
+    }
+
+    /// What is in files, the upper level first.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.delta.iter().chain(&self.base)
+    }
+
+    /// When windows are taken at `now_us`, if the request `asked` for an edge or none; `None`: all are empty.
+    pub(crate) fn moment_us(&self, now_us: i64, asked: Option<LeadingEdge>) -> Option<i64> {
+        match self.moment {
+            Moment::BatchEnd(end_us) => end_us,
+            Moment::Of(edge) => {
+                let watermark_us = self.stream.as_ref().and_then(|stream| stream.watermark_us());
+                asked.unwrap_or(edge).moment_us(now_us, watermark_us)
+            }
+        }
+    }
+
+    /// Whether rows come to the view without a batch: then it is served before the first.
+    fn takes_stream(&self, workspace: &Workspace) -> bool {
+        let view = workspace.feature_views.get(&*self.view);
+        self.stream.is_some() && view.is_some_and(|view| view.stream.is_some())
+    }
+}
+
+/// Whether the table was built with the join keys that the view has now.
+fn has_key_of(table: &Table, view: &FeatureView) -> bool {
+    let schema = table.schema();
+    schema.key.len() == view.join_keys.len()
+        && schema
+            .key
+            .iter()
+            .zip(&view.join_keys)
+            .all(|(part, key)| part.name == key.name && part.key_type == key.key_type)
+}
+
+/// Where a batch's data ends that reaches up to this event: its interval counts as finished. Without intervals, the event itself, which the
+/// window behind it holds.
+fn batch_end_us(newest_us: i64, interval_us: Option<i64>) -> i64 {
+    match interval_us {
+        Some(interval_us @ 1..) => newest_us.div_euclid(interval_us).saturating_add(1).saturating_mul(interval_us),
+        _ => newest_us,
     }
 }
 

@@ -37,6 +37,9 @@ pub(crate) const WAITING_BYTES_MAX: usize = 64 << 20;
 /// Memory that a place for a waiting request keeps for the next one: keys and rows of a wide service.
 pub(crate) const WAITING_KEPT_BYTES_MAX: usize = 16 << 10;
 
+/// Memory for rows of the overlay that a core keeps from turn to turn: 64 requests' four rows of 1 KiB.
+pub(crate) const COPIED_KEPT_BYTES_MAX: usize = 256 << 10;
+
 /// Store bytes above this make an answer ineligible for the service-level objective.
 pub(crate) const SLO_STORE_BYTES_MAX: u64 = 2 << 20;
 

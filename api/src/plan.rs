@@ -1,12 +1,19 @@
 //! A feature service, compiled against the tables of one generation: what a request needs is looked up here by position,
 //! never by name.
 
-use std::{collections::BTreeMap, num::NonZeroU32, ops::Range, sync::OnceLock};
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU32,
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
-use gannet_store::{KeyType, Table};
+use gannet_store::{ColumnType, KeyType, value::ValueLayout};
 
 use crate::{
+    aggregates::Aggregates,
     budget::LatencyBudget,
+    catalog::NamedTable,
     definitions::model::{Feature, FeatureView, JoinKey, Selection, Workspace},
     metrics::Metrics,
     tecton::{MetadataOptions, Template},
@@ -55,6 +62,8 @@ pub(crate) struct PlanView {
     /// Position in [`Plan::key_sets`].
     pub(crate) key_set: usize,
     pub(crate) ttl_us: Option<i64>,
+    /// Its values are folded of all that there is of a key; `None`: they are those of its newest row.
+    pub(crate) aggregates: Option<Arc<Aggregates>>,
     /// Carries no effective time.
     pub(crate) timeless: bool,
     /// Positions in [`Plan::slots`].
@@ -66,9 +75,11 @@ pub(crate) struct PlanView {
 /// One place of the vector.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    /// Position in the table's columns. `None`: the table is older than the definition and has no such column, or one of
-    /// another type; then the feature is null with `MISSING_DATA`, whether or not the key has a row.
+    /// Position in the table's columns, or among the view's aggregates. `None`: the table is older than the definition and has no such
+    /// column, or one of another type; then the feature is null with `MISSING_DATA`, whether or not the key has a row.
     pub(crate) column: Option<usize>,
+    /// Of an aggregate's values: how those of its type are laid out, then those of its elements' type, and so on.
+    pub(crate) layouts: Box<[ValueLayout]>,
     /// `<namespace>.<feature>`.
     pub(crate) name: Box<str>,
     pub(crate) feature: Feature,
@@ -76,12 +87,12 @@ pub(crate) struct Slot {
 
 impl Plan {
     /// Compiles what `selections` take from a workspace's views; both are in the order of the vector already. `table`
-    /// finds a view's table and its position.
+    /// finds the table of a view that can be served, and its position.
     pub(crate) fn compile<'t>(
         workspace: &Workspace,
         name: &str,
         selections: &[Selection],
-        table: impl Fn(&str) -> Option<(usize, &'t Table)>,
+        table: impl Fn(&str) -> Option<(usize, &'t NamedTable)>,
         metrics: &Metrics,
     ) -> Self {
         let chosen: Vec<(&Selection, &FeatureView)> = selections
@@ -98,7 +109,7 @@ impl Plan {
         let (mut key_sets, mut views, mut slots) = (Vec::new(), Vec::new(), Vec::new());
         let mut not_materialized = None;
         for (selection, view) in chosen {
-            let found = table(&view.name).filter(|(_, table)| has_key_of(table, view));
+            let found = table(&view.name);
             if found.is_none() && not_materialized.is_none() {
                 not_materialized = Some(view.name.clone().into_boxed_str());
             }
@@ -115,6 +126,7 @@ impl Plan {
                 let Some(feature) = view.features.iter().find(|feature| &feature.name == name) else { continue };
                 slots.push(Slot {
                     column: found.and_then(|(_, table)| column_of(table, feature)),
+                    layouts: view.aggregation.iter().flat_map(|_| layouts_of(&feature.data_type)).collect(),
                     name: format!("{}.{name}", selection.namespace).into_boxed_str(),
                     feature: feature.clone(),
                 });
@@ -123,6 +135,7 @@ impl Plan {
                 table: found.map_or(0, |(place, _)| place),
                 key_set: place,
                 ttl_us: view.ttl_us,
+                aggregates: found.and_then(|(_, table)| table.aggregates.clone()),
                 timeless: view.first,
                 slots: start..slots.len(),
                 view_slot: metrics.view_slot(&workspace.name, &view.name),
@@ -165,18 +178,24 @@ fn position(join_keys: &[JoinKey], name: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether the table was built with the join keys that the view has now.
-fn has_key_of(table: &Table, view: &FeatureView) -> bool {
-    let schema = table.schema();
-    schema.key.len() == view.join_keys.len()
-        && schema
-            .key
-            .iter()
-            .zip(&view.join_keys)
-            .all(|(part, key)| part.name == key.name && part.key_type == key.key_type)
+fn column_of(table: &NamedTable, feature: &Feature) -> Option<usize> {
+    if let Some(aggregates) = &table.aggregates {
+        let mut features = aggregates.features().iter();
+        return features.position(|known| known.name == feature.name && known.data_type == feature.data_type);
+    }
+    let mut columns = table.schema()?.columns.iter();
+    columns.position(|column| column.name == feature.name && column.column_type == feature.data_type)
 }
 
-fn column_of(table: &Table, feature: &Feature) -> Option<usize> {
-    let mut columns = table.schema().columns.iter();
-    columns.position(|column| column.name == feature.name && column.column_type == feature.data_type)
+fn layouts_of(data_type: &ColumnType) -> impl Iterator<Item = ValueLayout> {
+    let mut next = Some(data_type);
+    let types = std::iter::from_fn(move || {
+        let data_type = next?;
+        next = match data_type {
+            ColumnType::Array(element) => Some(element),
+            _ => None,
+        };
+        Some(data_type)
+    });
+    types.map(ValueLayout::new)
 }

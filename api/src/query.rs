@@ -1,6 +1,6 @@
 //! What a request asks for, in no dialect. A query borrows nothing: its texts are stretches of the request's body.
 
-use crate::tecton::MetadataOptions;
+use crate::{aggregates::LeadingEdge, tecton::MetadataOptions};
 
 /// A stretch of a request's body.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub(crate) struct Query {
     pub(crate) metadata: Option<MetadataOptions>,
     /// Microseconds from when the request was seen.
     pub(crate) latency_budget_us: Option<u32>,
+    /// What the windows of aggregates end at; `None`: what each view says.
+    pub(crate) leading_edge: Option<LeadingEdge>,
+    /// Counts of nothing are 0 instead of null.
+    pub(crate) coerce_null_counts_to_zero: bool,
     /// The answer is to tell where its time went.
     pub(crate) server_timing: bool,
     /// Top-level keys of the request context; none is expected yet, so all are counted and ignored.

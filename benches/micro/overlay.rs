@@ -37,7 +37,7 @@ fn main() {
     let layouts: Vec<RowLayout> = tables.iter().map(|table| RowLayout::new(table.schema(), "recent")).collect();
 
     let rows: Vec<Vec<Vec<u8>>> =
-        tables.iter().map(|table| (0..recent).map(|user| newer(table, user)).collect()).collect();
+        tables.iter().map(|table| (0..recent).map(|user| tables::newer(table, user)).collect()).collect();
     let settings = OverlaySettings { budget_bytes: 1 << 30, seed: 42 };
     let (overlay, mut writer) = Overlay::new(settings);
     let start = Instant::now();
@@ -94,17 +94,6 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-/// The row of a segment, one second later.
-fn newer(table: &Table, user: u64) -> Vec<u8> {
-    let key = tables::key(user);
-    let row = table.lookup(&key).unwrap().unwrap();
-    let mut bytes = row.encoded().to_vec();
-    let at = bytes.windows(key.len()).position(|part| part == key).unwrap() + key.len();
-    let time = i64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) + 1_000_000;
-    bytes[at..at + 8].copy_from_slice(&time.to_le_bytes());
-    bytes
-}
-
 struct Side<'b> {
     tables: &'b [Arc<Table>],
     layouts: &'b [RowLayout],
@@ -142,8 +131,9 @@ impl Side<'_> {
         let mut probes = [[Probed::Absent; 64]; VIEWS];
         let mut recent: [[Option<(OverlayHash, OverlayProbe)>; 64]; VIEWS] = [[None; 64]; VIEWS];
         for (i, key) in keys.iter().enumerate() {
+            let of_key = self.reader.hash_key(key);
             for (v, table) in (0..).zip(self.tables) {
-                let hash = self.reader.hash(TableId(v), key);
+                let hash = self.reader.hash_in(TableId(v), of_key);
                 let v = v as usize;
                 if self.reader.prefetch(&pin, hash) {
                     recent[v][i] = Some((hash, OverlayProbe::default()));

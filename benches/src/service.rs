@@ -12,7 +12,13 @@ use gannet_engine::{
     http::{Inbound, Step},
     limits::Limits,
 };
-use gannet_store::Error;
+use gannet_store::{
+    Error, Schema, Table,
+    levels::Levels,
+    log::Sequence,
+    overlay::{Overlay, OverlaySettings, OverlayWriter, Put},
+    plane::StreamTables,
+};
 
 use crate::tables;
 
@@ -27,26 +33,64 @@ pub struct Serving {
     out: Vec<u8>,
     tickets: Vec<Ticket>,
     now: Now,
+    /// Keeps what was written.
+    _written: Option<OverlayWriter>,
+}
+
+/// What the core reads beside files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It takes no writes.
+    Never,
+    /// It takes some; none came.
+    Nothing,
+    /// A newer row for each of so many users, the first ones, in every view.
+    Recently { users: u64 },
 }
 
 impl Serving {
     /// Builds tables for `users` users below `root`.
     pub fn start(root: &Path, users: u64) -> Result<Self, Error> {
+        let tables = tables::build(root, users)?;
+        for table in &tables {
+            table.verify(&mut |_| {})?;
+        }
+        Ok(Self::over(&tables, Written::Never))
+    }
+
+    /// Serves these tables, of [`tables::build`].
+    pub fn over(tables: &[Arc<Table>], written: Written) -> Self {
         let files = [("bench.toml", DEFINITIONS), ("user.toml", ENTITY)].map(|(n, t)| (n.to_owned(), t.to_owned()));
         let definitions = definitions::check(&files).expect("the example's definitions are sound");
         let shared = Arc::new(Shared::new(Settings::default(), Vec::new()));
-        let names = tables::VIEWS.iter().map(|view| format!("prod/{view}"));
-        let tables: BTreeMap<_, _> = names.zip(tables::build(root, users)?).collect();
-        for table in tables.values() {
-            table.verify(&mut |_| {})?;
-        }
-        shared.publish(Some(Arc::new(Catalog::compile(&definitions, tables, 1, shared.metrics()))));
+        let names = || tables::VIEWS.iter().map(|view| format!("prod/{view}"));
+        let schemas = tables.iter().map(|table| Schema::clone(table.schema()));
+        let streams = StreamTables::default().with(names().zip(schemas).map(|(name, schema)| (name, schema, None)));
+        let base = |(name, table)| (name, Levels { base: Some(Arc::clone(table)), delta: None });
+        let levels: BTreeMap<_, _> = names().zip(tables).map(base).collect();
+        shared.publish(Some(Arc::new(Catalog::compile(&definitions, levels, &streams, 1, shared.metrics()))));
         let keys = KeyTable::new(vec![KeyRecord::of("quickstart", "", 0)]).expect("one key cannot clash");
         shared.set_keys(keys);
         shared.set_state(State::Ready);
         let now = Now { monotonic_ns: 1_000_000, unix_us: 1_767_300_000_000_000 };
         let (out, tickets) = (Vec::with_capacity(1 << 20), Vec::with_capacity(1024));
-        Ok(Self { core: Core::new(shared, 0), limits: Limits::default(), out, tickets, now })
+        let (mut core, mut kept) = (Core::new(shared, 0), None);
+        if written != Written::Never {
+            let (overlay, mut writer) = Overlay::new(OverlaySettings { budget_bytes: 1 << 30, seed: 42 });
+            if let Written::Recently { users } = written {
+                for (name, table) in names().zip(tables) {
+                    let id = streams.get(&name).expect("all views take writes").id;
+                    for user in 0..users {
+                        let row = tables::newer(table, user);
+                        let put = writer.put(id, Sequence(user), &row).expect("it is a row");
+                        assert_eq!(put, Put::New, "there is room");
+                    }
+                }
+            }
+            core = core.with_overlay(&overlay);
+            kept = Some(writer);
+        }
+        Self { core, limits: Limits::default(), out, tickets, now, _written: kept }
     }
 
     /// Frames and begins every request: head, key, JSON, plan, hashes.

@@ -29,6 +29,17 @@ pub fn build(root: &Path, users: u64) -> Result<Vec<Arc<Table>>, Error> {
     VIEWS.iter().map(|view| build_view(root, view, users).map(Arc::new)).collect()
 }
 
+/// The row of a user, one second later.
+pub fn newer(table: &Table, user: u64) -> Vec<u8> {
+    let key = key(user);
+    let row = table.lookup(&key).expect("the table is sound").expect("all users have rows");
+    let mut bytes = row.encoded().to_vec();
+    let found = bytes.windows(key.len()).position(|part| part == key).expect("a row holds its key");
+    let time = (row.event_time_us() + 1_000_000).to_le_bytes();
+    bytes[found + key.len()..][..time.len()].copy_from_slice(&time);
+    bytes
+}
+
 fn build_view(root: &Path, view: &str, users: u64) -> Result<Table, Error> {
     let schema = Arc::new(schema(view));
     let options = BuildOptions {

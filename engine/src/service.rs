@@ -116,8 +116,8 @@ impl Answer {
 /// The meaning behind a shard. One instance per core; nothing in it is shared on the hot path.
 ///
 /// In a turn the shard calls `turn`, then `begin` for each whole request in arrival order and `read_over` for each read that
-/// is over, then `ready` once, then `conclude` for each waiting request that is due, then `gather` once, then `finish` for each ticket in order,
-/// then `turned`. Requests borrow receive buffers only during `begin`.
+/// is over, then `ready` once, then `conclude` for each waiting request that is due, then `gather` once if there are tickets, then `finish` for
+/// each of them in order, and in every turn, whatever there was to do, `turned`. Requests borrow receive buffers only during `begin`.
 pub trait Service {
     /// A turn starts. Snapshots and definitions are taken up here and nowhere else, so that one answer never mixes two.
     fn turn(&mut self, now: Now);
@@ -162,7 +162,8 @@ pub trait Service {
     /// Nobody is left to answer to.
     fn abandon(&mut self, waiting: Waiting);
 
-    /// The turn's answers are rendered; the batch is forgotten. `now` is the end of the work.
+    /// The turn's answers are rendered; the batch is forgotten, and nothing is held on to any more that another thread may wait for: what
+    /// follows may be a sleep. `now` is the end of the work.
     fn turned(&mut self, now: Now);
 
     /// Nothing to do for a while (at most every 100 ms): publish counters.

@@ -2,9 +2,14 @@
 
 use gannet_engine::{Answer, Content, Now, http::Status};
 
-use super::batch::{Deadline, Features, Found, Unreadable};
+use super::{
+    batch::{Deadline, Features, Found, Unreadable},
+    folding::{Tiles, fold},
+    levels::Rows,
+};
 use crate::{
     Catalog,
+    aggregates::Folded,
     error::{Fault, Refusal},
     limits::{ANSWER_RESERVE_NS, TIMED_OUT_AFTER_NS},
     metrics::{CoreMetrics, Recorder},
@@ -12,41 +17,65 @@ use crate::{
     tecton::response::{self, Outcome, SloInfo},
 };
 
-/// Appends an answer. `row` gives what is there of the view at a position of the plan.
-#[expect(clippy::too_many_arguments, reason = "the parts of a core, borrowed apart")]
+/// Memory of rendering, kept from answer to answer.
+#[derive(Debug, Default)]
+pub(super) struct Rendering {
+    /// Of the answer's views, in the plan's order.
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) stamp: Stamp,
+    pub(super) folded: Folded,
+    /// Sums of the answer that are null because 64 bits do not hold them.
+    pub(super) overflows: u64,
+}
+
+/// Appends an answer of these rows.
 pub(super) fn render<'t>(
     now: Now,
     catalog: &Catalog,
     features: &Features,
-    row: impl Fn(usize) -> Result<Found<'t>, Unreadable>,
+    rows: &impl Rows<'t>,
     store_ns: u64,
-    outcomes: &mut Vec<Outcome>,
-    stamp: &mut Stamp,
+    rendering: &mut Rendering,
     body: &mut Vec<u8>,
 ) -> Result<(), Unreadable> {
     let plan = catalog.plan(features.plan);
+    let Rendering { outcomes, stamp, folded, overflows } = rendering;
     outcomes.clear();
+    *overflows = 0;
     let mut store_bytes = 0;
     response::open(body);
     for (place, view) in plan.views.iter().enumerate() {
-        let (outcome, live) = match row(place)? {
-            Found::Row(row) => {
-                store_bytes += row.bytes() as u64;
-                let event_time_us = row.event_time_us();
-                let live = is_live(event_time_us, view.ttl_us, now.unix_us);
-                if live { (Outcome::Present { event_time_us }, Some(row)) } else { (Outcome::Expired, None) }
-            }
-            Found::Absent => (Outcome::Missing, None),
-            Found::Late => (Outcome::TimedOut, None),
+        let Some(aggregates) = &view.aggregates else {
+            let (outcome, live) = match rows.newest(place, &mut store_bytes)? {
+                Found::Row(row) => {
+                    let event_time_us = row.event_time_us();
+                    let live = is_live(event_time_us, view.ttl_us, now.unix_us);
+                    if live { (Outcome::Present { event_time_us }, Some(row)) } else { (Outcome::Expired, None) }
+                }
+                Found::Absent => (Outcome::Missing, None),
+                Found::Late => (Outcome::TimedOut, None),
+            };
+            outcomes.push(outcome);
+            response::values(plan, view, live, body).map_err(Unreadable::Now)?;
+            continue;
         };
+        let tiles = Tiles::find(rows, place, aggregates, &mut store_bytes)?;
+        let table = &catalog.tables()[view.table];
+        let (outcome, has_values) = fold(now, table, aggregates, features.folding, &tiles, folded)?;
         outcomes.push(outcome);
-        response::values(plan, view, live, body).map_err(Unreadable::Now)?;
+        if has_values {
+            *overflows += folded.overflows();
+            response::folded(plan, view, folded, tiles.rows(), body).map_err(Unreadable::Now)?;
+        } else {
+            response::values(plan, view, None, body).map_err(Unreadable::Now)?;
+        }
     }
     let slo = SloInfo { server_ns: now.monotonic_ns.saturating_sub(features.seen.at_ns), store_ns, store_bytes };
     response::close(plan, features.options, outcomes, slo, stamp, body);
     // After the last byte was read: a file that shrank under its mapping reads as zeros, which must not get out.
     let tables = catalog.tables();
-    plan.views.iter().try_for_each(|view| tables[view.table].table.check_mapping()).map_err(Unreadable::Now)
+    let mut files = plan.views.iter().flat_map(|view| tables[view.table].files());
+    files.try_for_each(|file| file.check_mapping()).map_err(Unreadable::Now)
 }
 
 impl Deadline {

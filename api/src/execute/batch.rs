@@ -2,20 +2,27 @@
 //!
 //! Nothing here borrows a table or a request: keys are stretches of one arena, rows are named by table and probe, and
 //! are found again when the answer is rendered. By then they are in the processor's cache. A row that is not in memory is not
-//! touched: the request it belongs to is set aside (`waiting.rs`).
+//! touched: the request it belongs to is set aside (`waiting.rs`). A key that may have rows in several places takes a way of its own
+//! (`levels.rs`).
 
 use std::{io::Write as _, ops::Range};
 
 use gannet_engine::{Limited, ServerTiming, admission::Criticality};
 use gannet_store::{
-    ColdStep, Corrupt, KeyHash, Probe, Probed, Row,
+    ColdStep, Corrupt, KeyHash, Probe, Probed, Row, Table,
     cache::{Place, RowCache},
+    overlay::{OverlayHash, OverlayKeyHash},
 };
 
-use super::concurrency::Permits;
+use super::{
+    concurrency::Permits,
+    levels::{Level, Recent, Rows, Spread, newest_of_levels},
+};
 use crate::{
+    aggregates::LeadingEdge,
     catalog::NamedTable,
     error::{Fault, Refusal},
+    limits::COPIED_KEPT_BYTES_MAX,
     query::Span,
     tecton::MetadataOptions,
 };
@@ -52,6 +59,8 @@ pub(super) struct Features {
     /// Position in the catalog.
     pub(super) plan: usize,
     pub(super) options: MetadataOptions,
+    /// What the request says of aggregates.
+    pub(super) folding: Folding,
     /// Position in [`Batch::lookups`] of the first view's; the others follow.
     pub(super) lookups: usize,
     pub(super) seen: Seen,
@@ -60,6 +69,14 @@ pub(super) struct Features {
     pub(super) permits: Option<u32>,
     /// Whose refusal it is, should it have to wait and not be able to.
     pub(super) criticality: Criticality,
+}
+
+/// How aggregates are taken, as far as a request says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Folding {
+    /// `None`: what each view says.
+    pub(super) leading_edge: Option<LeadingEdge>,
+    pub(super) coerce_null_counts_to_zero: bool,
 }
 
 /// When a request was seen.
@@ -91,10 +108,14 @@ struct Lookup {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Stage {
+pub(super) enum Stage {
     Hashed(KeyHash),
     /// In memory, in its segment.
     Resident(Probe),
+    /// In more than one place, perhaps: position in [`Batch::spread`].
+    Spread(usize),
+    /// Looked for only if what is above leaves it open.
+    Later,
     /// In memory, in this core's cache.
     Cached(KeyHash, Place),
     /// Has to be read.
@@ -137,7 +158,13 @@ pub(super) enum Unreadable {
 pub(super) struct Batch {
     pub(super) pending: Vec<Pending>,
     lookups: Vec<Lookup>,
+    /// Of those that may have several rows.
+    spread: Vec<Spread>,
     keys: Vec<u8>,
+    /// The key that was looked for in the overlay last.
+    recent_key: Option<(Span, OverlayKeyHash)>,
+    /// Rows of the overlay.
+    copied: Vec<u8>,
     text: Vec<u8>,
     permits: Vec<Permits>,
     /// When the turn began.
@@ -160,7 +187,11 @@ impl Batch {
     pub(super) fn clear(&mut self) {
         self.pending.clear();
         self.lookups.clear();
+        self.spread.clear();
         self.keys.clear();
+        self.recent_key = None;
+        self.copied.clear();
+        self.copied.shrink_to(COPIED_KEPT_BYTES_MAX);
         self.text.clear();
         self.permits.clear();
         self.store_ns = None;
@@ -178,14 +209,47 @@ impl Batch {
     }
 
     /// Hashes an encoded key and touches its bucket line. No key: nothing will be read.
-    pub(super) fn look_up(&mut self, tables: &[NamedTable], table: usize, key: Option<Span>) {
+    pub(super) fn look_up(
+        &mut self,
+        tables: &[NamedTable],
+        recent: Option<Recent<'_>>,
+        table: usize,
+        key: Option<Span>,
+    ) {
         let Some(key) = key else {
             self.lookups.push(Lookup { table, key: Span::default(), stage: Stage::Absent });
             return;
         };
-        let hash = tables[table].table.hash(key.of(&self.keys));
-        tables[table].table.prefetch_bucket(hash);
-        self.lookups.push(Lookup { table, key, stage: Stage::Hashed(hash) });
+        let named = &tables[table];
+        let recent = recent.and_then(|recent| self.may_be_recent(recent, named, key));
+        let stage = match (recent, &named.delta, &named.base) {
+            (None, None, Some(base)) => {
+                let hash = base.hash(key.of(&self.keys));
+                base.prefetch_bucket(hash);
+                Stage::Hashed(hash)
+            }
+            _ => {
+                self.spread.push(Spread::begin(named, table, key, recent, &self.keys));
+                Stage::Spread(self.spread.len() - 1)
+            }
+        };
+        self.lookups.push(Lookup { table, key, stage });
+    }
+
+    /// Whether the overlay may hold the key; then its bucket there is touched.
+    #[inline]
+    fn may_be_recent(&mut self, recent: Recent<'_>, named: &NamedTable, key: Span) -> Option<OverlayHash> {
+        let stream = named.stream.as_ref()?;
+        let of_key = match self.recent_key {
+            Some((known, hash)) if known == key => hash,
+            _ => {
+                let hash = recent.reader.hash_key(key.of(&self.keys));
+                self.recent_key = Some((key, hash));
+                hash
+            }
+        };
+        let hash = recent.reader.hash_in(stream.id, of_key);
+        recent.reader.prefetch(recent.pin, hash).then_some(hash)
     }
 
     /// Keeps what a request holds until the turn is over, or until it is set aside.
@@ -208,32 +272,52 @@ impl Batch {
     }
 
     /// Reads all bucket lines and touches all rows, as far as they are in memory.
-    pub(super) fn gather(&mut self, tables: &[NamedTable], cache: &mut RowCache, mut corrupt: impl FnMut(&Corrupt)) {
+    pub(super) fn gather(
+        &mut self,
+        tables: &[NamedTable],
+        recent: Option<Recent<'_>>,
+        cache: &mut RowCache,
+        mut corrupt: impl FnMut(&Corrupt),
+    ) {
         for lookup in &mut self.lookups {
             let Stage::Hashed(hash) = lookup.stage else { continue };
-            let named = &tables[lookup.table];
-            let NamedTable { table, delay_ns, .. } = named;
+            let NamedTable { base: Some(base), delay_ns, .. } = &tables[lookup.table] else { continue };
             let keys = &self.keys;
-            let key = || lookup.key.of(keys);
-            lookup.stage = match table.probe(hash) {
-                Ok(Probed::At(probe)) if *delay_ns == 0 && table.is_resident(probe) => Stage::Resident(probe),
-                Ok(Probed::At(probe)) => {
-                    cached(named, hash, key(), cache).unwrap_or_else(|| Stage::Cold(table.cold_row(probe)))
-                }
-                Ok(Probed::Cold(step)) => cached(named, hash, key(), cache).unwrap_or(Stage::Cold(step)),
-                Ok(Probed::Absent) => Stage::Absent,
-                Err(damage) => {
-                    corrupt(&damage);
-                    Stage::Corrupt
-                }
-            };
+            lookup.stage = probed(base, *delay_ns, hash, || lookup.key.of(keys), cache, &mut corrupt);
             self.cold += usize::from(matches!(lookup.stage, Stage::Cold(_)));
+        }
+        if !self.spread.is_empty() {
+            self.gather_spread(tables, recent, cache, corrupt);
+        }
+    }
+
+    fn gather_spread(
+        &mut self,
+        tables: &[NamedTable],
+        recent: Option<Recent<'_>>,
+        cache: &mut RowCache,
+        mut corrupt: impl FnMut(&Corrupt),
+    ) {
+        let Self { spread, keys, copied, cold, .. } = self;
+        for spread in &mut *spread {
+            spread.probe(tables, recent, keys, cache, &mut corrupt);
+        }
+        for spread in &mut *spread {
+            spread.copy(tables, recent, keys, copied);
+        }
+        for spread in &mut *spread {
+            *cold += spread.settle(tables, keys, cache, &mut corrupt);
         }
     }
 
     /// Whether any of these lookups has to be read.
     pub(super) fn is_cold(&self, lookups: Range<usize>) -> bool {
-        self.cold > 0 && self.lookups[lookups].iter().any(|lookup| matches!(lookup.stage, Stage::Cold(_)))
+        self.cold > 0
+            && self.lookups[lookups].iter().any(|lookup| match lookup.stage {
+                Stage::Cold(_) => true,
+                Stage::Spread(place) => self.spread[place].is_cold(),
+                _ => false,
+            })
     }
 
     /// The table and the key of a lookup; the key is empty if nothing is to be read.
@@ -242,27 +326,23 @@ impl Batch {
         (lookup.table, lookup.key.of(&self.keys))
     }
 
-    /// The row of a lookup, if its key has one and it is in memory.
-    // Inlined, since a row is nine words: copying it out through two results cost 80 instructions a lookup (callgrind).
-    #[inline(always)]
+    /// The row of a lookup at a level, if its key has one there and it is in memory.
+    #[inline]
     pub(super) fn fetched<'t>(
-        &self,
+        &'t self,
         tables: &'t [NamedTable],
         cache: &'t RowCache,
         lookup: usize,
+        level: Level,
     ) -> Result<Fetched<'t>, Unreadable> {
         let lookup = &self.lookups[lookup];
-        let table = &tables[lookup.table].table;
-        let key = lookup.key.of(&self.keys);
-        let row = match lookup.stage {
-            Stage::Resident(probe) => table.row(probe, key),
-            Stage::Cached(hash, place) => table.cached_row(hash, key, cache.bytes(place)),
-            Stage::Cold(step) => return Ok(Fetched::Cold(step)),
-            Stage::Absent => return Ok(Fetched::Absent),
-            Stage::Corrupt => return Err(Unreadable::Before),
-            Stage::Hashed(_) => unreachable!("answers are finished after the batch was gathered"),
-        };
-        Ok(row.map_err(Unreadable::Now)?.map_or(Fetched::Absent, Fetched::Row))
+        match (lookup.stage, level) {
+            (Stage::Spread(place), _) => self.spread[place].fetched(tables, level, &self.keys, &self.copied, cache),
+            (stage, Level::Base) => {
+                fetched_from(tables[lookup.table].base.as_deref(), stage, lookup.key.of(&self.keys), cache)
+            }
+            _ => Ok(Fetched::Absent),
+        }
     }
 
     /// When the turn's store reads began.
@@ -314,15 +394,100 @@ pub(super) fn us(ns: u64) -> u32 {
     u32::try_from(ns / 1000).unwrap_or(u32::MAX)
 }
 
+/// A request's rows, at the end of the turn that it came in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TurnRows<'t> {
+    pub(super) batch: &'t Batch,
+    pub(super) tables: &'t [NamedTable],
+    pub(super) cache: &'t RowCache,
+    /// Of the first view.
+    pub(super) lookups: usize,
+}
+
+impl<'t> Rows<'t> for TurnRows<'t> {
+    // Inlined, since a row is nine words: copying it out through two results cost 80 instructions a lookup (callgrind).
+    #[inline(always)]
+    fn newest(&self, view: usize, read_bytes: &mut u64) -> Result<Found<'t>, Unreadable> {
+        let Self { batch, tables, cache, lookups } = *self;
+        let lookup = &batch.lookups[lookups + view];
+        if let Stage::Spread(_) = lookup.stage {
+            return newest_of_levels(self, view, read_bytes);
+        }
+        let base = tables[lookup.table].base.as_deref();
+        Ok(match fetched_from(base, lookup.stage, lookup.key.of(&batch.keys), cache)? {
+            Fetched::Row(row) => {
+                *read_bytes += row.bytes() as u64;
+                if row.is_tombstone() { Found::Absent } else { Found::Row(row) }
+            }
+            Fetched::Absent => Found::Absent,
+            Fetched::Cold(_) => Found::Late,
+        })
+    }
+
+    fn at(&self, view: usize, level: Level) -> Result<Found<'t>, Unreadable> {
+        Ok(match self.batch.fetched(self.tables, self.cache, self.lookups + view, level)? {
+            Fetched::Row(row) => Found::Row(row),
+            Fetched::Absent => Found::Absent,
+            Fetched::Cold(_) => Found::Late,
+        })
+    }
+}
+
+/// Reads a bucket line of a file and touches the row that it names, as far as they are in memory.
+#[inline(always)]
+pub(super) fn probed<'k>(
+    file: &Table,
+    delay_ns: u64,
+    hash: KeyHash,
+    key: impl Fn() -> &'k [u8],
+    cache: &mut RowCache,
+    mut corrupt: impl FnMut(&Corrupt),
+) -> Stage {
+    match file.probe(hash) {
+        Ok(Probed::At(probe)) if delay_ns == 0 && file.is_resident(probe) => Stage::Resident(probe),
+        Ok(Probed::At(probe)) => {
+            cached(file, delay_ns, hash, key(), cache).unwrap_or_else(|| Stage::Cold(file.cold_row(probe)))
+        }
+        Ok(Probed::Cold(step)) => cached(file, delay_ns, hash, key(), cache).unwrap_or(Stage::Cold(step)),
+        Ok(Probed::Absent) => Stage::Absent,
+        Err(damage) => {
+            corrupt(&damage);
+            Stage::Corrupt
+        }
+    }
+}
+
 /// The row in this core's cache, if it is there: also where the index that says where it lies is not in memory.
-fn cached(named: &NamedTable, hash: KeyHash, key: &[u8], cache: &mut RowCache) -> Option<Stage> {
-    if named.delay_ns > 0 {
+fn cached(file: &Table, delay_ns: u64, hash: KeyHash, key: &[u8], cache: &mut RowCache) -> Option<Stage> {
+    if delay_ns > 0 {
         return None;
     }
-    let place = cache.find(named.table.row_id(hash))?;
+    let place = cache.find(file.row_id(hash))?;
     // Another key of the same name is possible, and says nothing about this one.
-    let is_it = matches!(named.table.cached_row(hash, key, cache.bytes(place)), Ok(Some(_)));
+    let is_it = matches!(file.cached_row(hash, key, cache.bytes(place)), Ok(Some(_)));
     is_it.then_some(Stage::Cached(hash, place))
+}
+
+/// A row of a file after its lookup's last stage, if it is in memory.
+#[inline(always)]
+pub(super) fn fetched_from<'t>(
+    file: Option<&'t Table>,
+    stage: Stage,
+    key: &[u8],
+    cache: &'t RowCache,
+) -> Result<Fetched<'t>, Unreadable> {
+    let Some(file) = file else { return Ok(Fetched::Absent) };
+    let row = match stage {
+        Stage::Resident(probe) => file.row(probe, key),
+        Stage::Cached(hash, place) => file.cached_row(hash, key, cache.bytes(place)),
+        Stage::Cold(step) => return Ok(Fetched::Cold(step)),
+        Stage::Absent => return Ok(Fetched::Absent),
+        Stage::Corrupt => return Err(Unreadable::Before),
+        Stage::Hashed(_) | Stage::Later | Stage::Spread(_) => {
+            unreachable!("answers are finished after the batch was gathered")
+        }
+    };
+    Ok(row.map_err(Unreadable::Now)?.map_or(Fetched::Absent, Fetched::Row))
 }
 
 /// A stretch of an arena. Arenas hold a turn's keys or messages: far below 4 GiB.

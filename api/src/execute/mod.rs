@@ -4,7 +4,9 @@
 mod answer;
 mod batch;
 mod concurrency;
+mod folding;
 mod keys;
+mod levels;
 mod operations;
 mod waiting;
 mod writes;
@@ -16,13 +18,19 @@ use gannet_engine::{
     admission::{Criticality, Reason},
     http::{Head, Request, Status},
 };
-use gannet_store::{Corrupt, cache::RowCache, overlay::Overlay, plane::Submitter};
+use gannet_store::{
+    Corrupt,
+    cache::RowCache,
+    overlay::{Overlay, OverlayReader, Pin},
+    plane::Submitter,
+};
 
 use self::{
-    answer::{answer, answered, refuse, refused, render},
-    batch::{Batch, Deadline, Features, Fetched, Found, Pending, Seen, Unreadable},
+    answer::{Rendering, answer, answered, refuse, refused, render},
+    batch::{Batch, Deadline, Features, Folding, Pending, Seen, TurnRows, Unreadable},
     concurrency::Concurrency,
     keys::KeyEncoder,
+    levels::Recent,
     waiting::{Held, WaitingRequests},
     writes::Writes,
 };
@@ -34,7 +42,6 @@ use crate::{
     limits::LOG_EVERY_NS,
     metrics::{self, CoreMetrics, Recorder},
     query::{Locator, Query},
-    render::Stamp,
     routes::{Route, is_ingest, route},
     tecton::{
         Decoder, latency_budget_field,
@@ -63,17 +70,35 @@ pub struct Core {
     batch: Batch,
     waiting: WaitingRequests,
     writes: Writes,
-    /// Where what is in no file yet is read.
-    overlay: Option<Overlay>,
     /// Rows that had to be read, so that those asked for often are read once.
     cache: RowCache,
-    outcomes: Vec<Outcome>,
-    stamp: Stamp,
+    /// What is in no file yet.
+    overlaid: Option<Overlaid>,
+    rendering: Rendering,
     metrics: Arc<CoreMetrics>,
     /// Of requests, and of reads. Absent only if their constant bounds were wrong, which a test rules out.
     recorder: Option<Recorder>,
     read_recorder: Option<Recorder>,
     corrupt_logged_ns: Option<u64>,
+}
+
+/// The overlay, as one core reads it.
+#[derive(Debug)]
+struct Overlaid {
+    /// For as long as a turn.
+    pin: Option<Pin>,
+    reader: OverlayReader,
+}
+
+impl Overlaid {
+    fn pin(&mut self) {
+        self.pin = None; // or the new one would hold what the old one did
+        self.pin = Some(self.reader.pin());
+    }
+
+    fn recent(&self) -> Option<Recent<'_>> {
+        Some(Recent { reader: &self.reader, pin: self.pin.as_ref()? })
+    }
 }
 
 impl Core {
@@ -95,10 +120,9 @@ impl Core {
             batch: Batch::default(),
             waiting: WaitingRequests::default(),
             writes: Writes::default(),
-            overlay: None,
             cache: RowCache::new(0),
-            outcomes: Vec::new(),
-            stamp: Stamp::new(),
+            overlaid: None,
+            rendering: Rendering::default(),
             metrics,
             recorder: Recorder::new(),
             read_recorder: Recorder::new(),
@@ -114,11 +138,17 @@ impl Core {
         self
     }
 
-    /// The same, taking writes. To be called on the core's own thread.
+    /// The same, taking writes and reading those that are in no file yet. To be called on the core's own thread.
     #[must_use]
-    pub fn with_writes(mut self, submitter: Submitter, overlay: Overlay) -> Self {
+    pub fn with_writes(mut self, submitter: Submitter, overlay: &Overlay) -> Self {
         self.writes.hand_to(submitter);
-        self.overlay = Some(overlay);
+        self.with_overlay(overlay)
+    }
+
+    /// The same, reading what was written lately and is in no file yet. To be called on the core's own thread.
+    #[must_use]
+    pub fn with_overlay(mut self, overlay: &Overlay) -> Self {
+        self.overlaid = Some(Overlaid { pin: None, reader: overlay.reader() });
         self
     }
 
@@ -179,7 +209,8 @@ impl Core {
                 return refused(fault, slot, seen, batch);
             }
         };
-        let Query { workspace, locator, metadata, context_keys, latency_budget_us, server_timing } = decoded.query;
+        let Query { workspace, locator, metadata, context_keys, latency_budget_us, server_timing, .. } = decoded.query;
+        let Query { leading_edge, coerce_null_counts_to_zero, .. } = decoded.query;
         seen.server_timing |= server_timing;
         let workspace = match &workspace {
             Some(named) => named.of(decoded.body),
@@ -223,14 +254,16 @@ impl Core {
             return self.limited(head, granted, reason, slot, seen);
         }
         let lookups = batch.lookups_next();
+        let recent = self.overlaid.as_ref().and_then(Overlaid::recent);
         for view in &plan.views {
-            batch.look_up(catalog.tables(), view.table, self.encoder.key(view.key_set));
+            batch.look_up(catalog.tables(), recent, view.table, self.encoder.key(view.key_set));
         }
+        let folding = Folding { leading_edge, coerce_null_counts_to_zero };
         let options = metadata.unwrap_or(self.settings.default_metadata_options);
         let asked_us = latency_budget_us.or(of_field);
         let deadline = Deadline::of(budget::of(asked_us, [plan.budget, granted.budget]), seen.at_ns);
         let (permits, criticality) = (batch.keep(permits), granted.criticality(head.criticality));
-        Pending::Features(Features { plan: place, options, lookups, seen, deadline, permits, criticality })
+        Pending::Features(Features { plan: place, options, folding, lookups, seen, deadline, permits, criticality })
     }
 
     /// As many are in progress as may be.
@@ -276,19 +309,13 @@ impl Core {
                 }
             }
         }
-        let Self { batch, outcomes, stamp, cache, .. } = self;
+        let Self { batch, rendering, cache, .. } = self;
         let start = body.len();
         let store_ns = if batch.reads_anything(lookups) { batch.store_ns(now.monotonic_ns) } else { 0 };
         let server_timing = batch.timing(features.seen, now.monotonic_ns);
         let tables = catalog.tables();
-        let row = |view: usize| {
-            Ok(match batch.fetched(tables, cache, features.lookups + view)? {
-                Fetched::Row(row) => Found::Row(row),
-                Fetched::Absent => Found::Absent,
-                Fetched::Cold(_) => Found::Late,
-            })
-        };
-        let rendered = render(now, catalog, &features, row, store_ns, outcomes, stamp, body);
+        let rows = TurnRows { batch, tables, cache, lookups: features.lookups };
+        let rendered = render(now, catalog, &features, &rows, store_ns, rendering, body);
         Finished::Answer(Answer { server_timing, ..self.told(now, catalog, features, rendered, start, body) })
     }
 
@@ -296,11 +323,11 @@ impl Core {
     fn waited(&mut self, now: Now, held: Waiting, body: &mut Vec<u8>) -> Answer {
         let Some((features, catalog)) = self.waiting.request(held) else { return refuse(&Fault::Internal, body) };
         let catalog = Arc::clone(catalog);
-        let Self { waiting, outcomes, stamp, .. } = self;
+        let Self { waiting, rendering, .. } = self;
         let start = body.len();
         let (store_ns, server_timing) = (waiting.store_ns(held), waiting.timing(held, now.monotonic_ns));
-        let row = |view: usize| waiting.found(held, &catalog, view);
-        let rendered = render(now, &catalog, &features, row, store_ns, outcomes, stamp, body);
+        let rows = waiting.rows(held, &catalog);
+        let rendered = render(now, &catalog, &features, &rows, store_ns, rendering, body);
         let answer = self.told(now, &catalog, features, rendered, start, body);
         self.waiting.release(held);
         Answer { server_timing, ..answer }
@@ -316,7 +343,8 @@ impl Core {
         start: usize,
         body: &mut Vec<u8>,
     ) -> Answer {
-        let Self { shared, core, outcomes, metrics, recorder, corrupt_logged_ns, .. } = self;
+        let Self { shared, core, rendering, metrics, recorder, corrupt_logged_ns, .. } = self;
+        let Rendering { outcomes, overflows, .. } = rendering;
         let plan = catalog.plan(features.plan);
         let late = outcomes.contains(&Outcome::TimedOut);
         let answer = match rendered {
@@ -324,6 +352,7 @@ impl Core {
                 for (view, outcome) in plan.views.iter().zip(outcomes) {
                     metrics.looked_up(view.view_slot, *outcome);
                 }
+                metrics.sums_overflowed(*overflows);
                 if late && !features.deadline.partial {
                     body.truncate(start);
                     refuse(&Fault::TimedOut, body)
@@ -357,6 +386,10 @@ impl Core {
 impl Service for Core {
     fn turn(&mut self, now: Now) {
         self.batch.begin(now.monotonic_ns);
+        // Before the look for a new catalog: what is in no file that the catalog names is in what is seen from here on.
+        if let Some(overlaid) = &mut self.overlaid {
+            overlaid.pin();
+        }
         let version = self.shared.version.load(Ordering::Acquire);
         if self.version != Some(version) {
             self.version = Some(version); // before the loads: a change in between is taken up again next turn
@@ -437,11 +470,13 @@ impl Service for Core {
     }
 
     fn gather(&mut self, now: Now) {
-        let Self { shared, core, catalog, batch, cache, corrupt_logged_ns, .. } = self;
+        let Self { shared, core, catalog, batch, overlaid, cache, corrupt_logged_ns, .. } = self;
         let now_ns = now.monotonic_ns;
         batch.gather_from(now_ns);
         let Some(catalog) = catalog else { return };
-        batch.gather(catalog.tables(), cache, |damage| report(shared, *core, corrupt_logged_ns, now_ns, damage));
+        let recent = overlaid.as_ref().and_then(Overlaid::recent);
+        let corrupt = |damage: &Corrupt| report(shared, *core, corrupt_logged_ns, now_ns, damage);
+        batch.gather(catalog.tables(), recent, cache, corrupt);
     }
 
     fn finish(&mut self, now: Now, ticket: Ticket, body: &mut Vec<u8>) -> Finished {
@@ -510,6 +545,9 @@ impl Service for Core {
     fn turned(&mut self, now: Now) {
         self.batch.clear();
         self.writes.clear();
+        if let Some(overlaid) = &mut self.overlaid {
+            overlaid.pin = None;
+        }
         self.decoder.release();
         self.publish(now);
     }

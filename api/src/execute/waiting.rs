@@ -7,25 +7,28 @@
 use std::sync::Arc;
 
 use gannet_engine::{Read, ServerTiming, Waiting, admission::Reason, limits::WAITING_MAX};
-use gannet_store::{ColdStep, Corrupt, Resumed, cache::RowCache, plane::Failure};
+use gannet_store::{ColdStep, Corrupt, Resumed, Row, cache::RowCache, plane::Failure};
 
 use super::{
     Features,
     batch::{Batch, Fetched, Found, Unreadable, span, us},
     concurrency::Permits,
+    levels::{Level, Rows, newest_of_levels},
     writes::HeldWrite,
 };
 use crate::{
     Catalog,
+    catalog::NamedTable,
     limits::{WAITING_BYTES_MAX, WAITING_KEPT_BYTES_MAX},
     query::Span,
 };
 
-/// One lookup of a request that waits.
+/// One lookup of a request that waits, at a level where there is a row or may be one.
 #[derive(Debug, Clone, Copy)]
 struct HeldLookup {
     /// Position in the catalog's tables.
     table: usize,
+    level: Level,
     /// In [`WaitingRequest::bytes`].
     key: Span,
     stage: HeldStage,
@@ -35,12 +38,10 @@ struct HeldLookup {
 enum HeldStage {
     /// Copied to [`WaitingRequest::bytes`].
     Row(Span),
+    /// Was read, and is none of this key.
     Absent,
     /// Being read since then.
-    Reading {
-        step: ColdStep,
-        since_ns: u64,
-    },
+    Reading { step: ColdStep, since_ns: u64 },
     /// Could not be read; reported when it was met.
     Failed,
 }
@@ -55,7 +56,10 @@ struct WaitingRequest {
     write: Option<HeldWrite>,
     /// It is in progress for as long as it waits.
     permits: Permits,
+    /// By view, the upper levels first.
     lookups: Vec<HeldLookup>,
+    /// Where the lookups of each view end.
+    ends: Vec<usize>,
     bytes: Vec<u8>,
     /// Lookups still being read.
     reading: usize,
@@ -134,23 +138,25 @@ impl WaitingRequests {
         for lookup in features.lookups..features.lookups + views {
             let (table, key) = batch.key(lookup);
             let key = append(&mut held.bytes, key);
-            let stage = match batch.fetched(tables, cache, lookup) {
-                Ok(Fetched::Row(row)) => HeldStage::Row(append(&mut held.bytes, row.encoded())),
-                Ok(Fetched::Absent) => HeldStage::Absent,
-                Ok(Fetched::Cold(step)) => {
-                    let tag = Tag { generation: held.generation, place, lookup: held.lookups.len() };
-                    let delay_ns = tables[table].delay_ns;
-                    self.reads.push(read(catalog, table, step, tag, delay_ns));
-                    held.reading += 1;
-                    HeldStage::Reading { step, since_ns: batch.gathered_from_ns() }
-                }
-                Err(unreadable) => {
-                    self.bytes += held.bytes.len();
-                    self.let_go(place);
-                    return Err(unreadable);
-                }
-            };
-            held.lookups.push(HeldLookup { table, key, stage });
+            for level in Level::ALL {
+                let stage = match batch.fetched(tables, cache, lookup, level) {
+                    Ok(Fetched::Row(row)) => HeldStage::Row(append(&mut held.bytes, row.encoded())),
+                    Ok(Fetched::Absent) => continue,
+                    Ok(Fetched::Cold(step)) => {
+                        let tag = Tag { generation: held.generation, place, lookup: held.lookups.len() };
+                        self.reads.extend(read(catalog, table, level, step, tag, tables[table].delay_ns));
+                        held.reading += 1;
+                        HeldStage::Reading { step, since_ns: batch.gathered_from_ns() }
+                    }
+                    Err(unreadable) => {
+                        self.bytes += held.bytes.len();
+                        self.let_go(place);
+                        return Err(unreadable);
+                    }
+                };
+                held.lookups.push(HeldLookup { table, level, key, stage });
+            }
+            held.ends.push(held.lookups.len());
         }
         self.bytes += held.bytes.len();
         held.request = Some((features, Arc::clone(catalog)));
@@ -234,9 +240,11 @@ impl WaitingRequests {
         else {
             return nothing;
         };
-        let Some(HeldLookup { table: position, key, stage }) = lookups.get_mut(tag.lookup) else { return nothing };
+        let Some(HeldLookup { table: position, level, key, stage }) = lookups.get_mut(tag.lookup) else {
+            return nothing;
+        };
         let HeldStage::Reading { step, since_ns } = *stage else { return nothing };
-        let table = &catalog.tables()[*position].table;
+        let Some(table) = level.file(&catalog.tables()[*position]) else { return nothing };
         let resumed = match outcome {
             Ok(read) => table.resume(step, key.of(bytes), read),
             Err(errno) => Err(table.unreadable(step, errno)),
@@ -244,7 +252,7 @@ impl WaitingRequests {
         let row = match resumed {
             Ok(Resumed::Again(step)) => {
                 *stage = HeldStage::Reading { step, since_ns };
-                self.reads.push(read(catalog, *position, step, tag, 0));
+                self.reads.extend(read(catalog, *position, *level, step, tag, 0));
                 return nothing;
             }
             Ok(Resumed::Row(row)) => {
@@ -284,26 +292,9 @@ impl WaitingRequests {
         Some((*features, catalog))
     }
 
-    /// What is there of a lookup, by the view's position in the plan.
-    pub(super) fn found<'w>(
-        &'w self,
-        waiting: Waiting,
-        catalog: &'w Catalog,
-        view: usize,
-    ) -> Result<Found<'w>, Unreadable> {
-        let held = &self.places[waiting.0 as usize];
-        let HeldLookup { table, key, stage } = held.lookups[view];
-        match stage {
-            HeldStage::Row(row) => {
-                let table = &catalog.tables()[table].table;
-                let key = key.of(&held.bytes);
-                let row = table.cached_row(table.hash(key), key, row.of(&held.bytes)).map_err(Unreadable::Now)?;
-                Ok(row.map_or(Found::Absent, Found::Row))
-            }
-            HeldStage::Absent => Ok(Found::Absent),
-            HeldStage::Reading { .. } => Ok(Found::Late),
-            HeldStage::Failed => Err(Unreadable::Before),
-        }
+    /// The rows of a request that waits, with the catalog that it began under.
+    pub(super) fn rows<'w>(&'w self, waiting: Waiting, catalog: &'w Catalog) -> HeldRows<'w> {
+        HeldRows { held: &self.places[waiting.0 as usize], catalog }
     }
 
     /// The slowest read of a request. One that is not over counts for nothing: that it was late is told by `TIME_OUT`, and an
@@ -333,6 +324,7 @@ impl WaitingRequests {
         (held.request, held.write) = (None, None);
         held.permits = Permits::default();
         held.lookups.clear();
+        held.ends.clear();
         held.bytes.clear();
         held.bytes.shrink_to(WAITING_KEPT_BYTES_MAX);
         (held.reading, held.store_ns) = (0, 0);
@@ -340,9 +332,46 @@ impl WaitingRequests {
     }
 }
 
-fn read(catalog: &Catalog, table: usize, step: ColdStep, tag: Tag, delay_ns: u64) -> Read {
-    let cold = catalog.tables()[table].table.cold_read(step);
-    Read { file: cold.file, offset: cold.offset, length: cold.length, tag: tag.pack(), delay_ns }
+/// What is there of a request that waited.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HeldRows<'w> {
+    held: &'w WaitingRequest,
+    catalog: &'w Catalog,
+}
+
+impl<'w> Rows<'w> for HeldRows<'w> {
+    fn newest(&self, view: usize, read_bytes: &mut u64) -> Result<Found<'w>, Unreadable> {
+        newest_of_levels(self, view, read_bytes)
+    }
+
+    fn at(&self, view: usize, level: Level) -> Result<Found<'w>, Unreadable> {
+        let Self { held, catalog } = *self;
+        let start = view.checked_sub(1).map_or(0, |before| held.ends[before]);
+        let lookup = held.lookups[start..held.ends[view]].iter().find(|lookup| lookup.level == level);
+        let Some(HeldLookup { table, key, stage, .. }) = lookup else { return Ok(Found::Absent) };
+        match stage {
+            HeldStage::Row(row) => row_of(&catalog.tables()[*table], level, key.of(&held.bytes), row.of(&held.bytes)),
+            HeldStage::Absent => Ok(Found::Absent),
+            HeldStage::Reading { .. } => Ok(Found::Late),
+            HeldStage::Failed => Err(Unreadable::Before),
+        }
+    }
+}
+
+/// A row that was copied.
+fn row_of<'w>(named: &'w NamedTable, level: Level, key: &[u8], encoded: &'w [u8]) -> Result<Found<'w>, Unreadable> {
+    let row = match (level.file(named), &named.stream) {
+        (Some(file), _) => file.cached_row(file.hash(key), key, encoded),
+        (None, Some(stream)) => Row::parse(&stream.layout, encoded).map(Some),
+        (None, None) => Ok(None),
+    };
+    Ok(row.map_err(Unreadable::Now)?.map_or(Found::Absent, Found::Row))
+}
+
+/// Nothing if the table has no file at this level, which no step is for.
+fn read(catalog: &Catalog, table: usize, level: Level, step: ColdStep, tag: Tag, delay_ns: u64) -> Option<Read> {
+    let cold = level.file(&catalog.tables()[table])?.cold_read(step);
+    Some(Read { file: cold.file, offset: cold.offset, length: cold.length, tag: tag.pack(), delay_ns })
 }
 
 fn append(bytes: &mut Vec<u8>, more: &[u8]) -> Span {
@@ -351,8 +380,8 @@ fn append(bytes: &mut Vec<u8>, more: &[u8]) -> Span {
     span(start, bytes.len())
 }
 
-/// Views of a service: at most [`crate::definitions::limits::SELECTIONS_PER_SERVICE_MAX`], so this is ample.
+/// Views of a service: at most [`crate::definitions::limits::SELECTIONS_PER_SERVICE_MAX`], on four levels each, so this is ample.
 const LOOKUP_BITS: u32 = 16;
 
 const _: () = assert!(WAITING_MAX <= 1 << (32 - LOOKUP_BITS));
-const _: () = assert!(crate::definitions::limits::SELECTIONS_PER_SERVICE_MAX <= 1 << LOOKUP_BITS);
+const _: () = assert!(crate::definitions::limits::SELECTIONS_PER_SERVICE_MAX * Level::ALL.len() <= 1 << LOOKUP_BITS);

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use gannet_store::{
-    ColumnType, Field, KeyType, Schema,
+    ColumnType, Field, KeyType,
     plane::{StreamTable, StreamTables},
 };
 
@@ -70,22 +70,15 @@ pub(crate) struct ViewIntake {
     pub(crate) table: Option<Arc<StreamTable>>,
     /// Place of the view's counters.
     pub(crate) slot: usize,
-    schema: Schema,
-    table_name: String,
 }
 
 impl Intakes {
-    /// Nothing can be written yet: see [`Self::attach`].
-    pub(crate) fn compile(definitions: &Definitions, metrics: &Metrics) -> Self {
-        let workspace = |workspace: &Workspace| (workspace.name.as_bytes().into(), compile(workspace, metrics));
+    /// `streams` are the tables that are written to. A view takes its own only if it has the view's schema: rows of another would be
+    /// misread.
+    pub(crate) fn compile(definitions: &Definitions, streams: &StreamTables, metrics: &Metrics) -> Self {
+        let workspace =
+            |workspace: &Workspace| (workspace.name.as_bytes().into(), compile(workspace, streams, metrics));
         Self { workspaces: definitions.workspaces.values().map(workspace).collect() }
-    }
-
-    /// The tables that are written to. A view takes its own only if it has the view's schema: rows of another would be misread.
-    pub(crate) fn attach(&mut self, streams: &StreamTables) {
-        for view in self.workspaces.values_mut().flat_map(|workspace| &mut workspace.views) {
-            view.table = streams.get(&view.table_name).filter(|table| view.fits(table)).map(Arc::clone);
-        }
     }
 
     pub(crate) fn workspace(&self, name: &[u8]) -> Option<&WorkspaceIntake> {
@@ -126,22 +119,11 @@ impl ViewIntake {
     pub(crate) fn key_names(&self) -> &str {
         &self.key_names
     }
-
-    /// Rows of an aggregate view are tiles: one column that only their maker understands.
-    fn fits(&self, table: &StreamTable) -> bool {
-        if self.aggregates.is_none() {
-            return *table.schema == self.schema;
-        }
-        let is_tiles = |column: &Field| column.column_type == ColumnType::Binary;
-        table.schema.key == self.schema.key
-            && table.schema.columns.len() == 1
-            && table.schema.columns.iter().all(is_tiles)
-    }
 }
 
-fn compile(workspace: &Workspace, metrics: &Metrics) -> WorkspaceIntake {
+fn compile(workspace: &Workspace, streams: &StreamTables, metrics: &Metrics) -> WorkspaceIntake {
     let views: Vec<&FeatureView> = workspace.feature_views.values().collect();
-    let intakes: Box<[ViewIntake]> = views.iter().map(|view| view_intake(workspace, view, metrics)).collect();
+    let intakes: Box<[ViewIntake]> = views.iter().map(|view| view_intake(workspace, view, streams, metrics)).collect();
     let source = |source: &StreamSource| {
         let all = views.iter().zip(&intakes).enumerate();
         let taking = all.filter(|(_, (view, _))| view.stream.as_ref() == Some(&source.name));
@@ -160,7 +142,9 @@ fn compile(workspace: &Workspace, metrics: &Metrics) -> WorkspaceIntake {
     WorkspaceIntake { name: workspace.name.as_str().into(), sources, views: intakes }
 }
 
-fn view_intake(workspace: &Workspace, view: &FeatureView, metrics: &Metrics) -> ViewIntake {
+fn view_intake(workspace: &Workspace, view: &FeatureView, streams: &StreamTables, metrics: &Metrics) -> ViewIntake {
+    let table = streams.get(&FeatureView::table_name(&workspace.name, &view.name));
+    let table = table.filter(|table| *table.schema == view.schema());
     let key_names: Vec<&str> = view.join_keys.iter().map(|key| key.name.as_str()).collect();
     ViewIntake {
         name: view.name.as_str().into(),
@@ -170,10 +154,8 @@ fn view_intake(workspace: &Workspace, view: &FeatureView, metrics: &Metrics) -> 
         key_types: view.join_keys.iter().map(|key| key.key_type).collect(),
         ttl_us: view.ttl_us,
         aggregates: view.aggregation.as_ref().and_then(|of| Aggregates::new(&of.specification).ok()),
-        table: None,
+        table: table.cloned(),
         slot: metrics.view_slot(&workspace.name, &view.name),
-        schema: view.schema(),
-        table_name: FeatureView::table_name(&workspace.name, &view.name),
     }
 }
 

@@ -1,8 +1,9 @@
 //! `/metrics` in the Prometheus text format.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use gannet_engine::metrics::{Counter, Kind, Sample};
+use gannet_store::Table;
 
 use super::{
     CACHE_FIGURES, CODES, CoreMetrics, DELETED, DENIALS, INGESTED, Metrics, OUTCOMES,
@@ -13,7 +14,7 @@ use super::{
 use crate::{Catalog, State, ingest::Reason};
 
 /// Every metric of this crate: name, type, help. The documentation's table is tied to this one by a test.
-pub(super) const DECLARED: [(&str, &str, &str); 35] = [
+pub(super) const DECLARED: [(&str, &str, &str); 36] = [
     ("gannet_build_info", "gauge", "Always 1; the label says which version runs."),
     ("gannet_ready", "gauge", "1 if /readyz answers 200."),
     ("gannet_generation", "gauge", "Number of the generation that is served; 0 if there is none."),
@@ -25,6 +26,11 @@ pub(super) const DECLARED: [(&str, &str, &str); 35] = [
     ("gannet_request_decode_errors_total", "counter", "Request bodies that could not be understood."),
     ("gannet_request_context_keys_ignored_total", "counter", "Keys of request contexts that no feature view expects."),
     ("gannet_corrupt_reads_total", "counter", "Requests that failed because stored bytes were damaged."),
+    (
+        "gannet_aggregate_sum_overflows_total",
+        "counter",
+        "Sums of int64 values that were null because 64 bits do not hold them.",
+    ),
     ("gannet_feature_view_rows", "gauge", "Rows of the table that is served."),
     ("gannet_feature_view_bytes", "gauge", "Bytes on disk of the table that is served, index included."),
     ("gannet_feature_view_index_bytes", "gauge", "Bytes of the index of the table that is served."),
@@ -110,6 +116,7 @@ pub(crate) fn expose(metrics: &Metrics, standing: &Standing<'_>, shards: &[Vec<S
             "gannet_request_decode_errors_total" => series.add(&[], sum(&cores, |core| &core.decode_errors)),
             "gannet_request_context_keys_ignored_total" => series.add(&[], sum(&cores, |core| &core.context_keys)),
             "gannet_corrupt_reads_total" => series.add(&[], sum(&cores, |core| &core.corrupt)),
+            "gannet_aggregate_sum_overflows_total" => series.add(&[], sum(&cores, |core| &core.sum_overflows)),
             "gannet_segment_bytes" | "gannet_segment_resident_bytes" | "gannet_segment_evicted_total" => {
                 segments(standing.catalog, &mut series);
             }
@@ -131,11 +138,11 @@ impl Standing<'_> {
     }
 }
 
-fn sum(cores: &[std::sync::Arc<CoreMetrics>], counter: impl Fn(&CoreMetrics) -> &Counter) -> u64 {
+fn sum(cores: &[Arc<CoreMetrics>], counter: impl Fn(&CoreMetrics) -> &Counter) -> u64 {
     cores.iter().map(|core| counter(core).value()).sum()
 }
 
-fn requests(metrics: &Metrics, cores: &[std::sync::Arc<CoreMetrics>], series: &mut Series<'_>) {
+fn requests(metrics: &Metrics, cores: &[Arc<CoreMetrics>], series: &mut Series<'_>) {
     for (slot, workspace, service) in locked(&metrics.services).iter() {
         for (place, code) in CODES.iter().enumerate() {
             let count = sum(cores, |core| &core.services[slot].0[place]);
@@ -148,7 +155,7 @@ fn requests(metrics: &Metrics, cores: &[std::sync::Arc<CoreMetrics>], series: &m
     }
 }
 
-fn lookups(metrics: &Metrics, cores: &[std::sync::Arc<CoreMetrics>], series: &mut Series<'_>) {
+fn lookups(metrics: &Metrics, cores: &[Arc<CoreMetrics>], series: &mut Series<'_>) {
     for (slot, workspace, view) in locked(&metrics.views).iter().filter(|(_, _, view)| !view.is_empty()) {
         for (place, status) in OUTCOMES.iter().enumerate() {
             let count = sum(cores, |core| &core.views[slot].0[place]);
@@ -158,7 +165,7 @@ fn lookups(metrics: &Metrics, cores: &[std::sync::Arc<CoreMetrics>], series: &mu
 }
 
 /// Of views that were written to.
-fn writes(metrics: &Metrics, cores: &[std::sync::Arc<CoreMetrics>], place: usize, series: &mut Series<'_>) {
+fn writes(metrics: &Metrics, cores: &[Arc<CoreMetrics>], place: usize, series: &mut Series<'_>) {
     for (slot, workspace, view) in locked(&metrics.views).iter().filter(|(_, _, view)| !view.is_empty()) {
         let count = sum(cores, |core| &core.views[slot].0[place]);
         if count > 0 {
@@ -167,7 +174,7 @@ fn writes(metrics: &Metrics, cores: &[std::sync::Arc<CoreMetrics>], place: usize
     }
 }
 
-fn durations(cores: &[std::sync::Arc<CoreMetrics>], of: impl Fn(&CoreMetrics) -> &Buckets, series: &mut Series<'_>) {
+fn durations(cores: &[Arc<CoreMetrics>], of: impl Fn(&CoreMetrics) -> &Buckets, series: &mut Series<'_>) {
     let mut below = 0;
     let bounds = BOUNDS.iter().map(|(text, _)| *text).chain(["+Inf"]);
     for (place, bound) in bounds.enumerate() {
@@ -183,13 +190,16 @@ fn durations(cores: &[std::sync::Arc<CoreMetrics>], of: impl Fn(&CoreMetrics) ->
 fn tables(catalog: Option<&Catalog>, series: &mut Series<'_>) {
     for named in catalog.into_iter().flat_map(Catalog::tables) {
         let labels = [("workspace", &*named.workspace), ("feature_view", &*named.view)];
-        let (disk_bytes, index_bytes) = named.table.disk_bytes();
+        if named.files().next().is_none() {
+            continue;
+        }
+        let sum = |figure: fn(&Table) -> u64| named.files().map(|file| figure(file)).sum::<u64>();
         match series.name {
-            "gannet_feature_view_rows" => series.add(&labels, named.table.rows()),
-            "gannet_feature_view_bytes" => series.add(&labels, disk_bytes),
-            "gannet_feature_view_index_bytes" => series.add(&labels, index_bytes),
+            "gannet_feature_view_rows" => series.add(&labels, sum(Table::rows)),
+            "gannet_feature_view_bytes" => series.add(&labels, sum(|file| file.disk_bytes().0)),
+            "gannet_feature_view_index_bytes" => series.add(&labels, sum(|file| file.disk_bytes().1)),
             _ => {
-                if let Some(unix_us) = named.table.event_time_max_us() {
+                if let Some(unix_us) = named.newest_us {
                     let (seconds, rest) = (unix_us.div_euclid(1_000_000), unix_us.rem_euclid(1_000_000));
                     // A float would lose microseconds; negative times (before 1970) need no fraction to be old.
                     let shown = if seconds < 0 { seconds.to_string() } else { format!("{seconds}.{rest:06}") };
@@ -202,8 +212,12 @@ fn tables(catalog: Option<&Catalog>, series: &mut Series<'_>) {
 
 fn segments(catalog: Option<&Catalog>, series: &mut Series<'_>) {
     for named in catalog.into_iter().flat_map(Catalog::tables) {
-        for (number, segment) in named.table.residency().enumerate() {
-            let number = number.to_string();
+        let numbered = |file: &Arc<Table>, level: &str| {
+            let segments: Vec<_> = file.residency().collect();
+            segments.into_iter().enumerate().map(|(at, segment)| (format!("{level}{at}"), segment)).collect::<Vec<_>>()
+        };
+        let base = named.base.iter().flat_map(|base| numbered(base, ""));
+        for (number, segment) in base.chain(named.delta.iter().flat_map(|delta| numbered(delta, "delta "))) {
             let labels =
                 [("workspace", &*named.workspace), ("feature_view", &*named.view), ("segment", number.as_str())];
             let (index, rows) = match series.name {

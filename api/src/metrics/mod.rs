@@ -125,6 +125,7 @@ pub(crate) struct CoreMetrics {
     context_keys: Counter,
     decode_errors: Counter,
     corrupt: Counter,
+    sum_overflows: Counter,
     pub(crate) latency: Buckets,
     pub(crate) read_latency: Buckets,
     pub(crate) ingest: IngestMetrics,
@@ -142,6 +143,7 @@ impl CoreMetrics {
             context_keys: Counter::default(),
             decode_errors: Counter::default(),
             corrupt: Counter::default(),
+            sum_overflows: Counter::default(),
             latency: Buckets::default(),
             read_latency: Buckets::default(),
             ingest: IngestMetrics::default(),
@@ -209,6 +211,13 @@ impl CoreMetrics {
 
     pub(crate) fn undecodable(&self) {
         self.decode_errors.add(1);
+    }
+
+    /// So many sums of an answer are null because 64 bits do not hold them.
+    pub(crate) fn sums_overflowed(&self, sums: u64) {
+        if sums > 0 {
+            self.sum_overflows.add(sums);
+        }
     }
 
     pub(crate) fn met_corrupt(&self) {

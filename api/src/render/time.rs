@@ -8,6 +8,12 @@ pub(crate) struct Stamp {
     len: usize,
 }
 
+impl Default for Stamp {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Stamp {
     pub(crate) fn new() -> Self {
         let mut stamp = Self { unix_us: 0, text: [0; 36], len: 0 };

@@ -4,6 +4,7 @@
 //! tape, which stops at the first fault of shape. Faults of options are kept, because they are told last.
 
 use crate::{
+    aggregates::LeadingEdge,
     error::{Fault, Quoted},
     limits::{LATENCY_BUDGET_MS_MAX, LATENCY_BUDGET_MS_MIN, PAIRWISE_NAMES_MAX},
     query::{KeyEntry, KeyValue, Locator, Query, Span},
@@ -66,6 +67,8 @@ impl Decoder {
             locator: params.locator()?,
             metadata: params.metadata,
             latency_budget_us: params.latency_budget_us,
+            leading_edge: params.leading_edge,
+            coerce_null_counts_to_zero: params.coerce_null_counts_to_zero,
             server_timing: params.server_timing,
             context_keys: params.context_keys,
         };
@@ -105,6 +108,8 @@ struct Params {
     packages: usize,
     metadata: Option<MetadataOptions>,
     latency_budget_us: Option<u32>,
+    leading_edge: Option<LeadingEdge>,
+    coerce_null_counts_to_zero: bool,
     server_timing: bool,
     context_keys: u32,
     option_fault: Option<Fault<'static>>,
@@ -248,8 +253,9 @@ impl Params {
             seen.once(place, name)?;
             let read = match place {
                 0 => latency_budget(value).map(|budget| self.latency_budget_us = budget),
-                1 => leading_edge(value),
+                1 => leading_edge(value).map(|edge| self.leading_edge = edge),
                 2 => string(name, value).map(|_| ()),
+                5 => boolean(name, value).map(|coerce| self.coerce_null_counts_to_zero = coerce == Some(true)),
                 7 => boolean(name, value).map(|timing| self.server_timing = timing == Some(true)),
                 _ => boolean(name, value).map(|_| ()),
             };
@@ -326,13 +332,13 @@ fn latency_budget_us(milliseconds: Option<f64>) -> Option<u32> {
     Some(microseconds)
 }
 
-fn leading_edge(value: Value<'_, '_>) -> Result<(), Fault<'static>> {
+fn leading_edge(value: Value<'_, '_>) -> Result<Option<LeadingEdge>, Fault<'static>> {
     match value {
-        Value::Null => Ok(()),
+        Value::Null => Ok(None),
         Value::String(text) => match text.text {
-            "AGGREGATION_MODE_UNSPECIFIED"
-            | "AGGREGATION_MODE_WALL_CLOCK_TIME"
-            | "AGGREGATION_MODE_LATEST_EVENT_TIME" => Ok(()),
+            "AGGREGATION_MODE_UNSPECIFIED" => Ok(None),
+            "AGGREGATION_MODE_WALL_CLOCK_TIME" => Ok(Some(LeadingEdge::WallClock)),
+            "AGGREGATION_MODE_LATEST_EVENT_TIME" => Ok(Some(LeadingEdge::LatestEventTime)),
             _ => Err(Fault::LeadingEdge),
         },
         _ => Err(Fault::FieldKind { field: "aggregationLeadingEdge", expected: "string" }),

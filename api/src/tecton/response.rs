@@ -3,6 +3,7 @@
 use gannet_store::{Corrupt, Row};
 
 use crate::{
+    aggregates::{Folded, Row as Tiles},
     limits::{SLO_STORE_BYTES_MAX, SLO_STORE_NS_MAX},
     plan::{Plan, PlanView},
     render::{self, Stamp},
@@ -45,6 +46,27 @@ pub(crate) fn values(plan: &Plan, view: &PlanView, row: Option<Row<'_>>, out: &m
         match (row, plan.slots[place].column) {
             (Some(row), Some(column)) => values::value(row.value(column)?, out)?,
             _ => out.extend_from_slice(b"null"),
+        }
+    }
+    Ok(())
+}
+
+/// Appends one view's values that were folded of `rows`.
+pub(crate) fn folded(
+    plan: &Plan,
+    view: &PlanView,
+    folded: &Folded,
+    rows: &[Tiles<'_>],
+    out: &mut Vec<u8>,
+) -> Result<(), Corrupt> {
+    for place in view.slots.clone() {
+        if place > 0 {
+            out.push(b',');
+        }
+        let slot = &plan.slots[place];
+        match slot.column.and_then(|column| folded.values().get(column)) {
+            Some(item) => values::item(*item, &slot.layouts, folded, rows, out)?,
+            None => out.extend_from_slice(b"null"),
         }
     }
     Ok(())

@@ -1,13 +1,13 @@
 //! Definitions as TOML, rows as values, and a core that serves them.
 
-use std::{collections::BTreeMap, os::fd::AsRawFd as _, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, os::fd::AsRawFd as _, path::Path, sync::Arc, time::Duration};
 
 use gannet_api::{
     Catalog, Core, Settings, Shared, State,
     auth::{KeyRecord, KeyTable},
     definitions::{
         check,
-        model::{Definitions, FeatureView},
+        model::{Definitions, FeatureView, Workspace},
     },
 };
 use gannet_engine::{
@@ -15,9 +15,12 @@ use gannet_engine::{
     http::{Head, Method, Request},
 };
 use gannet_store::{
-    KeyType, Table, Value,
+    KeyType, Schema, Table, Value,
     build::{BuildOptions, TableBuilder},
+    directory::TableEntry,
     key::KeyWriter,
+    levels::Levels,
+    plane::StreamTables,
     row::RowWriter,
     table::{MapOptions, Populate},
 };
@@ -40,7 +43,8 @@ pub(crate) struct World {
     pub(crate) now: Now,
     pub(crate) folder: TempDir,
     pub(crate) definitions: Definitions,
-    tables: BTreeMap<String, Arc<Table>>,
+    pub(crate) levels: BTreeMap<String, Levels>,
+    pub(crate) streams: StreamTables,
 }
 
 impl World {
@@ -53,25 +57,26 @@ impl World {
         let definitions = check(&[("test.toml".to_owned(), definitions.to_owned())]).unwrap();
         let shared = Arc::new(Shared::new(settings, Vec::new()));
         let folder = TempDir::new().unwrap();
-        let mut tables = BTreeMap::new();
+        let mut levels = BTreeMap::new();
         for (view, rows) in rows {
             let workspace = &definitions.workspaces["prod"];
             let name = FeatureView::table_name(&workspace.name, view);
             let table = table(&folder, &name, &workspace.feature_views[view], &rows);
-            tables.insert(name, Arc::new(table));
+            levels.insert(name, Levels { base: Some(Arc::new(table)), delta: None });
         }
-        let catalog = Catalog::compile(&definitions, tables.clone(), 7, shared.metrics());
+        let streams = streams(&definitions);
+        let catalog = Catalog::compile(&definitions, levels.clone(), &streams, 7, shared.metrics());
         shared.publish(Some(Arc::new(catalog)));
         shared.set_keys(KeyTable::new(vec![KeyRecord::of("quickstart", "for tests", 0)]).unwrap());
         shared.set_state(State::Ready);
         let core = Core::new(Arc::clone(&shared), 0);
         let now = Now { monotonic_ns: 1_000_000, unix_us: SAMPLE_US + 1_000_000 };
-        Self { shared, core, now, folder, definitions, tables }
+        Self { shared, core, now, folder, definitions, levels, streams }
     }
 
     /// Brings every table into memory; until then rows and index lines are read through the ring, here by [`Self::serve`].
     pub(crate) fn bring_in(&self) {
-        for table in self.tables.values() {
+        for table in self.levels.values().flat_map(Levels::tables) {
             table.bring_in(MapOptions { populate: Populate::All, lock: false, huge_pages: false }).unwrap();
         }
     }
@@ -79,7 +84,8 @@ impl World {
     /// The same definitions and tables, some of which are slow.
     pub(crate) fn slow_down(&self, slow: &[(&str, Duration)]) {
         let slow = slow.iter().map(|(view, delay)| (FeatureView::table_name("prod", view), *delay)).collect();
-        let catalog = Catalog::compile(&self.definitions, self.tables.clone(), 8, self.shared.metrics());
+        let levels = self.levels.clone();
+        let catalog = Catalog::compile(&self.definitions, levels, &self.streams, 8, self.shared.metrics());
         self.shared.publish(Some(Arc::new(catalog.with_slow_tables(&slow))));
     }
 
@@ -187,12 +193,25 @@ pub(crate) fn head(method: Method, path: &str) -> Head<'_> {
     Head { authorization: Some(KEY), ..Head::new(method, path.as_bytes()) }
 }
 
+/// Tables for what is written to all views.
+pub(crate) fn streams(definitions: &Definitions) -> StreamTables {
+    let of = |workspace: &Workspace| {
+        let name = |view: &FeatureView| FeatureView::table_name(&workspace.name, &view.name);
+        workspace.feature_views.values().map(|view| (name(view), view.schema(), None)).collect::<Vec<_>>()
+    };
+    StreamTables::default().with(definitions.workspaces.values().flat_map(of))
+}
+
 /// Builds a view's table and opens it.
 pub(crate) fn table(folder: &TempDir, name: &str, view: &FeatureView, rows: &Rows) -> Table {
+    Table::open(folder.path(), &built(folder.path(), name, view, rows)).unwrap()
+}
+
+/// Builds a view's table.
+pub(crate) fn built(root: &Path, name: &str, view: &FeatureView, rows: &Rows) -> TableEntry {
     let schema = Arc::new(view.schema());
-    let types: Vec<KeyType> = schema.key.iter().map(|part| part.key_type).collect();
     let options = BuildOptions {
-        root: folder.path().to_owned(),
+        root: root.to_owned(),
         table: name.to_owned(),
         memory_bytes: 64 << 20,
         workers: 1,
@@ -200,26 +219,36 @@ pub(crate) fn table(folder: &TempDir, name: &str, view: &FeatureView, rows: &Row
     };
     let builder = TableBuilder::new(Arc::clone(&schema), options).unwrap();
     let mut sink = builder.sink();
-    let mut writer = RowWriter::new(&schema);
     for (ordinal, (parts, event_time_us, values)) in (0..).zip(rows) {
-        let mut key = Vec::new();
-        let mut encoding = KeyWriter::new(&types, &mut key);
-        for part in parts {
-            match part {
-                Value::Int64(value) => encoding.int64(*value),
-                Value::String(value) => encoding.string(value.as_bytes()),
-                other => panic!("{other:?} is no key"),
-            }
-        }
-        assert!(encoding.finish());
-        writer.begin(&key, *event_time_us);
-        for (column, value) in values.iter().enumerate() {
-            writer.value(column, value);
-        }
-        sink.push(writer.finish().unwrap(), ordinal).unwrap();
+        sink.push(&row_of(&schema, parts, *event_time_us, values), ordinal).unwrap();
     }
-    let (entry, _) = builder.finish(vec![sink], &|_, _| {}).unwrap();
-    Table::open(folder.path(), &entry).unwrap()
+    builder.finish(vec![sink], &|_, _| {}).unwrap().0
+}
+
+/// An encoded row.
+pub(crate) fn row_of(schema: &Schema, parts: &[Value], event_time_us: i64, values: &[Value]) -> Vec<u8> {
+    let mut writer = RowWriter::new(schema);
+    writer.begin(&key_of(schema, parts), event_time_us);
+    for (column, value) in values.iter().enumerate() {
+        writer.value(column, value);
+    }
+    writer.finish().unwrap().to_vec()
+}
+
+/// An encoded key.
+pub(crate) fn key_of(schema: &Schema, parts: &[Value]) -> Vec<u8> {
+    let types: Vec<KeyType> = schema.key.iter().map(|part| part.key_type).collect();
+    let mut key = Vec::new();
+    let mut encoding = KeyWriter::new(&types, &mut key);
+    for part in parts {
+        match part {
+            Value::Int64(value) => encoding.int64(*value),
+            Value::String(value) => encoding.string(value.as_bytes()),
+            other => panic!("{other:?} is no key"),
+        }
+    }
+    assert!(encoding.finish());
+    key
 }
 
 pub(crate) fn text(text: &str) -> Value {

@@ -8,10 +8,10 @@ use std::{
 };
 
 use gannet_api::{Catalog, auth::KeyTable};
-use gannet_store::Value::Int64;
+use gannet_store::{Value::Int64, levels::Levels};
 
 use crate::{
-    fixture::{Rows, World, table, text},
+    fixture::{Rows, World, streams, table, text},
     users::{definitions, row},
 };
 
@@ -37,8 +37,9 @@ fn a_feature_that_the_table_does_not_have_yet_is_missing() {
     added.name = "aa".to_owned();
     view.features.insert(1, added);
     view.features[2].data_type = gannet_store::ColumnType::Float64;
-    let tables = BTreeMap::from([("prod/v".to_owned(), table)]);
-    world.shared.publish(Some(Arc::new(Catalog::compile(&definitions, tables.clone(), 8, world.shared.metrics()))));
+    let levels = BTreeMap::from([("prod/v".to_owned(), Levels { base: Some(table), delta: None })]);
+    let catalog = Catalog::compile(&definitions, levels.clone(), &streams(&definitions), 8, world.shared.metrics());
+    world.shared.publish(Some(Arc::new(catalog)));
     world.check(
         PARAMS,
         200,
@@ -48,7 +49,8 @@ fn a_feature_that_the_table_does_not_have_yet_is_missing() {
     );
     let view = definitions.workspaces.get_mut("prod").unwrap().feature_views.get_mut("v").unwrap();
     view.join_keys[0].key_type = gannet_store::KeyType::Int64;
-    world.shared.publish(Some(Arc::new(Catalog::compile(&definitions, tables, 9, world.shared.metrics()))));
+    let catalog = Catalog::compile(&definitions, levels, &streams(&definitions), 9, world.shared.metrics());
+    world.shared.publish(Some(Arc::new(catalog)));
     let message = "Cannot retrieve features. FeatureView: v has no materialized data in the online store.";
     world.check_error(PARAMS, 404, 5, message);
 }

@@ -8,6 +8,8 @@ mod exposition;
 mod fixture;
 mod golden;
 mod lifecycle;
+mod store;
 mod timing;
 mod users;
 mod waits;
+mod written;

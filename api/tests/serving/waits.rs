@@ -204,7 +204,8 @@ fn rows_that_a_new_generation_replaces_meanwhile_are_those_that_were_asked_for()
     let mut world = world();
     world.slow_down(&[("slow", SLOW)]);
     let (waiting, until_ns) = begin(&mut world, &params("\"latencyBudgetMs\":100"));
-    let empty = Catalog::compile(&world.definitions, std::collections::BTreeMap::new(), 9, world.shared.metrics());
+    let nothing = std::collections::BTreeMap::new();
+    let empty = Catalog::compile(&world.definitions, nothing, &world.streams, 9, world.shared.metrics());
     let before = world.shared.publish(Some(Arc::new(empty)));
     drop(before);
     world.core.turn(world.now);

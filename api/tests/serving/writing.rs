@@ -135,7 +135,7 @@ impl Writing {
         let (far, mut submitters) = pair(1, WRITES, Box::new(|| {}));
         let (overlay, _) = Overlay::new(OverlaySettings { budget_bytes: 1 << 20, seed: 1 });
         let core = Core::new(Arc::clone(&writing.world.shared), 0);
-        writing.world.core = core.with_writes(submitters.remove(0), overlay);
+        writing.world.core = core.with_writes(submitters.remove(0), &overlay);
         writing.far = far;
         writing
     }
@@ -156,8 +156,8 @@ impl Writing {
 
     pub(crate) fn publish(&self) {
         let metrics = self.world.shared.metrics();
-        let catalog = Catalog::compile(&self.definitions, std::collections::BTreeMap::new(), 8, metrics);
-        self.world.shared.publish(Some(Arc::new(catalog.with_streams(&self.streams))));
+        let catalog = Catalog::compile(&self.definitions, std::collections::BTreeMap::new(), &self.streams, 8, metrics);
+        self.world.shared.publish(Some(Arc::new(catalog)));
     }
 
     /// One turn with one request.

@@ -248,6 +248,7 @@ impl<S: Service> Shard<S> {
             self.service.gather(self.clock.now());
             self.answer();
         }
+        self.service.turned(self.clock.now());
         self.make_reads(now);
         self.flush(now);
         self.look_at_timers(now);
@@ -437,8 +438,6 @@ impl<S: Service> Shard<S> {
                 dirty.push(token);
             }
         }
-        let now = clock.now();
-        service.turned(now);
     }
 
     /// Queues one send for each connection that has something to say and none in flight, and arms receives again.

@@ -2,15 +2,22 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Arc, Weak},
     time::Duration,
 };
 
 use anyhow::{Context as _, Result};
-use gannet_api::{Catalog, Shared, definitions::model::FeatureView};
+use gannet_api::{
+    Catalog, Shared,
+    definitions::model::{Definitions, FeatureView},
+};
 use gannet_store::{
-    Table,
+    Schema, Table,
     directory::{DataDirectory, Manifest, TableEntry},
+    levels::Levels,
+    plane::{Combine, StreamTables},
+    table::Lock,
 };
 
 use crate::repository::{self, Applied};
@@ -20,9 +27,19 @@ use crate::repository::{self, Applied};
 pub(super) struct Live {
     pub(super) generation: u64,
     pub(super) catalog: Arc<Catalog>,
-    tables: BTreeMap<String, Open>,
+    /// What may be written to, and by which ids. Kept from one generation to the next.
+    pub(super) streams: Arc<StreamTables>,
+    /// By name, the lower level first.
+    tables: BTreeMap<(String, Level), Open>,
     /// Views whose table has another shape than their definition: not served until they are materialized.
     pub(super) outdated: Vec<String>,
+}
+
+/// Where in a table's levels a file's rows are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    Base,
+    Delta,
 }
 
 #[derive(Debug, Clone)]
@@ -31,64 +48,78 @@ struct Open {
     table: Arc<Table>,
 }
 
+/// How rows of a view become one where none takes the other's place; `None` for views whose newest row counts.
+pub(super) type CombineOf<'c> = &'c dyn Fn(&FeatureView) -> Option<Arc<dyn Combine>>;
+
 impl Live {
     /// Opens what `data` holds now; `None` when nothing was published. Tables that are the same as in `before` are shared
-    /// with it. Headers and roots are checked here; blocks are checked when they are read.
+    /// with it. Headers and roots are checked here; blocks are checked when they are read. New deltas that are small are in memory
+    /// afterwards: those who just wrote will ask.
     /// `slow` are tables whose reads are held back.
     pub(super) fn open(
         data: &DataDirectory,
         before: Option<&Self>,
         shared: &Shared,
         slow: &BTreeMap<String, Duration>,
+        combine: CombineOf<'_>,
     ) -> Result<Option<Self>> {
         let Some(manifest) = data.current()? else { return Ok(None) };
         let Some(applied) = repository::applied(data, Some(&manifest))? else { return Ok(None) };
         let outdated = outdated(&manifest, &applied);
-        let mut tables = BTreeMap::new();
-        for (name, entry) in manifest.tables {
-            let known = before.and_then(|before| before.tables.get(&name)).filter(|open| open.entry == entry);
+        let streams = before.map_or_else(Default::default, |before| StreamTables::clone(&before.streams));
+        let streams = streams.with(stream_tables(&applied.definitions, combine));
+        // Rows of another schema are nobody's any more.
+        let is_read =
+            |name: &String, entry: &TableEntry| streams.get(name).is_none_or(|stream| *stream.schema == entry.schema);
+        let deltas = manifest.deltas.into_iter().filter(|(name, entry)| is_read(name, entry));
+        let tables = manifest.tables.into_iter().map(|(name, entry)| ((name, Level::Base), entry));
+        let entries = tables.chain(deltas.map(|(name, entry)| ((name, Level::Delta), entry)));
+        let (mut tables, mut levels) = (BTreeMap::<_, Open>::new(), BTreeMap::<String, Levels>::new());
+        for (place, entry) in entries {
+            let known = before.and_then(|before| before.tables.get(&place)).filter(|open| open.entry == entry);
+            let (name, level) = &place;
             let open = match known {
                 Some(open) => open.clone(),
-                None => {
-                    let table = Table::open(data.root(), &entry).with_context(|| format!("table {name}"))?;
-                    Open { entry, table: Arc::new(table) }
-                }
+                None => open(data.root(), name, *level, entry)?,
             };
-            tables.insert(name, open);
+            if !outdated.contains(name) || *level == Level::Delta {
+                let levels = levels.entry(name.clone()).or_default();
+                *(if *level == Level::Base { &mut levels.base } else { &mut levels.delta }) =
+                    Some(Arc::clone(&open.table));
+            }
+            tables.insert(place, open);
         }
-        let served: BTreeMap<_, _> = tables
-            .iter()
-            .filter(|(name, _)| !outdated.contains(name))
-            .map(|(name, open)| (name.clone(), Arc::clone(&open.table)))
-            .collect();
-        let catalog = Catalog::compile(&applied.definitions, served, manifest.generation, shared.metrics());
+        let catalog = Catalog::compile(&applied.definitions, levels, &streams, manifest.generation, shared.metrics());
         let catalog = Arc::new(catalog.with_slow_tables(slow));
-        Ok(Some(Self { generation: manifest.generation, catalog, tables, outdated }))
+        let streams = Arc::new(streams);
+        Ok(Some(Self { generation: manifest.generation, catalog, streams, tables, outdated }))
     }
 
     /// Tables that `before` does not share, by name.
     pub(super) fn new_tables(&self, before: Option<&Self>) -> Vec<(String, Arc<Table>)> {
-        let shared = |name: &str, open: &Open| {
-            let known = before.and_then(|before| before.tables.get(name));
+        let shared = |place: &(String, Level), open: &Open| {
+            let known = before.and_then(|before| before.tables.get(place));
             known.is_some_and(|known| Arc::ptr_eq(&known.table, &open.table))
         };
-        let new = self.tables.iter().filter(|(name, open)| !shared(name, open));
-        new.map(|(name, open)| (name.clone(), Arc::clone(&open.table))).collect()
+        let new = self.tables.iter().filter(|(place, open)| !shared(place, open));
+        new.map(|((name, _), open)| (name.clone(), Arc::clone(&open.table))).collect()
     }
 
     /// All tables, by name; whoever gets them does not keep them.
     pub(super) fn tables(&self) -> Vec<(String, Weak<Table>)> {
-        self.tables.iter().map(|(name, open)| (name.clone(), Arc::downgrade(&open.table))).collect()
+        self.tables.iter().map(|((name, _), open)| (name.clone(), Arc::downgrade(&open.table))).collect()
     }
 
     /// Whether this table is one of these, and not only one of the same name.
     pub(super) fn holds(&self, name: &str, table: &Arc<Table>) -> bool {
-        self.tables.get(name).is_some_and(|open| Arc::ptr_eq(&open.table, table))
+        let at = |level| self.tables.get(&(name.to_owned(), level));
+        [Level::Base, Level::Delta].into_iter().filter_map(at).any(|open| Arc::ptr_eq(&open.table, table))
     }
 
-    /// Whether a table of this name is there and fits its definition.
+    /// Whether files of this table are read.
     pub(super) fn serves(&self, name: &str) -> bool {
-        self.tables.contains_key(name) && !self.outdated.iter().any(|outdated| outdated == name)
+        let has = |level| self.tables.contains_key(&(name.to_owned(), level));
+        has(Level::Delta) || has(Level::Base) && !self.outdated.iter().any(|outdated| outdated == name)
     }
 
     /// Bytes of all rows, without their indexes.
@@ -101,7 +132,7 @@ impl Live {
     }
 
     pub(super) fn table_count(&self) -> usize {
-        self.tables.len()
+        self.tables.keys().filter(|(_, level)| *level == Level::Base).count()
     }
 
     /// Whether nobody else holds what this holds. Until then it must be kept: whoever drops the last reference unmaps the
@@ -109,6 +140,29 @@ impl Live {
     pub(super) fn is_unused(&self) -> bool {
         Arc::strong_count(&self.catalog) == 1
     }
+}
+
+fn open(root: &Path, name: &str, level: Level, entry: TableEntry) -> Result<Open> {
+    let table = Table::open(root, &entry).with_context(|| format!("table {name}"))?;
+    let bytes = table.index_bytes() + table.rows_bytes();
+    if level == Level::Delta && bytes <= DELTA_BROUGHT_IN_BYTES_MAX {
+        // What cannot be had is read when it is asked for; whoever watches memory tries again, and says so.
+        let brought =
+            table.bring_in_index(Lock::Never, false).and_then(|_| table.bring_in_rows(bytes, Lock::Never, false));
+        drop(brought);
+    }
+    Ok(Open { entry, table: Arc::new(table) })
+}
+
+/// All views': a row of any may be deleted.
+fn stream_tables(definitions: &Definitions, combine: CombineOf<'_>) -> Vec<(String, Schema, Option<Arc<dyn Combine>>)> {
+    let views = definitions
+        .workspaces
+        .iter()
+        .flat_map(|(workspace, definitions)| definitions.feature_views.values().map(move |view| (workspace, view)));
+    views
+        .map(|(workspace, view)| (FeatureView::table_name(workspace, &view.name), view.schema(), combine(view)))
+        .collect()
 }
 
 fn outdated(manifest: &Manifest, applied: &Applied) -> Vec<String> {
@@ -123,3 +177,6 @@ fn outdated(manifest: &Manifest, applied: &Applied) -> Vec<String> {
     }
     outdated
 }
+
+/// A delta up to this is brought in before it is read from: half a second of an ordinary disk, and what it has was in memory a moment ago.
+const DELTA_BROUGHT_IN_BYTES_MAX: u64 = 256 << 20;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use gannet_api::{Core, ShardSamples, Shared, State};
+use gannet_api::{Core, ShardSamples, Shared, State, definitions::model::FeatureView};
 use gannet_engine::{
     admission::AdmissionConfig,
     clock::{Clock, Origin},
@@ -23,6 +23,7 @@ use gannet_engine::{
 use gannet_store::{
     Error,
     directory::{DataDirectory, Stamp},
+    plane::Combine,
     table::Lock,
 };
 
@@ -153,7 +154,7 @@ impl Process {
         // The stamp first: what is published between the two is seen at the next look.
         let seen = data.stamp().ok();
         // Before the port opens: the first answer should not be a 503 when there is something to serve.
-        let live = Live::open(&data, None, &shared, &settings.slow_tables);
+        let live = Live::open(&data, None, &shared, &settings.slow_tables, &combine);
         let plan = MemoryPlan::new(&settings.memory, settings.cores.len());
         let rows_bytes = live.as_ref().ok().and_then(Option::as_ref).map(Live::rows_bytes);
         let row_cache_bytes = plan.row_cache_for(&settings.memory, rows_bytes);
@@ -247,7 +248,7 @@ impl Process {
         let stamp = self.data.stamp().ok();
         if stamp != self.seen || self.retry {
             self.seen = stamp; // also when what was published is refused: damage does not pass
-            let live = Live::open(&self.data, self.live.as_ref(), &self.shared, &self.slow_tables);
+            let live = Live::open(&self.data, self.live.as_ref(), &self.shared, &self.slow_tables, &combine);
             self.take_up(live);
         }
         let keys = FileStamp::of(&keys::path(&self.data));
@@ -362,6 +363,11 @@ impl Process {
             }
         }
     }
+}
+
+/// How rows of a view become one.
+fn combine(_: &FeatureView) -> Option<Arc<dyn Combine>> {
+    None
 }
 
 /// The binary's own pages, before a request can run into one that is not there.

@@ -95,20 +95,20 @@ impl Memory {
     /// Appends the bytes of words that follow each other from `place` on to `out`, whole words, then cuts it to `bytes`.
     #[inline]
     pub(super) fn append(&self, place: Place, bytes: usize, out: &mut Vec<u8>) {
-        let end = out.len() + bytes;
-        let mut left = bytes.div_ceil(WORD_BYTES);
-        out.reserve(left * WORD_BYTES);
+        let start = out.len();
+        // Made longer at once: to look for room word by word costs more than the words.
+        out.resize(start + bytes.next_multiple_of(WORD_BYTES), 0);
+        let mut to = out[start..].as_chunks_mut::<WORD_BYTES>().0;
         let (mut line, mut first) = (place.line(), place.0 as usize % LINE_WORDS);
-        while left > 0 {
+        while !to.is_empty() {
             let words = &self.line(line).0[first..];
-            let words = &words[..left.min(words.len())];
-            for word in words {
-                out.extend_from_slice(&word.load().to_le_bytes());
+            let (here, behind) = to.split_at_mut(words.len().min(to.len()));
+            for (to, word) in here.iter_mut().zip(words) {
+                *to = word.load().to_le_bytes();
             }
-            left -= words.len();
-            (line, first) = (line + 1, 0);
+            (line, first, to) = (line + 1, 0, behind);
         }
-        out.truncate(end);
+        out.truncate(start + bytes);
     }
 
     /// Writes bytes from `place` on, the last word filled up with zeros. Nobody reads there.

@@ -44,7 +44,7 @@ use std::sync::Arc;
 pub(crate) use self::entry::key_and_time;
 pub use self::{
     frozen::{Frozen, FrozenRows},
-    reader::{OverlayHash, OverlayProbe, OverlayReader, OverlayRow, Pin},
+    reader::{OverlayHash, OverlayKeyHash, OverlayProbe, OverlayReader, OverlayRow, Pin},
     writer::{OverlayUsage, OverlayWriter, Put},
 };
 use self::{memory::Memory, word::Word};

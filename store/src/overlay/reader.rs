@@ -34,6 +34,10 @@ pub struct Pin {
     _guard: Guard,
 }
 
+/// A key's hash, whatever table it is looked for in: views of one entity share it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverlayKeyHash(u64);
+
 /// A key's hash, with its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OverlayHash {
@@ -99,8 +103,18 @@ impl OverlayReader {
     }
 
     #[inline]
+    pub fn hash_key(&self, key: &[u8]) -> OverlayKeyHash {
+        OverlayKeyHash(hash_of_key(self.shared.seed, key))
+    }
+
+    #[inline]
+    pub fn hash_in(&self, table: TableId, key: OverlayKeyHash) -> OverlayHash {
+        OverlayHash { hash: in_table(key.0, table), table }
+    }
+
+    #[inline]
     pub fn hash(&self, table: TableId, key: &[u8]) -> OverlayHash {
-        OverlayHash { hash: hash_key(self.shared.seed, table, key), table }
+        self.hash_in(table, self.hash_key(key))
     }
 
     /// Starts to load the key's bucket line, if there may be a row of it, which is false for nearly all keys that have none.
@@ -201,8 +215,18 @@ impl OverlayReader {
 /// The same for writer and readers.
 #[inline]
 pub(super) fn hash_key(seed: u64, table: TableId, key: &[u8]) -> u32 {
-    // Tables must not meet in the same buckets for the same keys.
-    (xxh3_64_with_seed(key, seed ^ u64::from(table.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 32) as u32
+    in_table(hash_of_key(seed, key), table)
+}
+
+#[inline]
+fn hash_of_key(seed: u64, key: &[u8]) -> u64 {
+    xxh3_64_with_seed(key, seed)
+}
+
+/// Tables must not meet in the same buckets for the same keys.
+#[inline]
+fn in_table(key: u64, table: TableId) -> u32 {
+    ((key ^ u64::from(table.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 32) as u32
 }
 
 impl fmt::Debug for OverlayReader {
