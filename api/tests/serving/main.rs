@@ -3,11 +3,14 @@
 
 mod allocation;
 mod concurrency;
+mod deletes;
 mod errors;
 mod exposition;
 mod fixture;
 mod golden;
+mod ingest;
 mod lifecycle;
 mod timing;
 mod users;
 mod waits;
+mod writing;

@@ -5,8 +5,10 @@
 mod admission;
 mod client;
 mod echo;
+mod handing;
 mod waiting;
 mod waits;
+mod woken;
 
 use std::{io::Write, net::Shutdown, time::Duration};
 
