@@ -113,7 +113,7 @@ pub(crate) enum Fault<'q> {
         "The write log failed. Nothing is taken before the server is started again; whether this write will be found then is not known."
     )]
     LogFailed,
-    #[error("Timed out. Whether the write was applied is not known; sending it again is safe.")]
+    #[error("Timed out. Whether the write was applied, or will be, is not known.")]
     WriteTimedOut,
     #[error("Internal server error")]
     Internal,

@@ -19,4 +19,4 @@ pub mod service;
 mod shard;
 
 pub use clock::Now;
-pub use service::{Answer, Asked, Content, Finished, Limited, Read, ServerTiming, Service, Ticket, Waiting};
+pub use service::{Answer, Asked, Content, Finished, Form, Limited, Read, ServerTiming, Service, Ticket, Waiting};

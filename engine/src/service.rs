@@ -18,6 +18,10 @@ pub struct Ticket(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting(pub u32);
 
+/// One of the forms in which a service tells of errors; what it stands for is the service's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form(pub u8);
+
 /// What became of a request that was to be finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finished {
@@ -130,8 +134,14 @@ pub trait Service {
     /// [`Self::begin`] if the request is taken on at once; [`Request::asked`] tells.
     fn asks(&mut self, now: Now, head: &Head<'_>) -> Asked;
 
+    /// In which of the service's forms the sender of this request is told of errors, if it has several. Asked of requests that are not
+    /// taken on, and handed to [`Self::overloaded`].
+    fn form(&self, _: &Head<'_>) -> Form {
+        Form(0)
+    }
+
     /// Appends the body of a 429 to a request that was not taken on.
-    fn overloaded(&mut self, now: Now, body: &mut Vec<u8>);
+    fn overloaded(&mut self, now: Now, form: Form, body: &mut Vec<u8>);
 
     /// For `Expect: 100-continue` before the body came, and for a body that never came: a ticket if the final status is known from the head alone.
     fn refuse_early(&mut self, now: Now, head: &Head<'_>) -> Option<Ticket>;

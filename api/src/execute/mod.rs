@@ -14,7 +14,7 @@ mod writes;
 use std::sync::{Arc, atomic::Ordering};
 
 use gannet_engine::{
-    Answer, Asked, Content, Finished, Limited, Now, Read, Service, Ticket, Waiting,
+    Answer, Asked, Content, Finished, Form, Limited, Now, Read, Service, Ticket, Waiting,
     admission::{Criticality, Reason},
     http::{Head, Request, Status},
 };
@@ -453,8 +453,15 @@ impl Service for Core {
         }
     }
 
-    fn overloaded(&mut self, _: Now, body: &mut Vec<u8>) {
+    fn form(&self, head: &Head<'_>) -> Form {
+        if is_ingest(head.path) { WRITES } else { READS }
+    }
+
+    fn overloaded(&mut self, _: Now, form: Form, body: &mut Vec<u8>) {
         let fault = Fault::Overloaded;
+        if form == WRITES {
+            return self.shed_write(body);
+        }
         response::error(fault.to_string().as_bytes(), fault.refusal().code, body);
         self.metrics.answered(metrics::NONE, fault.refusal().status);
     }
@@ -557,6 +564,10 @@ impl Service for Core {
         self.metrics.cache(&self.cache.stats());
     }
 }
+
+/// In which form errors are told.
+const READS: Form = Form(0);
+const WRITES: Form = Form(1);
 
 fn report(shared: &Shared, core: usize, logged_ns: &mut Option<u64>, now_ns: u64, damage: &Corrupt) {
     if logged_ns.is_some_and(|last| now_ns.saturating_sub(last) < LOG_EVERY_NS) {

@@ -168,6 +168,12 @@ impl Core {
         self.writes.ticket(Intake { seen, answer, body, write: None })
     }
 
+    /// Appends the body of a 429 to a request that admission did not take on; it is not timed.
+    pub(super) fn shed_write(&self, out: &mut Vec<u8>) {
+        let answer = told(&Fault::Overloaded, out);
+        self.metrics.ingest.shed(answer.status.0);
+    }
+
     /// Hands a write over and sets its request aside, or tells what there is to tell.
     pub(super) fn hand_over(&mut self, now: Now, place: u32, out: &mut Vec<u8>) -> Finished {
         let Some(intake) = self.writes.turn.get_mut(place as usize) else {

@@ -17,12 +17,17 @@ pub(crate) struct IngestMetrics {
 impl IngestMetrics {
     /// A request was answered, that took so long.
     pub(crate) fn answered(&self, status: u16, nanoseconds: u64) {
+        self.shed(status);
+        self.latency.count(nanoseconds);
+    }
+
+    /// One was answered before it was looked at.
+    pub(crate) fn shed(&self, status: u16) {
         let code = CODES.iter().position(|code| *code == status);
         debug_assert!(code.is_some(), "a status without a place: {status}");
         if let Some(code) = code {
             self.codes[code].add(1);
         }
-        self.latency.count(nanoseconds);
     }
 
     /// Records that are durable, whatever their number of views.

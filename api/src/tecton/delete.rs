@@ -67,7 +67,8 @@ pub(crate) fn read<'b>(
             let view = &workspace.views()[*place];
             let table = view.table.as_deref().ok_or(Fault::NotWritable { view: &view.name })?;
             let cells = cells(view, &parts, at)?;
-            (key.clear(), row.clear());
+            key.clear();
+            row.clear();
             if !encode_key(view.key_types(), cells.iter(), &mut key)
                 || write_tombstone(&key, deleted_at_us(view, asking.now_us), &mut row).is_err()
             {

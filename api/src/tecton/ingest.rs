@@ -161,9 +161,8 @@ where
         if source.views.is_empty() {
             return Err(Fault::NoViewOfSource { source_name: &source.name, workspace: &workspace.name });
         }
-        let records = match value {
-            Value::Array(records) => records,
-            _ => return Err(Fault::FieldKind { field: "the records of a stream source", expected: "array" }),
+        let Value::Array(records) = value else {
+            return Err(Fault::FieldKind { field: "the records of a stream source", expected: "array" });
         };
         count += records.len();
         batches.push(Batch { source, records });

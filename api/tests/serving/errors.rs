@@ -178,5 +178,5 @@ fn probes_need_no_key_and_tell_the_state() {
     assert_eq!(status, 503);
     assert!(body.starts_with("{\"error\":\"503 Service Temporarily Unavailable\""), "{body}");
     let (answer, body) = world.ask(Head { authorization: None, ..head(Method::Options, "*") }, b"");
-    assert_eq!((answer.status.0, answer.allow, body.as_str()), (204, Some("GET, HEAD, POST, OPTIONS"), ""));
+    assert_eq!((answer.status.0, answer.allow, body.as_str()), (204, Some("GET, HEAD, POST, DELETE, OPTIONS"), ""));
 }

@@ -3,13 +3,16 @@
 
 mod allocation;
 mod concurrency;
+mod deletes;
 mod errors;
 mod exposition;
 mod fixture;
 mod golden;
+mod ingest;
 mod lifecycle;
 mod store;
 mod timing;
 mod users;
 mod waits;
+mod writing;
 mod written;

@@ -48,7 +48,10 @@ pub(crate) fn model() -> Definitions {
     let views = [
         ("last", "amount = \"float64\""),
         ("sums", "placeholder = \"int64\""),
-        ("wide", "flag = \"boolean\", n = \"int64\", place = \"struct<lat:float64,lon:float64>\", props = \"map<string,float64>\", ratio = \"float32\", seen = \"timestamp\", tags = \"array<string>\""),
+        (
+            "wide",
+            "flag = \"boolean\", n = \"int64\", place = \"struct<lat:float64,lon:float64>\", props = \"map<string,float64>\", ratio = \"float32\", seen = \"timestamp\", tags = \"array<string>\"",
+        ),
         ("visits", "n = \"int64\""),
         ("batch", "n = \"int64\""),
     ];
@@ -82,10 +85,18 @@ pub(crate) fn model() -> Definitions {
         field("user_id", ColumnType::String),
         field("when", ColumnType::Timestamp),
     ];
-    for (name, timestamp, mut fields) in [("clicks", "at", clicks.clone()), ("spare", "at", clicks), ("visits", "when", visits)] {
+    for (name, timestamp, mut fields) in
+        [("clicks", "at", clicks.clone()), ("spare", "at", clicks), ("visits", "when", visits)]
+    {
         fields.sort_by(|one, other| one.name.cmp(&other.name));
         let (name, timestamp) = (name.to_owned(), timestamp.to_owned());
-        let source = StreamSource { name: name.clone(), description: String::new(), tags: Default::default(), timestamp, fields };
+        let source = StreamSource {
+            name: name.clone(),
+            description: String::new(),
+            tags: Default::default(),
+            timestamp,
+            fields,
+        };
         workspace.stream_sources.insert(name, source);
     }
     definitions
@@ -126,7 +137,9 @@ fn schema(view: &FeatureView) -> Schema {
 
 pub(crate) fn tables(definitions: &Definitions, of: &StreamTables) -> StreamTables {
     let workspace = &definitions.workspaces["prod"];
-    of.with(workspace.feature_views.values().map(|view| (FeatureView::table_name("prod", &view.name), schema(view), None)))
+    of.with(
+        workspace.feature_views.values().map(|view| (FeatureView::table_name("prod", &view.name), schema(view), None)),
+    )
 }
 
 impl Writing {
@@ -148,7 +161,7 @@ impl Writing {
         world.shared.set_keys(KeyTable::new(vec![record]).unwrap());
         let definitions = model();
         let streams = tables(&definitions, &StreamTables::default());
-        let (far, _) = pair(0, 0, Box::new(|| {}));
+        let (far, _) = pair(1, 1, Box::new(|| {}));
         let writing = Self { world, far, streams, definitions };
         writing.publish();
         writing
@@ -234,9 +247,15 @@ impl Writing {
         while let Some(row) = write.next_row().unwrap() {
             let table = self.streams.get(row.table).unwrap();
             let shown = Row::parse(&table.layout, row.row).unwrap();
-            let values: Vec<String> = (0..table.schema.columns.len()).map(|column| self.value(row.table, &shown, column)).collect();
+            let values: Vec<String> =
+                (0..table.schema.columns.len()).map(|column| self.value(row.table, &shown, column)).collect();
             let values = if shown.is_tombstone() { "deleted".to_owned() } else { values.join(" ") };
-            rows.push(format!("{} {:?} @{} {values}", row.table, String::from_utf8_lossy(shown.key()), shown.event_time_us()));
+            rows.push(format!(
+                "{} {:?} @{} {values}",
+                row.table,
+                String::from_utf8_lossy(shown.key()),
+                shown.event_time_us()
+            ));
         }
         (token, rows)
     }
@@ -266,4 +285,3 @@ pub(crate) fn with_key<'h>(key: &'h str, head: Head<'h>) -> Head<'h> {
 pub(crate) fn records(source: &str, records: &str) -> String {
     format!(r#"{{"workspace_name":"prod","dry_run":false,"records":{{"{source}":[{records}]}}}}"#)
 }
-

@@ -136,9 +136,9 @@ impl ShardMetrics {
         put("gannet_turns_total", "Turns of the shard's loop.", Kind::Counter, None, count(&self.turns));
         let help = "CPU time of the core's serving thread, user and system, without time spent spinning for work.";
         put("gannet_core_busy_seconds_total", help, Kind::Counter, None, count(&self.cpu_ns) / 1e9);
-        let help = "Requests that wait for rows to be read, now.";
+        let help = "Requests that wait for rows to be read, or for writes to be durable, now.";
         put("gannet_requests_waiting", help, Kind::Gauge, None, count(&self.waiting));
-        let help = "Requests that had to wait for rows to be read.";
+        let help = "Requests that had to wait for rows to be read, or for writes to be durable.";
         put("gannet_requests_waited_total", help, Kind::Counter, None, count(&self.waited));
         put(
             "gannet_cold_reads_total",

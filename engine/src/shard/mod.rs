@@ -53,7 +53,7 @@ use crate::{
     http::{CONTINUE, Fault, Persistence, Responses, Status},
     limits::{self, Limits},
     reactor::{Completion, Reactor, Token, Wait},
-    service::{Answer, Finished, Limited, Service, Ticket, Waiting},
+    service::{Answer, Finished, Form, Limited, Service, Ticket, Waiting},
 };
 
 /// What other threads tell a shard; read when it is woken and at least ten times a second.
@@ -106,6 +106,7 @@ enum Reply {
     /// Decided by admission: 429, with this `Retry-After`. The body is the service's.
     Shed {
         retry_after_s: u32,
+        form: Form,
     },
     /// `100 Continue`.
     Continue,
@@ -421,9 +422,9 @@ impl<S: Service> Shard<S> {
                         connection.fate = connection.fate.max(Fate::Closing);
                     }
                 }
-                Reply::Shed { retry_after_s } => {
+                Reply::Shed { retry_after_s, form } => {
                     let mark = responses.begin(out);
-                    service.overloaded(clock.now(), out);
+                    service.overloaded(clock.now(), form, out);
                     let answer =
                         Answer { retry_after_s: Some(retry_after_s), ..Answer::json(Status::TOO_MANY_REQUESTS) };
                     responses.finish(out, mark, &answer, persistence, head_only, close);

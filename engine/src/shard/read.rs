@@ -168,7 +168,7 @@ fn frame<S: Service>(
                         let request = Request { head, body, seen_ns, asked };
                         Reply::Ticket(service.begin(now, request))
                     }
-                    Decision::Shed { retry_after_s, .. } => Reply::Shed { retry_after_s },
+                    Decision::Shed { retry_after_s, .. } => Reply::Shed { retry_after_s, form: service.form(&head) },
                     Decision::Hold => {
                         // The bytes are as they came: they are read again from where this message begins.
                         connection.inbound = before;

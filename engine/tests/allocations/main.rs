@@ -13,7 +13,7 @@ use std::{
 };
 
 use gannet_engine::{
-    Answer, Asked, Content, Finished, Now, Read as ReadFile, Service, Ticket, Waiting,
+    Answer, Asked, Content, Finished, Form, Now, Read as ReadFile, Service, Ticket, Waiting,
     admission::{AdmissionConfig, Criticality},
     clock::Origin,
     http::{Head, Request, Status},
@@ -65,7 +65,7 @@ impl Service for Teller {
         Asked::Features { criticality: Criticality::Default, budget_ns: None }
     }
 
-    fn overloaded(&mut self, _: Now, body: &mut Vec<u8>) {
+    fn overloaded(&mut self, _: Now, _: Form, body: &mut Vec<u8>) {
         body.extend_from_slice(b"overloaded");
     }
 

@@ -4,7 +4,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     os::fd::OwnedFd,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -13,11 +13,12 @@ use gannet_engine::{
     admission::AdmissionConfig,
     clock::Origin,
     limits::Limits,
-    server::{self, Server, ServerConfig, ShardMetrics, StartError},
+    server::{self, Server, ServerConfig, ShardMetrics, StartError, Waker},
 };
 
 use crate::{
     echo::Echo,
+    handing::Handing,
     waiting::{Patient, Seen},
 };
 
@@ -90,6 +91,16 @@ impl Started {
         (started, seen)
     }
 
+    /// A server whose requests another thread makes ready, and how many of them came back too late.
+    pub(crate) fn handing(spin: Duration) -> (Self, Arc<AtomicU64>) {
+        let late = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&late);
+        let service = move |waker| Handing::new(waker, Arc::clone(&counted));
+        let address = "127.0.0.1:0".parse().unwrap();
+        let started = Self::waking(address, Limits::default(), admit_all(), 256, spin, service).unwrap();
+        (started, late)
+    }
+
     fn serving<S: Service + Send + 'static>(
         listen: SocketAddr,
         limits: Limits,
@@ -97,6 +108,18 @@ impl Started {
         connections: usize,
         spin: Duration,
         service: impl Fn() -> S,
+    ) -> Result<Self, StartError> {
+        Self::waking(listen, limits, admission, connections, spin, |_| service())
+    }
+
+    /// The same for a service that is told what wakes its shard.
+    fn waking<S: Service + Send + 'static>(
+        listen: SocketAddr,
+        limits: Limits,
+        admission: AdmissionConfig,
+        connections: usize,
+        spin: Duration,
+        service: impl Fn(Waker) -> S,
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(ShardMetrics::default());
         let config = ServerConfig {
@@ -110,8 +133,8 @@ impl Started {
             metrics: vec![Arc::clone(&metrics)],
             origin: Origin::now(),
         };
-        let server = server::start(&config, |_, _| {
-            let service = service();
+        let server = server::start(&config, |_, waker| {
+            let service = service(waker);
             move || service
         })?;
         Ok(Self { server: Some(server), metrics })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gannet_engine::{
-    Answer, Asked, Content, Finished, Limited, Now, Read, Service, Ticket, Waiting,
+    Answer, Asked, Content, Finished, Form, Limited, Now, Read, Service, Ticket, Waiting,
     admission::{Criticality, Reason},
     http::{Head, Request, Status},
 };
@@ -45,7 +45,7 @@ impl Service for Echo {
         Asked::Features { criticality: criticality.unwrap_or(Criticality::Default), budget_ns }
     }
 
-    fn overloaded(&mut self, _: Now, body: &mut Vec<u8>) {
+    fn overloaded(&mut self, _: Now, _: Form, body: &mut Vec<u8>) {
         body.extend_from_slice(b"overloaded");
     }
 

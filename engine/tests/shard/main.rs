@@ -6,8 +6,10 @@ mod admission;
 mod client;
 mod draining;
 mod echo;
+mod handing;
 mod waiting;
 mod waits;
+mod woken;
 
 use std::{io::Write, net::Shutdown, time::Duration};
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use gannet_engine::{
-    Answer, Asked, Content, Finished, Now, Read, Service, Ticket, Waiting,
+    Answer, Asked, Content, Finished, Form, Now, Read, Service, Ticket, Waiting,
     admission::Criticality,
     http::{Head, Request, Status},
 };
@@ -107,7 +107,7 @@ impl Service for Patient {
         Asked::Features { criticality: Criticality::Default, budget_ns: None }
     }
 
-    fn overloaded(&mut self, _: Now, body: &mut Vec<u8>) {
+    fn overloaded(&mut self, _: Now, _: Form, body: &mut Vec<u8>) {
         body.extend_from_slice(b"overloaded");
     }
 
