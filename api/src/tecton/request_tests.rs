@@ -36,6 +36,12 @@ fn decoded(body: &str) -> String {
             }
         }
     }
+    if let Some(edge) = decoded.query.leading_edge {
+        shown += &format!(" {edge:?}");
+    }
+    if decoded.query.coerce_null_counts_to_zero {
+        shown += " counts coerced";
+    }
     if let Some(fault) = decoded.option_fault {
         shown += &format!(" but {fault}");
     }
@@ -177,7 +183,17 @@ fn faults_of_options_are_kept_for_last() {
     ] {
         options(&format!("{{\"latencyBudgetMs\":{refused}}}"), budget);
     }
-    options(r#"{"aggregationLeadingEdge":"AGGREGATION_MODE_WALL_CLOCK_TIME"}"#, "");
+    options(r#"{"aggregationLeadingEdge":"AGGREGATION_MODE_UNSPECIFIED","coerceNullCountsToZero":false}"#, "");
+    options(r#"{"aggregation_leading_edge":null,"coerce_null_counts_to_zero":null}"#, "");
+    check(
+        r#"{"featureServiceName":"a","requestOptions":{"aggregationLeadingEdge":"AGGREGATION_MODE_WALL_CLOCK_TIME"}}"#,
+        "service a in default WallClock",
+    );
+    check(
+        r#"{"featureServiceName":"a","requestOptions":{"aggregation_leading_edge":"AGGREGATION_MODE_LATEST_EVENT_TIME",
+        "coerceNullCountsToZero":true}}"#,
+        "service a in default LatestEventTime counts coerced",
+    );
     options(
         r#"{"aggregation_leading_edge":"WALL_CLOCK"}"#,
         "Unexpected value for aggregationLeadingEdge. Expected one of: AGGREGATION_MODE_UNSPECIFIED, \

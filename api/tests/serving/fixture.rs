@@ -20,7 +20,7 @@ use gannet_store::{
     directory::TableEntry,
     key::KeyWriter,
     levels::Levels,
-    plane::StreamTables,
+    plane::{Combine, StreamTables},
     row::RowWriter,
     table::{MapOptions, Populate},
 };
@@ -195,11 +195,16 @@ pub(crate) fn head(method: Method, path: &str) -> Head<'_> {
 
 /// Tables for what is written to all views.
 pub(crate) fn streams(definitions: &Definitions) -> StreamTables {
+    StreamTables::default().with(tables_of(definitions))
+}
+
+/// Name and schema of every view's table.
+pub(crate) fn tables_of(definitions: &Definitions) -> Vec<(String, Schema, Option<Arc<dyn Combine>>)> {
     let of = |workspace: &Workspace| {
         let name = |view: &FeatureView| FeatureView::table_name(&workspace.name, &view.name);
         workspace.feature_views.values().map(|view| (name(view), view.schema(), None)).collect::<Vec<_>>()
     };
-    StreamTables::default().with(definitions.workspaces.values().flat_map(of))
+    definitions.workspaces.values().flat_map(of).collect()
 }
 
 /// Builds a view's table and opens it.

@@ -1,6 +1,7 @@
 //! A core, driven the way a shard drives it: tables on disk, bytes in, bytes out.
 #![expect(clippy::unwrap_used, clippy::tests_outside_test_module, reason = "this whole crate is tests")]
 
+mod aggregates;
 mod allocation;
 mod concurrency;
 mod deletes;

@@ -16,7 +16,7 @@ use gannet_store::{
     row::write_tombstone,
 };
 
-use crate::fixture::{Rows, World, built, key_of, row_of, streams};
+use crate::fixture::{Rows, World, built, key_of, row_of, streams, tables_of};
 
 /// What serves, and what is written to.
 pub(crate) struct Store {
@@ -47,6 +47,14 @@ impl Store {
             .collect();
         store.publish(|manifest| manifest.tables.extend(tables));
         store
+    }
+
+    /// Applies other definitions.
+    pub(crate) fn redefine(&mut self, change: impl FnOnce(&mut Definitions)) {
+        change(&mut self.world.definitions);
+        let World { definitions, streams, .. } = &mut self.world;
+        *streams = streams.with(tables_of(definitions));
+        self.publish(|_| ());
     }
 
     pub(crate) fn view(&self, view: &str) -> &FeatureView {

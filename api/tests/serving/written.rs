@@ -8,6 +8,7 @@ use gannet_store::Value::{self, Int64};
 use proptest::prelude::*;
 
 use crate::{
+    allocation::warm_statuses,
     fixture::{GET_FEATURES, bytes_of, head, text},
     store::Store,
     users::definitions,
@@ -184,6 +185,19 @@ fn a_view_that_takes_a_stream_is_served_before_it_has_a_file() {
     store.flush_all();
     store.world.check_error(&ask("w"), 404, 5, message);
     store.world.check(&ask("v"), 200, r#"{"result":{"features":["1"]}}"#);
+}
+
+#[test]
+fn warm_requests_for_rows_in_several_places_allocate_nothing() {
+    let mut store = world(&[(0, 1), (1, 1), (2, 1)]);
+    store.put("v", &[text("u1")], 2, &[Int64(2)]);
+    store.flush_all();
+    store.put("v", &[text("u2")], 3, &[Int64(3)]);
+    store.delete("v", &[text("u0")], 3);
+    store.world.bring_in();
+    let bodies: Vec<_> =
+        (0..64).map(|n| format!("{{\"params\":{}}}", params(&format!("u{}", n % 4))).into_bytes()).collect();
+    assert_eq!(warm_statuses(&mut store.world, &bodies), [0, 0, 64, 0, 0, 0]);
 }
 
 #[derive(Debug, Clone)]
