@@ -83,7 +83,9 @@ pub(crate) struct Cli {
     #[arg(long, help_heading = "What", default_value = "POST")]
     pub(crate) method: String,
 
-    /// The body, or @FILE; {key} is where the key goes (also in URL and headers) [default: ten features of fraud_bench, for POST]
+    /// The body, or @FILE [default: ten features of fraud_bench, for POST]. In it, in the URL and in headers, {key} is where the
+    /// request's key goes, {another-key} one drawn for that place, {counter} a number of its own, {random:N} one below N, {now}
+    /// the time of sending
     #[arg(long, value_name = "TEXT|@FILE", help_heading = "What")]
     pub(crate) body: Option<String>,
 
