@@ -101,7 +101,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "FORMAT", help_heading = "What", default_value = "C{:010}")]
     pub(crate) key_format: KeyFormat,
 
-    /// A class of traffic, recorded apart: name=critical,weight=1,connections=8,header=X-Class: 1,keys=one:7,absent=0.1,body=@FILE,key=KEY.
+    /// A class of traffic, recorded apart: name=critical,weight=1,connections=8,header=X-Class: 1,keys=one:7,absent=0.1,body=@FILE,path=/x,key=KEY.
     /// May be given several times; what it leaves out it takes from the other options. With `connections` it has as many for
     /// itself, beside those that the others share. A comma within a value is written \,
     #[arg(long, value_name = "FIELD=VALUE,…", help_heading = "What")]

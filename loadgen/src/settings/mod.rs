@@ -171,7 +171,7 @@ fn stream(cli: &Cli, text: &StreamText, pool: usize) -> Result<Stream> {
     }
     let parts = Parts {
         method: &cli.method,
-        target: &cli.url.target,
+        target: text.path.as_ref().unwrap_or(&cli.url.target),
         host: &cli.url.authority,
         headers: &headers,
         body: &body,
@@ -226,9 +226,9 @@ mod tests {
     #[test]
     fn a_stream_adds_its_headers_and_replaces_the_rest() {
         let all = ["--url", "http://h/x", "--header", "A: 1", "--key", "k", "--body", "b", "--key-format", "{}"];
-        let stream = ["--stream", "name=s,header=B: {key},key=other,body=c", "--stream", "name=t"];
+        let stream = ["--stream", "name=s,header=B: {key},key=other,body=c,path=/y", "--stream", "name=t"];
         let (text, streams) = request(&[&all[..], &stream[..]].concat()).unwrap();
-        let expected = "POST /x HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n\
+        let expected = "POST /y HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n\
                         Authorization: Tecton-key other\r\nA: 1\r\nB: 42\r\nContent-Length: 1\r\n\r\nc";
         assert_eq!((text.as_str(), streams), (expected, 2));
         let get = ["--url", "http://h/{key}", "--method", "GET"];
