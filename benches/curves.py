@@ -2,6 +2,7 @@
 """Curves for the documentation, as SVG, from what gannet-loadgen wrote with --json.
 
 usage: curves.py overload OUT.svg LABEL=RUN.json...     good answers and their p99 over time, by 100 ms
+       curves.py compaction OUT.svg LABEL=RUN.json... p50, p99 and p99.9 over time, by 100 ms, of the stream `read`
        curves.py overshoot OUT.svg MILLISECONDS=RUN.json...  time beyond the budget, by percentile, of the stream `budget`
 
 Nothing but the standard library; colours are readable on light and dark pages.
@@ -64,6 +65,17 @@ def overload(runs):
                 chart("p99 from planned time", "ms", slow, "time", seconds, ticks, HEIGHT)])
 
 
+def compaction(runs):
+    charts, seconds = [], 0
+    for label, run in runs:
+        rows = next(stream for stream in run["series"]["streams"] if stream["name"] == "read")["per_100ms"]
+        seconds = max(seconds, rows[-1]["start_ms"] / 1000 + 0.1)
+        charts.append((label, [(words, [(row["start_ms"] / 1000, row[field] / 1000) for row in rows]) for field, words in (("p50_us", "p50"), ("p99_us", "p99"), ("p99_9_us", "p99.9"))]))
+    step = max(1, int(seconds) // 10)
+    ticks = [(second, f"{second} s") for second in range(0, int(seconds) + 1, step)]
+    return svg([chart(f"reads {label}", "ms", series, "time", seconds, ticks, HEIGHT * n) for n, (label, series) in enumerate(charts)])
+
+
 def overshoot(runs):
     percentiles = [("p50", "50 %"), ("p90", "90 %"), ("p99", "99 %"), ("p99_9", "99.9 %")]
     series = []
@@ -81,7 +93,7 @@ def main():
         label, file = one.split("=", 1)
         with open(file) as opened:
             runs.append((label, json.load(opened)))
-    drawn = {"overload": overload, "overshoot": overshoot}[kind](runs)
+    drawn = {"overload": overload, "compaction": compaction, "overshoot": overshoot}[kind](runs)
     with open(out, "w") as file:
         file.write(drawn)
 

@@ -83,7 +83,9 @@ pub(crate) struct Cli {
     #[arg(long, help_heading = "What", default_value = "POST")]
     pub(crate) method: String,
 
-    /// The body, or @FILE; {key} is where the key goes (also in URL and headers) [default: ten features of fraud_bench, for POST]
+    /// The body, or @FILE [default: ten features of fraud_bench, for POST]. In it, in the URL and in headers, {key} is where the
+    /// request's key goes, {another-key} one drawn for that place, {counter} a number of its own, {random:N} one below N, {now}
+    /// the time of sending
     #[arg(long, value_name = "TEXT|@FILE", help_heading = "What")]
     pub(crate) body: Option<String>,
 
@@ -99,7 +101,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "FORMAT", help_heading = "What", default_value = "C{:010}")]
     pub(crate) key_format: KeyFormat,
 
-    /// A class of traffic, recorded apart: name=critical,weight=1,connections=8,header=X-Class: 1,keys=one:7,absent=0.1,body=@FILE,key=KEY.
+    /// A class of traffic, recorded apart: name=critical,weight=1,connections=8,header=X-Class: 1,keys=one:7,absent=0.1,body=@FILE,path=/x,key=KEY.
     /// May be given several times; what it leaves out it takes from the other options. With `connections` it has as many for
     /// itself, beside those that the others share. A comma within a value is written \,
     #[arg(long, value_name = "FIELD=VALUE,…", help_heading = "What")]

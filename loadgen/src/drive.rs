@@ -134,14 +134,17 @@ impl Drive<'_> {
                     any = true;
                     let (stream, key) = self.workload.draw();
                     self.recorder.planned(stream, now_ns);
-                    self.transport.take(0, stream, now_ns, |out| self.workload.render(stream, key, out));
+                    let unix_us = self.clock.unix_us(now_ns);
+                    self.transport.take(0, stream, now_ns, |out| self.workload.render(stream, key, unix_us, out));
                 }
             }
         }
         self.shed_impatient(now_ns);
         for (pool, backlog) in self.backlogs.iter_mut().enumerate() {
             while let Some(Due { planned_ns, key, stream }) = backlog.front().copied() {
-                if !self.transport.take(pool, stream, planned_ns, |out| self.workload.render(stream, key, out)) {
+                let unix_us = self.clock.unix_us(now_ns);
+                let render = |out: &mut Vec<u8>| self.workload.render(stream, key, unix_us, out);
+                if !self.transport.take(pool, stream, planned_ns, render) {
                     break;
                 }
                 any = true;

@@ -32,6 +32,7 @@ pub(crate) struct Stretch {
     pub(crate) counts: Counts,
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
+    pub(crate) p99_9_us: f64,
     pub(crate) max_us: f64,
 }
 
@@ -39,7 +40,7 @@ impl Stretch {
     fn new(row: &Row, start_ms: u64) -> Self {
         let at = |share| in_unit(row.response_ns.value_at_quantile(share), NS_PER_US);
         let (counts, max_us) = (row.counts, in_unit(row.response_ns.max(), NS_PER_US));
-        Self { start_ms, counts, p50_us: at(0.5), p99_us: at(0.99), max_us }
+        Self { start_ms, counts, p50_us: at(0.5), p99_us: at(0.99), p99_9_us: at(0.999), max_us }
     }
 }
 

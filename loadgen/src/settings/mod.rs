@@ -171,7 +171,7 @@ fn stream(cli: &Cli, text: &StreamText, pool: usize) -> Result<Stream> {
     }
     let parts = Parts {
         method: &cli.method,
-        target: &cli.url.target,
+        target: text.path.as_ref().unwrap_or(&cli.url.target),
         host: &cli.url.authority,
         headers: &headers,
         body: &body,
@@ -181,7 +181,7 @@ fn stream(cli: &Cli, text: &StreamText, pool: usize) -> Result<Stream> {
         weight: text.weight.unwrap_or(1.0),
         keys: text.keys.clone().unwrap_or_else(|| cli.keys.clone()),
         absent: text.absent.unwrap_or(cli.absent),
-        template: Template::new(&parts, &cli.key_format),
+        template: Template::new(&parts, &cli.key_format).map_err(anyhow::Error::msg)?,
         pool,
     })
 }
@@ -202,9 +202,10 @@ mod tests {
     /// The first stream's request for key 42, and how many streams there are.
     fn request(arguments: &[&str]) -> Result<(String, usize)> {
         let cli = Cli::try_parse_from([&["gannet-loadgen"], arguments].concat())?;
-        let (streams, mut out) = (streams(&cli)?, Vec::new());
-        streams[0].template.render(42, &mut out);
-        Ok((String::from_utf8(out)?, streams.len()))
+        let mut workload = crate::workload::Workload::new(streams(&cli)?, cli.seed);
+        let mut out = Vec::new();
+        workload.render(0, 42, 0, &mut out);
+        Ok((String::from_utf8(out)?, workload.streams().len()))
     }
 
     #[test]
@@ -225,9 +226,9 @@ mod tests {
     #[test]
     fn a_stream_adds_its_headers_and_replaces_the_rest() {
         let all = ["--url", "http://h/x", "--header", "A: 1", "--key", "k", "--body", "b", "--key-format", "{}"];
-        let stream = ["--stream", "name=s,header=B: {key},key=other,body=c", "--stream", "name=t"];
+        let stream = ["--stream", "name=s,header=B: {key},key=other,body=c,path=/y", "--stream", "name=t"];
         let (text, streams) = request(&[&all[..], &stream[..]].concat()).unwrap();
-        let expected = "POST /x HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n\
+        let expected = "POST /y HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n\
                         Authorization: Tecton-key other\r\nA: 1\r\nB: 42\r\nContent-Length: 1\r\n\r\nc";
         assert_eq!((text.as_str(), streams), (expected, 2));
         let get = ["--url", "http://h/{key}", "--method", "GET"];
@@ -258,6 +259,7 @@ mod tests {
             (&["--header", "A: 1\r\nB: 2"], "no header"),
             (&["--header", "content-length: 5"], "written here"),
             (&["--body", "@/no/such/file"], "cannot read the body"),
+            (&["--body", "{random:0}"], "{random:N}"),
             (&["--stream", "name=a", "--stream", "name=a"], "two streams"),
             (&["--absent", "1.5"], "a share"),
             (&["--rate", "1", "--closed"], "cannot be used with"),

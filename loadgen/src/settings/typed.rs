@@ -101,6 +101,8 @@ pub(crate) struct StreamText {
     pub(crate) keys: Option<Keys>,
     pub(crate) absent: Option<f64>,
     pub(crate) body: Option<String>,
+    /// Of the URL, with what may follow: another endpoint of the same server.
+    pub(crate) path: Option<String>,
     /// Connections that no other stream uses.
     pub(crate) connections: Option<u32>,
 }
@@ -123,6 +125,10 @@ impl FromStr for StreamText {
                 "keys" => stream.keys = Some(value.parse()?),
                 "absent" => stream.absent = Some(crate::cli::share(value)?),
                 "body" => stream.body = Some(value.to_owned()),
+                "path" if value.starts_with('/') && !value.contains(|c: char| c.is_ascii_control() || c == ' ') => {
+                    stream.path = Some(value.to_owned());
+                }
+                "path" => return Err(format!("a path begins with / and has no spaces; not `{value}`")),
                 "connections" => match value.parse() {
                     Ok(connections) if connections > 0 => stream.connections = Some(connections),
                     _ => return Err(format!("connections are a number above 0; not `{value}`")),
@@ -134,7 +140,7 @@ impl FromStr for StreamText {
     }
 }
 
-const FIELDS: &str = "name, weight, connections, header, key, keys, absent, body";
+const FIELDS: &str = "name, weight, connections, header, key, keys, absent, body, path";
 
 /// Parts between commas; `\,` is a comma.
 fn split_unescaped(text: &str) -> Vec<String> {
@@ -194,7 +200,9 @@ mod tests {
     #[test]
     fn a_stream_is_written_in_fields() {
         let stream: StreamText =
-            r"name=a,weight=2.5,header=X: 1\, 2,header=Y: z,keys=one:7,absent=0.5,connections=9".parse().unwrap();
+            r"name=a,weight=2.5,header=X: 1\, 2,header=Y: z,keys=one:7,absent=0.5,connections=9,path=/y?z"
+                .parse()
+                .unwrap();
         let expected = StreamText {
             name: "a".to_owned(),
             weight: Some(2.5),
@@ -202,6 +210,7 @@ mod tests {
             keys: Some(Keys::One { key: 7 }),
             absent: Some(0.5),
             connections: Some(9),
+            path: Some("/y?z".to_owned()),
             ..StreamText::default()
         };
         assert_eq!(stream, expected);
@@ -212,6 +221,7 @@ mod tests {
             "name=a,size=1",
             "name=a,connections=0",
             "name=a,absent=2",
+            "name=a,path=x",
             "name=a,keys=all",
         ] {
             assert!(wrong.parse::<StreamText>().is_err(), "{wrong}");

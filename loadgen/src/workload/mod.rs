@@ -3,11 +3,13 @@
 
 pub(crate) mod keys;
 pub(crate) mod request;
+pub(crate) mod varied;
 
 use fastrand::Rng;
 
 use keys::Keys;
 use request::Template;
+use varied::Fill;
 
 /// One class of traffic, recorded apart from the others.
 #[derive(Debug)]
@@ -30,6 +32,10 @@ pub(crate) struct Workload {
     upto: Vec<f64>,
     choosing: Rng,
     keys: Rng,
+    /// For what stands in a request beside its key.
+    filling: Rng,
+    /// How many `{counter}` have been written.
+    counted: u64,
 }
 
 impl Workload {
@@ -40,12 +46,14 @@ impl Workload {
             sum += s.weight;
             sum / all
         });
-        // Two generators: another mix of streams does not change which keys a stream of one is asked for.
+        // Generators of their own: another mix of streams does not change which keys a stream of one is asked for.
         Self {
             upto: upto.collect(),
             streams,
             choosing: Rng::with_seed(seed.wrapping_add(1)),
             keys: Rng::with_seed(seed.wrapping_add(2)),
+            filling: Rng::with_seed(seed.wrapping_add(3)),
+            counted: 0,
         }
     }
 
@@ -70,8 +78,10 @@ impl Workload {
         &self.streams
     }
 
-    /// Appends the bytes of a request.
-    pub(crate) fn render(&self, stream: u16, key: u64, out: &mut Vec<u8>) {
-        self.streams[usize::from(stream)].template.render(key, out);
+    /// Appends the bytes of a request that is sent at `unix_us`.
+    pub(crate) fn render(&mut self, stream: u16, key: u64, unix_us: u64, out: &mut Vec<u8>) {
+        let Stream { template, keys, .. } = &self.streams[usize::from(stream)];
+        let fill = Fill { key, unix_us, keys, random: &mut self.filling, counter: &mut self.counted };
+        template.render(fill, out);
     }
 }

@@ -1,8 +1,10 @@
-//! The bytes of a request, made once; per request only the key's digits are new.
+//! The bytes of a request, made once; per request only what stands in its holes is new.
 
 use std::str::FromStr;
 
 use memchr::memmem;
+
+use super::varied::{Fill, Varied};
 
 /// How a key is written: `C{:010}` makes `C0000000042` of 42.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +32,16 @@ impl FromStr for KeyFormat {
     }
 }
 
-/// What a request consists of, before it is bytes. `{key}` may stand in the target, in headers and in the body.
+impl KeyFormat {
+    pub(super) fn write(&self, key: u64, out: &mut Vec<u8>) {
+        let mut buffer = [b'0'; DIGITS_MAX];
+        out.extend_from_slice(self.before.as_bytes());
+        out.extend_from_slice(digits(key, self.digits_min, &mut buffer));
+        out.extend_from_slice(self.after.as_bytes());
+    }
+}
+
+/// What a request consists of, before it is bytes. `{key}` and the holes of [`Varied`] may stand in the target, in headers and in the body.
 #[derive(Debug, Clone)]
 pub(crate) struct Parts<'a> {
     pub(crate) method: &'a str,
@@ -41,22 +52,46 @@ pub(crate) struct Parts<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// A request with holes for the key.
+/// A request with holes.
 #[derive(Debug)]
-pub(crate) struct Template {
+pub(crate) enum Template {
+    Keyed(Keyed),
+    Varied(Varied),
+}
+
+impl Template {
+    /// Fails on a hole that cannot be filled.
+    pub(crate) fn new(parts: &Parts<'_>, key: &KeyFormat) -> Result<Self, String> {
+        Ok(match Varied::new(parts, key)? {
+            Some(varied) => Self::Varied(varied),
+            None => Self::Keyed(Keyed::new(parts, key)),
+        })
+    }
+
+    pub(crate) fn render(&self, fill: Fill<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::Keyed(keyed) => keyed.render(fill.key, out),
+            Self::Varied(varied) => varied.render(fill, out),
+        }
+    }
+}
+
+/// A request with holes for its key alone: all of its lengths are known beforehand.
+#[derive(Debug)]
+pub(crate) struct Keyed {
     digits_min: usize,
     /// By number of digits beyond the least: what stands before, between and behind the holes. `Content-Length` depends on it.
     pieces: Vec<Vec<Box<[u8]>>>,
 }
 
-impl Template {
-    pub(crate) fn new(parts: &Parts<'_>, key: &KeyFormat) -> Self {
+impl Keyed {
+    fn new(parts: &Parts<'_>, key: &KeyFormat) -> Self {
         let pieces = (key.digits_min..=DIGITS_MAX).map(|digits| pieces(parts, key, digits)).collect();
         Self { digits_min: key.digits_min, pieces }
     }
 
     /// Appends a request for key number `key`.
-    pub(crate) fn render(&self, key: u64, out: &mut Vec<u8>) {
+    fn render(&self, key: u64, out: &mut Vec<u8>) {
         let mut buffer = [b'0'; DIGITS_MAX];
         let digits = digits(key, self.digits_min, &mut buffer);
         let pieces = &self.pieces[digits.len() - self.digits_min];
@@ -68,14 +103,28 @@ impl Template {
     }
 }
 
-fn pieces(parts: &Parts<'_>, key: &KeyFormat, digits: usize) -> Vec<Box<[u8]>> {
-    let Parts { method, target, host, headers, body } = parts;
-    let mut text = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n").into_bytes();
-    for header in *headers {
-        text.extend_from_slice(header.as_bytes());
-        text.extend_from_slice(b"\r\n");
+impl Parts<'_> {
+    /// The request line and the headers that were given.
+    pub(super) fn head(&self) -> Vec<u8> {
+        let Self { method, target, host, headers, .. } = self;
+        let mut text = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n").into_bytes();
+        for header in *headers {
+            text.extend_from_slice(header.as_bytes());
+            text.extend_from_slice(b"\r\n");
+        }
+        text
     }
-    if !body.is_empty() || !["GET", "DELETE"].contains(method) {
+
+    /// Whether a `Content-Length` is said.
+    pub(super) fn has_length(&self) -> bool {
+        !self.body.is_empty() || !["GET", "DELETE"].contains(&self.method)
+    }
+}
+
+fn pieces(parts: &Parts<'_>, key: &KeyFormat, digits: usize) -> Vec<Box<[u8]>> {
+    let mut text = parts.head();
+    let body = parts.body;
+    if parts.has_length() {
         let holes = memmem::find_iter(body, HOLE).count();
         let written = key.before.len() + digits + key.after.len();
         let length = body.len() - holes * HOLE.len() + holes * written;
@@ -99,7 +148,7 @@ fn pieces(parts: &Parts<'_>, key: &KeyFormat, digits: usize) -> Vec<Box<[u8]>> {
 }
 
 /// `key` in decimal, with zeros in front up to `digits_min`.
-fn digits(mut key: u64, digits_min: usize, buffer: &mut [u8; DIGITS_MAX]) -> &[u8] {
+pub(super) fn digits(mut key: u64, digits_min: usize, buffer: &mut [u8; DIGITS_MAX]) -> &[u8] {
     let mut at = DIGITS_MAX;
     while key > 0 {
         at -= 1;
@@ -112,7 +161,7 @@ fn digits(mut key: u64, digits_min: usize, buffer: &mut [u8; DIGITS_MAX]) -> &[u
 const HOLE: &[u8] = b"{key}";
 
 /// A 64-bit number has no more.
-const DIGITS_MAX: usize = 20;
+pub(super) const DIGITS_MAX: usize = 20;
 
 /// What Gannet's quickstart answers: ten features of `fraud_bench` with all metadata.
 pub(crate) const FRAUD_BENCH_BODY: &str = r#"{"params":{"workspaceName":"prod","featureServiceName":"fraud_bench","joinKeyMap":{"user_id":"{key}"},"metadataOptions":{"includeNames":true,"includeEffectiveTimes":true,"includeDataTypes":true,"includeSloInfo":true,"includeServingStatus":true}}}"#;
@@ -120,11 +169,15 @@ pub(crate) const FRAUD_BENCH_BODY: &str = r#"{"params":{"workspaceName":"prod","
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::keys::Keys;
 
     fn check(parts: &Parts<'_>, format: &str, key: u64, expected: &str) {
-        let template = Template::new(parts, &format.parse().unwrap());
+        let template = Template::new(parts, &format.parse().unwrap()).unwrap();
+        assert!(matches!(template, Template::Keyed(_)));
+        let (mut random, mut counter) = (fastrand::Rng::with_seed(1), 0);
+        let fill = Fill { key, unix_us: 0, keys: &Keys::One { key: 0 }, random: &mut random, counter: &mut counter };
         let mut out = Vec::new();
-        template.render(key, &mut out);
+        template.render(fill, &mut out);
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 

@@ -1,0 +1,141 @@
+use std::{
+    sync::atomic::{AtomicBool, AtomicI64, Ordering},
+    time::Duration,
+};
+
+use serde_json::json;
+
+use crate::{
+    data::{SHOP, nothing, purchase, purchases, world},
+    server::{command, features, start, within},
+};
+
+#[test]
+fn what_was_written_is_there_after_a_restart() {
+    let world = world();
+    let server = start(&world, &[]);
+    server.ingest(&purchases(&[purchase("ann", 0, 1), purchase("ann", 1, 2)])).ok();
+    assert_eq!(server.stop().code(), Some(0));
+    for round in 0..3 {
+        let server = start(&world, &[]);
+        let sum: i64 = 3 + round * 10;
+        assert_eq!(server.features("sums", "ann"), json!([(2 + round).to_string(), sum.to_string()]));
+        assert_eq!(server.features("profiles", "ann"), json!(["30"]));
+        server.ingest(&purchases(&[purchase("ann", 2 + round, 10)])).ok();
+        if round % 2 == 0 { server.kill() } else { assert_eq!(server.stop().code(), Some(0)) }
+    }
+    world.succeed(&["verify", "--all"]);
+}
+
+#[test]
+fn a_second_server_on_one_directory_refuses() {
+    let world = world();
+    let server = start(&world, &[]);
+    server.ingest(&purchases(&[purchase("ann", 0, 1)])).ok();
+    let second = command(&world, &[]).output().unwrap();
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    let last = said.lines().last().unwrap();
+    assert!(last.starts_with("error: ") && last.contains("LOCK"), "{said}");
+    server.ingest(&purchases(&[purchase("ann", 1, 2)])).ok();
+    assert_eq!(server.features("sums", "ann"), json!(["2", "3"]));
+    server.kill();
+    // The lock goes with the process.
+    assert_eq!(start(&world, &[]).features("sums", "ann"), json!(["2", "3"]));
+}
+
+#[test]
+fn sigterm_finishes_what_was_begun() {
+    let world = world();
+    let server = start(&world, &[]);
+    let written: Vec<AtomicI64> = (0..4).map(|_| AtomicI64::new(0)).collect();
+    let ends = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for (writer, written) in written.iter().enumerate() {
+            let (mut connection, ends) = (server.connect(), &ends);
+            scope.spawn(move || {
+                let user = format!("writer-{writer}");
+                for n in 1.. {
+                    let body = purchases(&[purchase(&user, n, 1)]).to_string();
+                    let Ok(answer) = connection.ask("POST", "/ingest", &body) else { break };
+                    if answer.status != 200 {
+                        assert!(ends.load(Ordering::Relaxed) && answer.status == 503, "{answer:?}");
+                        break;
+                    }
+                    written.store(n, Ordering::Relaxed);
+                }
+            });
+        }
+        within(Duration::from_secs(20), &true, || written.iter().all(|n| n.load(Ordering::Relaxed) > 20));
+        ends.store(true, Ordering::Relaxed);
+        server.signal("TERM");
+    });
+    let mut server = server;
+    assert_eq!(server.child.wait().unwrap().code(), Some(0), "{}", server.log());
+    drop(server);
+    let server = start(&world, &[]);
+    for (writer, written) in written.iter().enumerate() {
+        // A drained server answers whatever it has taken, so nothing is there of which nobody was told.
+        let expected = written.load(Ordering::Relaxed).to_string();
+        assert_eq!(server.features("sums", &format!("writer-{writer}")), json!([expected, expected]));
+    }
+}
+
+#[test]
+fn definitions_and_batches_change_while_writes_go_on() {
+    let world = world();
+    let server = start(&world, &[]);
+    let written = AtomicI64::new(0);
+    let ends = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (mut connection, server) = (server.connect(), &server);
+        let (written, ends, world) = (&written, &ends, &world);
+        scope.spawn(move || {
+            for n in 1.. {
+                if ends.load(Ordering::Relaxed) {
+                    break;
+                }
+                let answer = connection.ask("POST", "/ingest", &purchases(&[purchase("ann", n, 1)]).to_string());
+                assert_eq!(answer.unwrap().status, 200);
+                written.store(n, Ordering::Relaxed);
+                let n = n.to_string();
+                assert_eq!(features(&mut connection, "sums", "ann").unwrap(), json!([n, n]));
+            }
+        });
+        let changed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let more = r#"
+[feature_views.amounts]
+entity = "user"
+stream = "purchases"
+features = { amount = "float64" }
+[feature_services.spent]
+features = ["amounts"]
+"#;
+            world.write("definitions/shop.toml", format!("{SHOP}{more}")).succeed(&["apply", "definitions"]);
+            let mut record = purchase("bob", 0, 5);
+            record["record"]["amount"] = json!(2.5);
+            within(Duration::from_secs(5), &json!([2.5]), || {
+                server.ingest(&purchases(&[record.clone()])).ok();
+                let params = json!({"featureServiceName": "spent", "joinKeyMap": {"user_id": "bob"}});
+                let answer = server.ask("POST", "/v1/feature-service/get-features", &json!({ "params": params }));
+                answer.json()["result"]["features"].clone()
+            });
+            for age in 31..36 {
+                world.write(
+                    "data/users.csv",
+                    format!("user_id,at,age\nann,2024-02-{age},{age}\n").replace("02-3", "03-0"),
+                );
+                world.succeed(&["materialize"]);
+                within(Duration::from_secs(5), &json!([age.to_string()]), || server.features("profiles", "ann"));
+                server.signal("HUP");
+            }
+        }));
+        ends.store(true, Ordering::Relaxed); // or the other thread would go on for ever
+        changed.unwrap();
+    });
+    let total = written.load(Ordering::Relaxed).to_string();
+    server.kill();
+    let server = start(&world, &[]);
+    assert_eq!(server.features("sums", "ann"), json!([total, total]));
+    assert_eq!(server.features("streamed", "nobody"), nothing());
+}
