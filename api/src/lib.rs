@@ -29,5 +29,5 @@ pub use budget::LatencyBudget;
 pub use catalog::Catalog;
 pub use execute::Core;
 pub use metrics::Metrics;
-pub use shared::{Settings, ShardSamples, Shared, State};
+pub use shared::{Settings, ShardSamples, Shared, State, StorageFigures};
 pub use tecton::MetadataOptions;

@@ -11,6 +11,7 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use gannet_engine::{Now, metrics::Sample};
+use gannet_store::plane::PlaneStatus;
 
 use crate::{auth::KeyTable, catalog::Catalog, metrics::Metrics, tecton::MetadataOptions};
 
@@ -58,6 +59,14 @@ pub trait ShardSamples: Send + Sync {
     fn samples(&self, visit: &mut dyn FnMut(Sample));
 }
 
+/// What the storage plane counts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StorageFigures {
+    pub plane: PlaneStatus,
+    /// Rows of aggregates that lost their oldest tiles because they had become too long.
+    pub aggregate_rows_cut: u64,
+}
+
 type Log = Box<dyn Fn(&str) + Send + Sync>;
 
 /// One per process, in an `Arc`.
@@ -70,6 +79,8 @@ pub struct Shared {
     /// Goes up with every change above, so that a core looks at one number per turn.
     pub(crate) version: AtomicU64,
     pub(crate) metrics: Metrics,
+    /// What the storage plane last said of itself.
+    pub(crate) storage: ArcSwapOption<StorageFigures>,
     log: OnceLock<Log>,
 }
 
@@ -84,6 +95,7 @@ impl Shared {
             state: ArcSwap::from_pointee(State::Starting("starting".to_owned())),
             version: AtomicU64::new(0),
             metrics: Metrics::default(),
+            storage: ArcSwapOption::empty(),
             log: OnceLock::new(),
         }
     }
@@ -118,6 +130,11 @@ impl Shared {
     pub fn set_state(&self, state: State) {
         self.state.store(Arc::new(state));
         self.changed();
+    }
+
+    /// What `/metrics` tells of the storage plane, from now on and until told anew.
+    pub fn set_storage(&self, figures: StorageFigures) {
+        self.storage.store(Some(Arc::new(figures)));
     }
 
     /// Looks at the counters of which rates are shown, if it is time again. To be called every second or so, by a thread that serves

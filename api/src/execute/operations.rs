@@ -27,11 +27,13 @@ impl Core {
 
     pub(super) fn expose(&self, now: Now, body: &mut Vec<u8>) -> Answer {
         let valid = |key: &&KeyRecord| !key.revoked && key.expires_at_us.is_none_or(|at| at > now.unix_us);
+        let storage = self.shared.storage.load();
         let standing = Standing {
             state: &self.state,
             catalog: self.catalog.as_deref(),
             keys: self.keys.records().iter().filter(valid).count(),
             region: &self.settings.aws_region,
+            storage: storage.as_deref(),
         };
         metrics::expose(&self.shared.metrics, &standing, &self.shard_samples(), body);
         answer(200, Content::Metrics)

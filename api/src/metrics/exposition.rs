@@ -10,8 +10,9 @@ use super::{
     latency::{BOUNDS, Buckets},
     locked,
     observability::{UTILIZATION, utilization},
+    storage,
 };
-use crate::{Catalog, State, ingest::Reason};
+use crate::{Catalog, State, StorageFigures, ingest::Reason};
 
 /// Every metric of this crate: name, type, help. The documentation's table is tied to this one by a test.
 pub(super) const DECLARED: [(&str, &str, &str); 36] = [
@@ -72,6 +73,8 @@ pub(crate) struct Standing<'s> {
     pub(crate) catalog: Option<&'s Catalog>,
     pub(crate) keys: usize,
     pub(crate) region: &'s str,
+    /// Absent where nothing takes writes.
+    pub(crate) storage: Option<&'s StorageFigures>,
 }
 
 /// Appends all metrics: this crate's, summed over cores, then each shard's own with a label `core`.
@@ -128,6 +131,9 @@ pub(crate) fn expose(metrics: &Metrics, standing: &Standing<'_>, shards: &[Vec<S
         }
     }
     drop(cores);
+    if let Some(figures) = standing.storage {
+        storage::expose(figures, &mut text);
+    }
     shard_samples(shards, &mut text);
     out.extend_from_slice(text.as_bytes());
 }
@@ -378,6 +384,26 @@ mod tests {
         let (_, reasons) = labels.split_once(':').unwrap();
         let reasons: Vec<&str> = reasons.split('`').skip(1).step_by(2).collect();
         assert_eq!(reasons, Reason::ALL.map(Reason::label));
+    }
+
+    #[test]
+    fn the_documented_table_of_the_storage_plane_is_the_declared_one() {
+        let page = include_str!("../../../docs/metrics.md");
+        let (_, page) = page.split_once("\n## The storage plane\n").unwrap();
+        let rows = page.lines().filter(|line| line.starts_with("| `gannet_"));
+        let documented: Vec<(String, String, String)> = rows
+            .map(|line| {
+                let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+                (cells[0].trim_matches('`').to_owned(), cells[1].to_owned(), cells[3].to_owned())
+            })
+            .collect();
+        let declared = storage::DECLARED.map(|(name, kind, help)| (name.to_owned(), kind.to_owned(), help.to_owned()));
+        assert_eq!(documented, declared);
+        let mut text = String::new();
+        storage::expose(&StorageFigures::default(), &mut text);
+        for (name, ..) in storage::DECLARED {
+            assert!(text.lines().any(|line| line.starts_with(name)), "{name} has no value");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod latency;
 mod names;
 mod observability;
 mod rates;
+mod storage;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

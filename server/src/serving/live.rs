@@ -55,18 +55,18 @@ impl Live {
     /// Opens what `data` holds now; `None` when nothing was published. Tables that are the same as in `before` are shared
     /// with it. Headers and roots are checked here; blocks are checked when they are read. New deltas that are small are in memory
     /// afterwards: those who just wrote will ask.
-    /// `slow` are tables whose reads are held back.
+    /// `slow` are tables whose reads are held back; `streams` those that could be written to until now.
     pub(super) fn open(
         data: &DataDirectory,
         before: Option<&Self>,
         shared: &Shared,
         slow: &BTreeMap<String, Duration>,
+        streams: &StreamTables,
         combine: CombineOf<'_>,
     ) -> Result<Option<Self>> {
         let Some(manifest) = data.current()? else { return Ok(None) };
         let Some(applied) = repository::applied(data, Some(&manifest))? else { return Ok(None) };
         let outdated = outdated(&manifest, &applied);
-        let streams = before.map_or_else(Default::default, |before| StreamTables::clone(&before.streams));
         let streams = streams.with(stream_tables(&applied.definitions, combine));
         // Rows of another schema are nobody's any more.
         let is_read =
@@ -152,6 +152,14 @@ fn open(root: &Path, name: &str, level: Level, entry: TableEntry) -> Result<Open
         drop(brought);
     }
     Ok(Open { entry, table: Arc::new(table) })
+}
+
+/// What may be written to by what is applied, if nothing was opened yet. Empty when nothing was applied.
+pub(super) fn streams(data: &DataDirectory, combine: CombineOf<'_>) -> Result<StreamTables> {
+    let manifest = data.current()?;
+    let applied = repository::applied(data, manifest.as_ref())?;
+    let tables = applied.map(|applied| stream_tables(&applied.definitions, combine));
+    Ok(StreamTables::default().with(tables.into_iter().flatten()))
 }
 
 /// All views': a row of any may be deleted.

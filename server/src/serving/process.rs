@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use gannet_api::{Core, ShardSamples, Shared, State, definitions::model::FeatureView};
+use gannet_api::{Core, ShardSamples, Shared, State, StorageFigures};
 use gannet_engine::{
     admission::AdmissionConfig,
     clock::{Clock, Origin},
@@ -23,14 +23,15 @@ use gannet_engine::{
 use gannet_store::{
     Error,
     directory::{DataDirectory, Stamp},
-    plane::Combine,
+    plane::StreamTables,
     table::Lock,
 };
 
 use super::{
     IngestSettings, Signals, cores,
+    ingest::{Combining, Writes},
     keeper::{Adopted, Keeper},
-    live::Live,
+    live::{self, Live},
     memory::{MemoryPlan, MemorySettings},
     starved::{Room, Starved},
     verifier::{Batch, Damaged, Verifier},
@@ -97,6 +98,10 @@ pub(crate) struct Process {
     server: Server,
     verifier: Verifier,
     keeper: Keeper,
+    writes: Writes,
+    combining: Combining,
+    /// What may be written to, and by which ids.
+    streams: Arc<StreamTables>,
     live: Option<Live>,
     /// Replaced, and perhaps still in use by a core.
     replaced: Vec<Live>,
@@ -151,16 +156,31 @@ impl Process {
         // What watches, verifies and brings in must not take a serving core's time; where all cores serve, it has to.
         server::keep_off(&settings.cores);
         let (verifier, keeper) = (Verifier::start()?, Keeper::start(metrics.clone())?);
-        // The stamp first: what is published between the two is seen at the next look.
+        let combining = Combining::default();
+        // Whatever becomes of tables: what was written to a damaged one must not be passed over for that.
+        let streams =
+            Arc::new(live::streams(&data, &|view| combining.of(view)).context("cannot read what is applied")?);
+        let cores = settings.cores.len();
+        let (writes, submitters) =
+            Writes::start(data.clone(), settings.ingest, cores, Clock::new(origin), Arc::clone(&streams))?;
+        // After it, since reading much back publishes generations. The stamp first: what is published between the two is seen at
+        // the next look.
         let seen = data.stamp().ok();
         // Before the port opens: the first answer should not be a 503 when there is something to serve.
-        let live = Live::open(&data, None, &shared, &settings.slow_tables, &combine);
+        let live = Live::open(&data, None, &shared, &settings.slow_tables, &streams, &|view| combining.of(view));
         let plan = MemoryPlan::new(&settings.memory, settings.cores.len());
         let rows_bytes = live.as_ref().ok().and_then(Option::as_ref).map(Live::rows_bytes);
         let row_cache_bytes = plan.row_cache_for(&settings.memory, rows_bytes);
-        let server = server::start(&config, |core, _| {
-            let shared = Arc::clone(&shared);
-            move || Core::new(shared, core).with_row_cache(row_cache_bytes)
+        let mut submitters = submitters.into_iter();
+        let server = server::start(&config, |core, waker| {
+            let (shared, overlay) = (Arc::clone(&shared), writes.plane().overlay());
+            let submitter = submitters.next();
+            move || {
+                let core = Core::new(shared, core).with_row_cache(row_cache_bytes);
+                let Some(submitter) = submitter else { return core };
+                submitter.wake_with(Box::new(move || waker.wake()));
+                core.with_writes(submitter, &overlay)
+            }
         })?;
         let mut process = Self {
             data,
@@ -173,6 +193,9 @@ impl Process {
             server,
             verifier,
             keeper,
+            writes,
+            combining,
+            streams,
             live: None,
             replaced: Vec::new(),
             damaged: Vec::new(),
@@ -236,6 +259,7 @@ impl Process {
         self.shared.set_state(State::Draining("draining".to_owned()));
         self.server.drain(self.drain_max);
         self.server.join().context("a serving thread failed")?;
+        self.writes.stop()?;
         log::info("stopped", &[]);
         Ok(())
     }
@@ -244,11 +268,13 @@ impl Process {
     fn look(&mut self) {
         let now = self.clock.now();
         self.shared.look_at_rates(now);
+        self.look_at_writes();
         self.look_for_room(now.monotonic_ns);
         let stamp = self.data.stamp().ok();
         if stamp != self.seen || self.retry {
             self.seen = stamp; // also when what was published is refused: damage does not pass
-            let live = Live::open(&self.data, self.live.as_ref(), &self.shared, &self.slow_tables, &combine);
+            let Self { data, live, shared, slow_tables, streams, combining, .. } = self;
+            let live = Live::open(data, live.as_ref(), shared, slow_tables, streams, &|view| combining.of(view));
             self.take_up(live);
         }
         let keys = FileStamp::of(&keys::path(&self.data));
@@ -276,7 +302,11 @@ impl Process {
                 for name in self.slow_tables.keys().filter(|name| !live.serves(name)) {
                     log::warn("simulate_slow_ms names a view that is not served", &[("table", name)]);
                 }
+                // Before a core can make a write for them, and after it no core can make one for others.
+                self.streams = Arc::clone(&live.streams);
+                self.writes.plane().set_tables(Arc::clone(&self.streams));
                 self.shared.publish(Some(Arc::clone(&live.catalog)));
+                self.writes.plane().adopted(live.generation);
                 // After it: turns from then on are turns with what is live now.
                 let budget_bytes = MemoryPlan::new(&self.memory, self.cores).tables_bytes;
                 self.keeper.keep(Adopted { tables: live.tables(), settings: self.memory, budget_bytes });
@@ -311,6 +341,14 @@ impl Process {
         }
     }
 
+    fn look_at_writes(&mut self) {
+        let (plane, changed) = self.writes.look();
+        self.shared.set_storage(StorageFigures { plane, aggregate_rows_cut: self.combining.rows_cut() });
+        if changed {
+            self.set_readiness();
+        }
+    }
+
     /// Tells when connections have to wait for want of descriptors or memory, and when they no longer do.
     fn look_for_room(&mut self, now_ns: u64) {
         let failed = self.metrics.iter().map(|shard| shard.accept_failed()).sum();
@@ -333,14 +371,13 @@ impl Process {
         }
     }
 
-    /// Ready if no table of what is live is damaged. Forgets damage of tables that are no longer served.
+    /// Ready if no table of what is live is damaged and writes are taken. Forgets damage of tables that are no longer served.
     fn set_readiness(&mut self) {
         let Some(live) = &self.live else { return };
         self.damaged.retain(|damaged| live.holds(&damaged.name, &damaged.table));
-        self.shared.set_state(match self.damaged.first() {
-            None => State::Ready,
-            Some(Damaged { name, cause, .. }) => State::Starting(format!("table {name} is damaged: {cause}")),
-        });
+        let damage = |Damaged { name, cause, .. }: &Damaged| format!("table {name} is damaged: {cause}");
+        let reason = self.damaged.first().map(damage).or_else(|| self.writes.refusal());
+        self.shared.set_state(reason.map_or(State::Ready, State::Starting));
     }
 
     fn look_at_keys(&mut self) {
@@ -363,11 +400,6 @@ impl Process {
             }
         }
     }
-}
-
-/// How rows of a view become one.
-fn combine(_: &FeatureView) -> Option<Arc<dyn Combine>> {
-    None
 }
 
 /// The binary's own pages, before a request can run into one that is not there.
