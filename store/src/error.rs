@@ -47,6 +47,9 @@ pub enum Error {
     /// The log's batch has to be committed before more is appended.
     #[error("the log's batch is full")]
     BatchFull,
+    /// A flush or compaction was told to stop. What it wrote is gone; it may be done later.
+    #[error("it was told to stop")]
+    GivenUp,
     /// A row handed over is not one that [`crate::row::RowWriter`] encoded for this schema.
     #[error("the bytes handed over are not a row of this schema")]
     NotARow,

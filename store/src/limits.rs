@@ -62,14 +62,19 @@ pub const LOG_SEGMENT_BYTES: u64 = 64 << 20;
 /// Largest segment of the log: 32 bits for a place in it.
 pub const LOG_SEGMENT_BYTES_MAX: u64 = 1 << 32;
 
-/// What the log writes and syncs at once, at most: 40,000 records of 100 bytes. A disk takes a few milliseconds for it.
-pub const LOG_BATCH_BYTES: usize = 4 << 20;
+/// What the log writes and syncs at once, at most: the longest record and a quarter of it. A disk takes ten milliseconds for it.
+pub const LOG_BATCH_BYTES: usize = 16 << 20;
 
-/// Longest payload of a record of the log: the longest row, its key, and as much again.
-pub const LOG_PAYLOAD_BYTES_MAX: usize = 2 << 20;
+/// Longest payload of a record of the log, which is all of a request: 4 MiB of JSON with 10,000 records, whose rows are as long, with
+/// their headers and event times, and go to three views.
+pub const LOG_PAYLOAD_BYTES_MAX: usize = 12 << 20;
 
 /// Longest name of a source in a token: a topic's name in the logs that are in use.
 pub const SOURCE_BYTES_MAX: usize = 249;
+
+/// Pairs of a source and a partition whose position is known, at most: what they take in a manifest is well below what may be
+/// read of one.
+pub const SOURCE_POSITIONS_MAX: usize = 1 << 15;
 
 /// Segments of the log kept for reuse once they are not needed: one is taken at a time, and one comes back.
 pub const LOG_SPARES_MAX: usize = 2;
@@ -89,6 +94,10 @@ pub const OVERLAY_CHUNK_BYTES_MIN: usize = 4 << 10;
 const _: () = assert!(LOG_PAYLOAD_BYTES_MAX >= ROW_BYTES_MAX + KEY_BYTES_MAX);
 const _: () = assert!(LOG_BATCH_BYTES > LOG_PAYLOAD_BYTES_MAX);
 const _: () = assert!(LOG_BATCH_BYTES as u64 * 4 <= LOG_SEGMENT_BYTES);
+const _: () = assert!(
+    ((SOURCE_POSITIONS_MAX * (SOURCE_BYTES_MAX * 6 + 64)) as u64) < SMALL_FILE_BYTES_MAX,
+    "even if all is escaped"
+);
 const _: () = assert!(ROW_BYTES_IN_BLOCK * 2 <= BLOCK_BYTES);
 const _: () = assert!(KEY_BYTES_MAX << 2 < 1 << 14, "a row's header is one or two bytes");
 const _: () = assert!(BLOCK_BYTES.is_multiple_of(ROW_ALIGNMENT));

@@ -84,6 +84,7 @@ impl AscendingTable {
             event_time_min_us: summaries().filter_map(|summary| summary.event_time_min_us).min(),
             event_time_max_us: summaries().filter_map(|summary| summary.event_time_max_us).max(),
             built_at_us: self.options.now_us,
+            holds_writes: false,
         };
         Table::open(&self.options.root, &entry)?.verify(&mut |_| {})?;
         self.unfinished.files.clear();

@@ -93,6 +93,11 @@ impl TableBuilder {
         Self::new_on(schema, options, disk::random(), Table::hash_with, Arc::new(SystemDisk))
     }
 
+    /// The same, under a seed that was chosen; what comes out may have another if two keys meet under it.
+    pub(crate) fn seeded(schema: Arc<Schema>, options: BuildOptions, seed: u64) -> Result<Self, Error> {
+        Self::new_on(schema, options, seed, Table::hash_with, Arc::new(SystemDisk))
+    }
+
     /// With all that tests choose.
     fn new_on(
         schema: Arc<Schema>,
@@ -157,6 +162,7 @@ impl TableBuilder {
             event_time_min_us: segments.iter().filter_map(|segment| segment.summary.event_time_min_us).min(),
             event_time_max_us: segments.iter().filter_map(|segment| segment.summary.event_time_max_us).max(),
             built_at_us: build.options.now_us,
+            holds_writes: false,
             segments: segments.into_iter().map(|segment| segment.entry).collect(),
         };
         // Before anybody may name them: what was written is opened and read as a server would. From memory, mostly.

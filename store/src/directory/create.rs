@@ -66,7 +66,7 @@ impl DataDirectory {
         Ok(Self { root: root.to_owned(), disk })
     }
 
-    pub(super) fn create_on(root: &Path, disk: Arc<dyn Disk>) -> Result<Self, Error> {
+    pub(crate) fn create_on(root: &Path, disk: Arc<dyn Disk>) -> Result<Self, Error> {
         match disk.create_folder(root) {
             Ok(()) => {}
             Err(source) if source.kind() == ErrorKind::AlreadyExists => {
@@ -82,11 +82,11 @@ impl DataDirectory {
             disk::create_folders(disk.as_ref(), root, Path::new(folder))?;
         }
         publish::point_at_nothing(disk.as_ref(), root)?;
-        // Last: with the marker there, everything else is there.
-        disk::replace(disk.as_ref(), root, VERSION, MARKER.as_bytes())?;
         if let Some(parent) = root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             disk::sync_folder(disk.as_ref(), parent)?;
         }
+        // Last: with the marker there, everything else is there, the folder's own name, too.
+        disk::replace(disk.as_ref(), root, VERSION, MARKER.as_bytes())?;
         Self::open_on(root, disk)
     }
 }

@@ -24,7 +24,16 @@ pub struct Manifest {
     /// The last record of the write log that this state holds: those behind it are read back at a start.
     #[serde(default)]
     pub log_position: u64,
+    /// By table name, the newest event time of the rows that were written up to there, tombstones aside.
+    #[serde(default)]
+    pub watermarks_us: BTreeMap<String, i64>,
+    /// By source and partition, the highest sequence of a token among the records up to there.
+    #[serde(default)]
+    pub source_positions: SourcePositions,
 }
+
+/// How far what comes from outside logs was taken: by source, then by partition, a sequence.
+pub type SourcePositions = BTreeMap<String, BTreeMap<u64, u64>>;
 
 /// One table of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +52,9 @@ pub struct TableEntry {
     pub event_time_max_us: Option<i64>,
     /// Microseconds since the Unix epoch: when it was built.
     pub built_at_us: i64,
+    /// Whether rows that were written are in it, which no build of its source would bring back.
+    #[serde(default)]
+    pub holds_writes: bool,
 }
 
 /// One segment file of a table.
@@ -67,7 +79,27 @@ impl Manifest {
             tables: BTreeMap::new(),
             deltas: BTreeMap::new(),
             log_position: 0,
+            watermarks_us: BTreeMap::new(),
+            source_positions: SourcePositions::new(),
         }
+    }
+
+    /// Puts a table that was built from its source in the place of the one before. What was written since stays beside it, unless it
+    /// has another schema. One that holds writes itself has to be brought out of the way first: see
+    /// [`set_aside`](crate::levels::set_aside).
+    pub fn put_built(&mut self, name: String, entry: TableEntry) {
+        if self.deltas.get(&name).is_some_and(|delta| delta.schema != entry.schema) {
+            self.deltas.remove(&name);
+            self.watermarks_us.remove(&name);
+        }
+        self.tables.insert(name, entry);
+    }
+
+    /// Leaves only those tables, and what was written to them, whose names `is_kept` holds for.
+    pub fn retain_tables(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.tables.retain(|name, _| is_kept(name));
+        self.deltas.retain(|name, _| is_kept(name));
+        self.watermarks_us.retain(|name, _| is_kept(name));
     }
 
     /// Every segment that this state needs.

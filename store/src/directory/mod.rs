@@ -31,5 +31,5 @@ pub(crate) use create::{SEGMENTS, TEMPORARY};
 pub use definitions::{Definitions, DefinitionsFile, DefinitionsInfo};
 pub use garbage::Collected;
 pub use lock::WriterLock;
-pub use manifest::{FORMAT_VERSION, FORMAT_VERSION_OLDEST, Manifest, SegmentEntry, TableEntry};
+pub use manifest::{FORMAT_VERSION, FORMAT_VERSION_OLDEST, Manifest, SegmentEntry, SourcePositions, TableEntry};
 pub use publish::Stamp;

@@ -21,6 +21,7 @@ use std::{fmt::Debug, io, path::Path};
 
 pub use aligned::AlignedBuffer;
 pub use system::SystemDisk;
+pub(crate) use system::lower_priority;
 
 use crate::error::Error;
 

@@ -183,4 +183,11 @@ impl DiskFile for SystemFile {
     }
 }
 
+/// Leaves the processor to whoever wants it, as far as the calling thread goes.
+pub(crate) fn lower_priority() {
+    let _ = rustix::process::nice(BACKGROUND_NICE); // refused or not, it goes on
+}
+
+/// A ninth of the weight of an ordinary thread.
+const BACKGROUND_NICE: i32 = 10;
 const ZEROS_BYTES: usize = 1 << 20;

@@ -1,8 +1,10 @@
-//! Sorted rows of several levels become one sequence, of each key the newest.
+//! Sorted rows of several levels become one sequence: of each key the newest, or all combined.
 
 use crate::{
     error::Error,
-    overlay::FrozenRows,
+    limits::ROW_BYTES_MAX,
+    overlay::{FrozenRows, key_and_time},
+    plane::Combine,
     row::Row,
     table::{KeyHash, Table},
 };
@@ -15,7 +17,6 @@ pub(super) struct Source<'s> {
     row: Vec<u8>,
     key: std::ops::Range<usize>,
     event_time_us: i64,
-    is_tombstone: bool,
 }
 
 enum Rows<'s> {
@@ -58,16 +59,16 @@ impl<'s> Source<'s> {
             },
         };
         if self.hash.is_some() {
-            let (head, key, event_time_us) = crate::overlay::key_and_time(&self.row).ok_or(Error::NotARow)?;
+            let (head, key, event_time_us) = key_and_time(&self.row).ok_or(Error::NotARow)?;
             self.key = head.key();
             debug_assert_eq!(self.key.len(), key.len());
-            (self.event_time_us, self.is_tombstone) = (event_time_us, head.is_tombstone);
+            self.event_time_us = event_time_us;
         }
         Ok(())
     }
 
     fn new(rows: Rows<'s>) -> Result<Self, Error> {
-        let mut source = Self { rows, hash: None, row: Vec::new(), key: 0..0, event_time_us: 0, is_tombstone: false };
+        let mut source = Self { rows, hash: None, row: Vec::new(), key: 0..0, event_time_us: 0 };
         source.advance()?;
         Ok(source)
     }
@@ -77,35 +78,53 @@ impl<'s> Source<'s> {
     }
 }
 
-/// Hands the newest row of each key to `take`, in order, but for tombstones up to `tombstones_until_us`, which are left out with all
-/// that they hide. Upper levels come first. Two keys with one hash are [`Error::Reseed`].
+/// How rows of a key become one.
+#[derive(Clone, Copy)]
+pub(super) struct Rule<'c> {
+    /// Under which all sources are sorted.
+    pub(super) seed: u64,
+    /// With the time, microseconds since the Unix epoch; `None`: the newest counts, and nothing of the others.
+    pub(super) combine: Option<(&'c dyn Combine, i64)>,
+    /// Tombstones up to this event time are left out, with all that they hide.
+    pub(super) tombstones_until_us: Option<i64>,
+}
+
+/// Hands one row of each key to `take`, in order. Upper levels come first. Two keys with one hash are [`Error::Reseed`].
 pub(super) fn merge(
     sources: &mut [Source<'_>],
-    seed: u64,
-    tombstones_until_us: Option<i64>,
+    rule: Rule<'_>,
     mut take: impl FnMut(KeyHash, &[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    let (mut combined, mut spare) = (Vec::new(), Vec::new());
     while let Some(hash) = sources.iter().filter_map(|source| source.hash.map(|hash| hash.0)).min() {
-        let at_hand = |source: &Source<'_>| source.hash == Some(KeyHash(hash));
-        let mut newest: Option<usize> = None;
-        for (at, source) in sources.iter().enumerate().filter(|(_, source)| at_hand(source)) {
-            let Some(best) = newest.map(|best| &sources[best]) else {
-                newest = Some(at);
-                continue;
-            };
+        let hash = KeyHash(hash);
+        let mut at_hand = sources.iter().filter(|source| source.hash == Some(hash));
+        let Some(mut best) = at_hand.next() else { continue };
+        combined.clear();
+        for source in at_hand {
             if best.key() != source.key() {
-                return Err(Error::Reseed { seed });
+                return Err(Error::Reseed { seed: rule.seed });
             }
-            if source.event_time_us > best.event_time_us {
-                newest = Some(at);
+            match rule.combine {
+                None if source.event_time_us > best.event_time_us => best = source,
+                None => {}
+                Some((combine, now_us)) => {
+                    let upper = if combined.is_empty() { &best.row } else { &combined };
+                    spare.clear();
+                    combine.combine(upper, &source.row, now_us, &mut spare)?;
+                    // Longer than a row may be, it could be read by nobody: then what was written later is what stays.
+                    if spare.len() <= ROW_BYTES_MAX {
+                        std::mem::swap(&mut combined, &mut spare);
+                    }
+                }
             }
         }
-        if let Some(best) = newest.map(|best| &sources[best])
-            && !(best.is_tombstone && tombstones_until_us.is_some_and(|until| best.event_time_us <= until))
-        {
-            take(KeyHash(hash), &best.row)?;
+        let row = if combined.is_empty() { &best.row } else { &combined };
+        let (head, _, event_time_us) = key_and_time(row).ok_or(Error::NotARow)?;
+        if !(head.is_tombstone && rule.tombstones_until_us.is_some_and(|until| event_time_us <= until)) {
+            take(hash, row)?;
         }
-        for source in sources.iter_mut().filter(|source| source.hash == Some(KeyHash(hash))) {
+        for source in sources.iter_mut().filter(|source| source.hash == Some(hash)) {
             source.advance()?;
         }
     }

@@ -7,11 +7,15 @@
 //! ```
 //! 1. A key is looked up in at most three places: overlay, delta, base. While a flush runs, the overlay is two parts.
 //! 2. Of several rows of a key the newest event time counts, and of equal ones that of the upper level, which was written later.
+//!    Where a table's rows are combined ([`Combine`](crate::plane::Combine)), none of several takes the place of the others: they are put
+//!    together, the upper over the lower, whatever their event times.
 //! 3. A tombstone is a row: it hides what is older. Delta keeps all of them. Compaction leaves out those that are old enough, with
 //!    everything they hide.
 //! 4. Flush and compaction read sorted rows and write sorted rows, in memory that does not depend on how many there are. They publish
 //!    nothing: what they give goes into a manifest.
 
+mod above;
+mod compact;
 mod flush;
 mod merge;
 #[cfg(test)]
@@ -19,10 +23,14 @@ mod tests;
 
 use std::{path::Path, sync::Arc};
 
-pub use self::flush::{Compacted, FlushOptions, Flushed, compact, flush};
+pub use self::{
+    compact::{Compacted, compact, set_aside, strip},
+    flush::{FlushOptions, Flushed, Stop, flush},
+};
 use crate::{
     directory::Manifest,
     error::{Corrupt, Error},
+    log::Sequence,
     row::Row,
     table::Table,
 };
@@ -33,6 +41,9 @@ pub struct Levels {
     /// What was written since.
     pub delta: Option<Arc<Table>>,
     pub base: Option<Arc<Table>>,
+    /// The last record of the log of which these hold what there is to it. Of a frozen part of the overlay that goes no further,
+    /// everything is here.
+    pub covers: Sequence,
 }
 
 impl Levels {
@@ -42,6 +53,7 @@ impl Levels {
         Ok(Self {
             delta: manifest.deltas.get(table).map(open).transpose()?,
             base: manifest.tables.get(table).map(open).transpose()?,
+            covers: Sequence(manifest.log_position),
         })
     }
 
@@ -55,7 +67,7 @@ impl Levels {
         self.tables().filter_map(|table| table.event_time_max_us()).max()
     }
 
-    /// All stages for one key, in place. Waits for the disk where something is not in memory. A tombstone is `None`.
+    /// All stages for one key, in place, of a table whose rows are not combined. Waits for the disk where something is not in memory. A tombstone is `None`.
     pub fn lookup(&self, key: &[u8]) -> Result<Option<Row<'_>>, Corrupt> {
         let mut found = None;
         for table in self.tables() {

@@ -15,6 +15,7 @@ use crate::{
     directory::DataDirectory,
     log::Sequence,
     overlay::{Frozen, Overlay, OverlayReader, OverlaySettings, OverlayWriter, Put, TableId},
+    plane::StreamTables,
     row::{RowLayout, RowWriter, tests::schema, write_tombstone},
     schema::{ColumnType, Schema},
     value::Value,
@@ -48,6 +49,7 @@ struct World {
     reader: OverlayReader,
     /// What the log would hold: sequence and row.
     log: Vec<(u64, Vec<u8>)>,
+    tables: StreamTables,
 }
 
 impl World {
@@ -56,7 +58,9 @@ impl World {
         let directory = DataDirectory::create(folder.path().join("data")).unwrap();
         let (overlay, writer) = Overlay::new(OverlaySettings { budget_bytes: 1 << 20, seed: 1 });
         let reader = overlay.reader();
-        Self { folder, directory, levels: Levels::default(), writer, reader, log: Vec::new() }
+        let tables = StreamTables::default().with([(NAME.to_owned(), Schema::clone(&text_schema()), None)]);
+        assert_eq!(tables.get(NAME).unwrap().id, TABLE);
+        Self { folder, directory, levels: Levels::default(), writer, reader, log: Vec::new(), tables }
     }
 
     fn root(&self) -> &Path {
@@ -64,7 +68,7 @@ impl World {
     }
 
     fn options(&self) -> FlushOptions {
-        FlushOptions { root: self.root().to_owned(), memory_bytes: 1 << 20, now_us: 5 }
+        FlushOptions { root: self.root().to_owned(), memory_bytes: 1 << 20, now_us: 5, stop: Stop::default() }
     }
 
     fn live(&self) -> Manifest {
@@ -98,7 +102,7 @@ impl World {
     }
 
     fn finish_flush(&mut self, frozen: Frozen) {
-        let known = |id| (id == TABLE).then(|| (NAME.to_owned(), text_schema()));
+        let known = |id| self.tables.of_id(id).cloned();
         let flushed = flush(&self.options(), &self.live(), &frozen, &known).unwrap();
         self.publish(|manifest| flushed.change(manifest));
         self.writer.drop_frozen(frozen);
@@ -112,7 +116,7 @@ impl World {
     fn compact(&mut self, tombstones_until_us: i64) {
         (0..10).for_each(|_| self.writer.reclaim());
         assert!(!self.writer.has_frozen());
-        let compacted = compact(&self.options(), &self.live(), NAME, tombstones_until_us).unwrap();
+        let compacted = compact(&self.options(), &self.live(), NAME, tombstones_until_us, None).unwrap();
         assert!(compacted.is_some() || self.levels.delta.is_none());
         if let Some(compacted) = compacted {
             self.publish(|manifest| compacted.change(manifest));
@@ -123,7 +127,7 @@ impl World {
     /// The base built anew, under another seed, as a materialization would.
     fn rebuild(&mut self) {
         let Some(base) = self.levels.base.clone() else { return };
-        let FlushOptions { root, memory_bytes, now_us } = self.options();
+        let FlushOptions { root, memory_bytes, now_us, .. } = self.options();
         let options = BuildOptions { root, table: NAME.into(), memory_bytes, workers: 1, now_us };
         let builder = TableBuilder::new(text_schema(), options).unwrap();
         let mut sink = builder.sink();

@@ -13,7 +13,7 @@ use std::{
 use super::{
     LogSettings, Sequence,
     recovery::{End, Held},
-    segment::{Named, SegmentHeader, UNFINISHED, segment_file, spare_file},
+    segment::{Named, SegmentHeader, UNFINISHED, UNFINISHED_AHEAD, segment_file, spare_file},
 };
 use crate::{
     disk::{Access, AlignedBuffer, Disk, DiskFile, Listed, is_full},
@@ -52,6 +52,38 @@ pub(super) struct Files {
     spares: Vec<PathBuf>,
     /// Spares are numbered by themselves, so that no two meet under one name.
     next_spare: u64,
+    /// Whether another thread makes a file.
+    is_preparing: bool,
+}
+
+/// A file to be made that a later segment will be. Takes as long as writing a whole segment, and may be done on any thread.
+#[derive(Debug)]
+pub struct Preparation {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    segment_bytes: u64,
+}
+
+/// What came of it, for the log.
+#[derive(Debug)]
+#[must_use = "the log waits for it"]
+pub struct Prepared {
+    path: PathBuf,
+    made: Result<(), Error>,
+}
+
+impl Preparation {
+    pub fn run(self) -> Prepared {
+        let Self { disk, path, segment_bytes } = self;
+        let made = make_file(disk.as_ref(), &path, segment_bytes);
+        let made = made.map_err(|(Failure::Harmless(error) | Failure::Poisons(error))| error);
+        // A file that could not be synced is not used, so nothing is lost with it.
+        let made = made.and_then(|mut file| file.sync().map_err(|source| Error::io("sync", &path, source)));
+        if made.is_err() {
+            let _ = disk.remove_file(&path); // the first error is the one to tell; the next opening removes it
+        }
+        Prepared { path, made }
+    }
 }
 
 impl Files {
@@ -79,7 +111,8 @@ impl Files {
             }
         }
         let (folder, segment_bytes) = (folder.to_owned(), settings.segment_bytes);
-        Ok(Self { disk, folder, id: settings.id, segment_bytes, segments: VecDeque::new(), spares, next_spare })
+        let (segments, is_preparing) = (VecDeque::new(), false);
+        Ok(Self { disk, folder, id: settings.id, segment_bytes, segments, spares, next_spare, is_preparing })
     }
 
     /// The first segment of a new log.
@@ -103,7 +136,7 @@ impl Files {
         let path = segment_file(&self.folder, number);
         let (from, mut file) = match self.open_spare() {
             Some(spare) => spare,
-            None => self.make_file()?,
+            None => self.make_unfinished()?,
         };
         let header = SegmentHeader { log: self.id, number, epoch, first, previous, bytes: self.segment_bytes };
         let mut block = AlignedBuffer::new(BLOCK_BYTES);
@@ -151,7 +184,7 @@ impl Files {
     /// Makes a spare, unless there is one.
     pub(super) fn prepare(&mut self) -> Result<(), Failure> {
         if self.spares.is_empty() {
-            let (unfinished, mut file) = self.make_file()?;
+            let (unfinished, mut file) = self.make_unfinished()?;
             // Only so that the sync of its header, when it becomes a segment, has little to do.
             file.sync().map_err(|source| Failure::Poisons(Error::io("sync", &unfinished, source)))?;
             let spare = self.spare_name();
@@ -160,6 +193,31 @@ impl Files {
             self.spares.push(spare);
         }
         Ok(())
+    }
+
+    /// A file to be made elsewhere, unless there is a spare, or one is being made.
+    pub(super) fn begin_preparing(&mut self) -> Option<Preparation> {
+        if !self.spares.is_empty() || self.is_preparing {
+            return None;
+        }
+        self.is_preparing = true;
+        let (disk, path) = (Arc::clone(&self.disk), self.folder.join(UNFINISHED_AHEAD));
+        Some(Preparation { disk, path, segment_bytes: self.segment_bytes })
+    }
+
+    /// Makes a spare of it.
+    pub(super) fn end_preparing(&mut self, prepared: Prepared) -> Result<(), Error> {
+        self.is_preparing = false;
+        prepared.made?;
+        let spare = self.spare_name();
+        self.disk.rename(&prepared.path, &spare).map_err(|source| Error::io("rename to", &spare, source))?;
+        self.spares.push(spare);
+        Ok(())
+    }
+
+    /// How much the segments take that records are read from, spares not counted.
+    pub(super) fn segments_bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
     pub(super) fn disk_bytes(&self) -> u64 {
@@ -177,27 +235,9 @@ impl Files {
         None
     }
 
-    /// A new file of zeros whose space is taken. Not synced.
-    fn make_file(&self) -> Result<(PathBuf, Box<dyn DiskFile>), Failure> {
+    fn make_unfinished(&self) -> Result<(PathBuf, Box<dyn DiskFile>), Failure> {
         let path = self.folder.join(UNFINISHED);
-        match self.disk.remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(Failure::Harmless(Error::io("remove", &path, source)));
-            }
-            _ => {}
-        }
-        let refused = |source: io::Error| match is_full(&source) {
-            true => Error::Full { file: path.clone(), source },
-            false => Error::io("create", &path, source),
-        };
-        let mut file = self.disk.create(&path, Access::Direct).map_err(|source| Failure::Harmless(refused(source)))?;
-        if let Err(source) = file.reserve(self.segment_bytes) {
-            // What little there was is given back.
-            let _ = self.disk.remove_file(&path);
-            let is_full = is_full(&source);
-            let error = refused(source);
-            return Err(if is_full { Failure::Harmless(error) } else { Failure::Poisons(error) });
-        }
+        let file = make_file(self.disk.as_ref(), &path, self.segment_bytes)?;
         Ok((path, file))
     }
 
@@ -210,6 +250,29 @@ impl Files {
         let synced = self.disk.sync_folder(&self.folder);
         synced.map_err(|source| Failure::Poisons(Error::io("sync the folder", &self.folder, source)))
     }
+}
+
+/// A new file of zeros whose space is taken. Not synced.
+fn make_file(disk: &dyn Disk, path: &Path, bytes: u64) -> Result<Box<dyn DiskFile>, Failure> {
+    match disk.remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            return Err(Failure::Harmless(Error::io("remove", path, source)));
+        }
+        _ => {}
+    }
+    let refused = |source: io::Error| match is_full(&source) {
+        true => Error::Full { file: path.to_owned(), source },
+        false => Error::io("create", path, source),
+    };
+    let mut file = disk.create(path, Access::Direct).map_err(|source| Failure::Harmless(refused(source)))?;
+    if let Err(source) = file.reserve(bytes) {
+        // What little there was is given back.
+        let _ = disk.remove_file(path);
+        let is_full = is_full(&source);
+        let error = refused(source);
+        return Err(if is_full { Failure::Harmless(error) } else { Failure::Poisons(error) });
+    }
+    Ok(file)
 }
 
 /// Makes the log's folder, and its name durable.

@@ -32,6 +32,7 @@ use std::{
     sync::Arc,
 };
 
+pub use files::{Preparation, Prepared};
 pub use recovery::{Cut, Recovered};
 
 use self::{
@@ -165,7 +166,10 @@ impl Log {
         if self.batch.is_empty() {
             return Ok(self.committed);
         }
-        self.make_room()?;
+        if let Err(error) = self.make_room() {
+            self.batch.clear();
+            return Err(error);
+        }
         let place = Place { log: self.files.id, segment: self.active.number, offset: self.active.end };
         let (bytes, previous) = self.batch.seal(place, self.epoch, self.committed, self.previous);
         let written = self.active.file.write_at(bytes, self.active.end).and_then(|()| self.active.file.sync());
@@ -209,11 +213,34 @@ impl Log {
         prepared.map_err(|failure| self.failed(failure))
     }
 
+    /// What [`Self::prepare`] does, for another thread to do; `None` when there is a file, or one is being made. What comes of it goes to
+    /// [`Self::end_preparing`]. A commit that needs the file before that makes one itself.
+    pub fn begin_preparing(&mut self) -> Option<Preparation> {
+        if self.is_poisoned() { None } else { self.files.begin_preparing() }
+    }
+
+    /// An error has touched nothing of the log: it may be tried again.
+    pub fn end_preparing(&mut self, prepared: Prepared) -> Result<(), Error> {
+        self.files.end_preparing(prepared)
+    }
+
+    /// Makes sure that what was appended fits where it will be written, so that [`Self::commit`] writes it or poisons the log, and
+    /// nothing else. Where that fails for want of space, what was appended stays, to be tried again.
+    pub fn reserve(&mut self) -> Result<(), Error> {
+        self.refuse_poisoned()?;
+        self.make_room()
+    }
+
     /// Commits what was appended, and a last record that vouches for everything.
     pub fn close(mut self) -> Result<(), Error> {
         self.commit()?;
         self.append_kind(Kind::Closing, &[])?;
         self.commit().map(drop)
+    }
+
+    /// The number that the next record will have.
+    pub fn next(&self) -> Sequence {
+        Sequence(self.committed.0 + self.batch.records() + 1)
     }
 
     /// The last record that is durable.
@@ -229,6 +256,11 @@ impl Log {
     /// Whether a record of this many bytes can be appended before the next commit.
     pub fn has_room(&self, payload_bytes: usize) -> bool {
         self.batch.has_room(payload_bytes)
+    }
+
+    /// How much of the disk those segments take that would be read back.
+    pub fn segments_bytes(&self) -> u64 {
+        self.files.segments_bytes()
     }
 
     /// How much of the disk the log's segments and spares take.
@@ -253,7 +285,7 @@ impl Log {
                 false => Error::BatchFull,
             });
         }
-        let sequence = Sequence(self.committed.0 + self.batch.records() + 1);
+        let sequence = self.next();
         self.batch.push(kind, sequence, parts);
         Ok(sequence)
     }
@@ -269,10 +301,7 @@ impl Log {
                 self.active = active;
                 Ok(())
             }
-            Err(failure) => {
-                self.batch.clear();
-                Err(self.failed(failure))
-            }
+            Err(failure) => Err(self.failed(failure)),
         }
     }
 

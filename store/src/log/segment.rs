@@ -120,7 +120,7 @@ impl Named {
         match (number(SEGMENT_ENDING), number(SPARE_ENDING)) {
             (Some(number), _) => Self::Segment(number),
             (_, Some(number)) => Self::Spare(number),
-            _ if name == UNFINISHED => Self::Unfinished,
+            _ if name == UNFINISHED || name == UNFINISHED_AHEAD => Self::Unfinished,
             _ => Self::Other,
         }
     }
@@ -129,6 +129,8 @@ impl Named {
 /// The version of records and files alike. Goes up with any change of bytes.
 const LOG_VERSION: u32 = 1;
 pub(super) const UNFINISHED: &str = "unfinished";
+/// The same, by another thread.
+pub(super) const UNFINISHED_AHEAD: &str = "unfinished-ahead";
 const SEGMENT_ENDING: &str = ".log";
 const SPARE_ENDING: &str = ".spare";
 const MAGIC: &[u8; 8] = b"GANNETWL";

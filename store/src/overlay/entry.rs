@@ -49,6 +49,23 @@ pub(super) fn write(memory: &Memory, place: Place, head: EntryHead, row: &[u8]) 
     memory.write(row_at(place), row);
 }
 
+/// The row of an entry, in `scratch`, if it is of this table and key.
+pub(super) fn row_of<'s>(
+    memory: &Memory,
+    place: Place,
+    (table, key): (TableId, &[u8]),
+    scratch: &'s mut Vec<u8>,
+) -> Option<(EntryHead, &'s [u8])> {
+    let head = EntryHead::read(memory, place);
+    if head.table != table {
+        return None;
+    }
+    scratch.clear();
+    copy_row(memory, place, head, scratch);
+    let (_, found, _) = key_and_time(scratch)?;
+    (found == key).then_some((head, scratch))
+}
+
 /// Appends the row of an entry to `out`.
 #[inline]
 pub(super) fn copy_row(memory: &Memory, place: Place, head: EntryHead, out: &mut Vec<u8>) {

@@ -23,6 +23,8 @@ pub(super) struct Index {
     pub(super) line: u32,
     /// There are so many twos of buckets.
     pub(super) buckets_log2: u32,
+    /// Of the number of the part whose it is, the low bits: an index that was outgrown and the one behind it are of one part.
+    pub(super) part: u16,
 }
 
 /// Where a search stands, to go on from there.
@@ -40,14 +42,18 @@ impl Cursor {
 impl Index {
     /// As a word that readers can be given; never 0.
     pub(super) fn to_word(self) -> u64 {
-        1 << 63 | u64::from(self.buckets_log2) << 32 | u64::from(self.line)
+        1 << 63 | u64::from(self.part) << 40 | u64::from(self.buckets_log2) << 32 | u64::from(self.line)
     }
 
     /// `None`: there is none.
     #[inline]
     pub(super) fn of_word(word: u64) -> Option<Self> {
         #[expect(clippy::cast_possible_truncation, reason = "the fields of the word")]
-        (word != 0).then_some(Self { line: word as u32, buckets_log2: (word >> 32 & 0xff) as u32 })
+        (word != 0).then_some(Self {
+            line: word as u32,
+            buckets_log2: (word >> 32 & 0xff) as u32,
+            part: (word >> 40) as u16,
+        })
     }
 
     pub(super) fn buckets(self) -> usize {

@@ -9,6 +9,7 @@
 //!    own when they pin.
 //! 2. Of each key the newest event time counts, and of equal ones the later sequence, in whatever order they come and however
 //!    often: to read the log once more changes nothing.
+//!    Where rows of a key are combined instead, each that comes later is put together with the one that is here.
 //! 3. A delete is a row, too: it hides what is older, here and in segments, until compaction has removed both.
 //! 4. All memory is made of words that are read and written atomically, and is handed out once and never given back: what is not
 //!    needed any more is used again, once nobody can be reading it. So nothing here is `unsafe`, and a mistake could at worst show a
@@ -24,6 +25,7 @@
 //! | `part` | an index with its entries: the current part, or the frozen one |
 //! | `grace` | what may be used again when every reader has looked away |
 //! | `writer`, `reader`, `frozen` | the three who use it |
+//! | `staged` | rows that have their place and are not shown yet |
 //! | `word` | an atomic word, and where tests interleave |
 
 mod entry;
@@ -34,6 +36,7 @@ mod memory;
 mod part;
 mod pool;
 mod reader;
+mod staged;
 #[cfg(test)]
 mod tests;
 mod word;
@@ -45,7 +48,7 @@ pub(crate) use self::entry::key_and_time;
 pub use self::{
     frozen::{Frozen, FrozenRows},
     reader::{OverlayHash, OverlayKeyHash, OverlayProbe, OverlayReader, OverlayRow, Pin},
-    writer::{OverlayUsage, OverlayWriter, Put},
+    writer::{OverlayUsage, OverlayWriter, Put, Shown, Stage},
 };
 use self::{memory::Memory, word::Word};
 use crate::limits::{OVERLAY_BUDGET_BYTES_MAX, OVERLAY_BUDGET_BYTES_MIN};
@@ -80,6 +83,17 @@ struct Shared {
     current: Word,
     /// The index of the part that is being flushed; 0 when there is none.
     frozen: Word,
+    /// Up to which record of the log a frozen part goes, by the low bits of its number. While somebody is pinned who sees a part
+    /// frozen, the next one cannot be given up, so that its place is not taken by a third.
+    covers: [Word; 4],
+}
+
+impl Shared {
+    /// Where it stands up to which record a part goes.
+    #[inline]
+    fn covers(&self, part: u16) -> &Word {
+        &self.covers[usize::from(part) % self.covers.len()]
+    }
 }
 
 impl Overlay {
@@ -87,7 +101,8 @@ impl Overlay {
     pub fn new(settings: OverlaySettings) -> (Self, OverlayWriter) {
         let budget_bytes = settings.budget_bytes.clamp(OVERLAY_BUDGET_BYTES_MIN, OVERLAY_BUDGET_BYTES_MAX);
         let memory = Memory::new(budget_bytes);
-        let shared = Shared { memory, seed: settings.seed, current: Word::new(0), frozen: Word::new(0) };
+        let covers = [const { Word::new(0) }; 4];
+        let shared = Shared { memory, seed: settings.seed, current: Word::new(0), frozen: Word::new(0), covers };
         let overlay = Self { shared: Arc::new(shared), collector: crossbeam_epoch::Collector::new() };
         let writer = OverlayWriter::new(Arc::clone(&overlay.shared), overlay.collector.register());
         (overlay, writer)

@@ -31,7 +31,7 @@ impl Part {
     /// An empty part; `None` if there is no room for its index.
     pub(super) fn new(memory: &Memory, pool: &mut Pool, number: u64, buckets_log2: u32) -> Option<Self> {
         let buckets_log2 = buckets_log2.max(memory.chunk_lines_log2());
-        let index = make_index(memory, pool, buckets_log2)?;
+        let index = make_index(memory, pool, number, buckets_log2)?;
         let chunks = index_chunks(memory, index).collect();
         let reusable = vec![Vec::new(); REUSED_WORDS_MAX + 1];
         let (next, end, chunks_max) = (Place(0), Place(0), memory.chunks() / 2);
@@ -44,7 +44,7 @@ impl Part {
         if self.chunks.len() + old.len() + 1 > self.chunks_max {
             return None;
         }
-        let larger = make_index(memory, pool, self.index.buckets_log2 + 1)?;
+        let larger = make_index(memory, pool, self.number, self.index.buckets_log2 + 1)?;
         self.index.copy_to(memory, larger);
         self.chunks.retain(|chunk| !old.contains(chunk));
         self.chunks.extend(index_chunks(memory, larger));
@@ -104,11 +104,12 @@ impl Part {
     }
 }
 
-fn make_index(memory: &Memory, pool: &mut Pool, buckets_log2: u32) -> Option<Index> {
+fn make_index(memory: &Memory, pool: &mut Pool, part: u64, buckets_log2: u32) -> Option<Index> {
     if buckets_log2 >= u32::BITS - LINE_WORDS.ilog2() {
         return None;
     }
-    let mut index = Index { line: 0, buckets_log2 };
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits tell parts apart that are in sight at a time")]
+    let mut index = Index { line: 0, buckets_log2, part: part as u16 };
     let first = pool.take_high(memory, index.lines().div_ceil(1 << memory.chunk_lines_log2()))?;
     index.line = memory.place(first).0 / 8;
     for line in index.line as usize..index.line as usize + index.lines() {

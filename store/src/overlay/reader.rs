@@ -18,6 +18,7 @@ use super::{
 use crate::{
     error::Corrupt,
     format::layout::RowHead,
+    log::Sequence,
     row::{Row, RowLayout, damaged},
     segment::map,
 };
@@ -50,6 +51,8 @@ pub struct OverlayHash {
 pub struct OverlayProbe {
     current: Option<Found>,
     frozen: Option<Found>,
+    /// The last record of the log that the frozen part holds.
+    frozen_covers: Sequence,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +140,12 @@ impl OverlayReader {
     #[inline]
     pub fn probe(&self, _pin: &Pin, hash: OverlayHash) -> OverlayProbe {
         let [current, frozen] = self.roots();
-        OverlayProbe { current: self.find(current, hash), frozen: self.find(frozen, hash) }
+        let frozen_covers = frozen.map_or(0, |frozen| self.shared.covers(frozen.part).load());
+        OverlayProbe {
+            current: self.find(current, hash),
+            frozen: self.find(frozen, hash),
+            frozen_covers: Sequence(frozen_covers),
+        }
     }
 
     /// Appends the newest row of `key` to `out`, if there is one here; while a flush runs perhaps an older one beside it. `probe` is of
@@ -159,6 +167,24 @@ impl OverlayReader {
             (Some(current), Some(frozen)) if frozen.event_time_us > current.event_time_us => Some(frozen),
             (current, frozen) => current.or(frozen),
         }
+    }
+
+    /// For tables whose rows are combined: appends the rows of `key` in the current part and in the frozen one to `out`, and gives
+    /// both in this order, the upper one first. What the generation that is read beside them has already is left out; `covered` is
+    /// the position of the log that it was published with ([`Levels::covers`](crate::levels::Levels::covers)), and is to be taken
+    /// up after the pin. So each row that was written counts once.
+    #[inline]
+    pub fn read_parts(
+        &self,
+        pin: &Pin,
+        hash: OverlayHash,
+        probe: OverlayProbe,
+        covered: Sequence,
+        key: &[u8],
+        out: &mut Vec<u8>,
+    ) -> [Option<OverlayRow>; 2] {
+        let frozen = probe.frozen.filter(|_| probe.frozen_covers > covered);
+        [probe.current, frozen].map(|found| self.read_at(pin, hash, found?, key, out))
     }
 
     /// All stages for one key.
@@ -205,10 +231,12 @@ impl OverlayReader {
     }
 
     /// The current part's index, then the frozen one's, and in this order: a part that is frozen in between is met twice, not never.
+    /// Met twice, it is told once: by the index that was seen first, which has all that was put before the pin.
     #[inline]
     fn roots(&self) -> [Option<Index>; 2] {
         let current = Index::of_word(self.shared.current.seen());
-        [current, Index::of_word(self.shared.frozen.seen())]
+        let frozen = Index::of_word(self.shared.frozen.seen());
+        [current, frozen.filter(|frozen| current.is_none_or(|current| current.part != frozen.part))]
     }
 }
 

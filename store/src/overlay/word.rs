@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) struct Word(AtomicU64);
 
 impl Word {
-    pub(super) fn new(value: u64) -> Self {
+    pub(super) const fn new(value: u64) -> Self {
         Self(AtomicU64::new(value))
     }
 

@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use super::write::fingerprint;
 use crate::{error::Corrupt, overlay::TableId, row::RowLayout, schema::Schema};
 
 /// How two rows of one key become one, where neither takes the other's place: what they hold counts together.
@@ -18,6 +19,9 @@ use crate::{error::Corrupt, overlay::TableId, row::RowLayout, schema::Schema};
 pub trait Combine: Debug + Send + Sync {
     /// Appends the row that says what `upper`, written later, and `lower` say together. `now_us`: microseconds since the Unix epoch;
     /// what has expired by then may be left out.
+    ///
+    /// Of three rows it does not matter which two are combined first. The result is no longer than
+    /// [`ROW_BYTES_MAX`](crate::limits::ROW_BYTES_MAX): where it would be, the oldest of what it holds is left out.
     fn combine(&self, upper: &[u8], lower: &[u8], now_us: i64, out: &mut Vec<u8>) -> Result<(), Corrupt>;
 }
 
@@ -28,6 +32,8 @@ pub struct StreamTable {
     /// As in manifests: `prod/plane_delays`.
     pub name: String,
     pub schema: Arc<Schema>,
+    /// Of the schema, as writes name it.
+    pub fingerprint: u64,
     /// Of rows of this schema that lie in no file.
     pub layout: RowLayout,
     /// `None`: the newest row counts, and nothing of the others.
@@ -77,7 +83,9 @@ impl StreamTables {
             let fresh = || Arc::new(AtomicI64::new(NEVER));
             let watermark_us = known.map_or_else(fresh, |known| Arc::clone(&known.watermark_us));
             let layout = RowLayout::new(&schema, &name);
-            let table = StreamTable { id, name: name.clone(), schema: Arc::new(schema), layout, combine, watermark_us };
+            let schema = Arc::new(schema);
+            let fingerprint = fingerprint(&schema);
+            let table = StreamTable { id, name: name.clone(), schema, fingerprint, layout, combine, watermark_us };
             (name, Arc::new(table))
         };
         let by_name = tables.into_iter().map(table).collect();
@@ -86,6 +94,11 @@ impl StreamTables {
 
     pub fn get(&self, name: &str) -> Option<&Arc<StreamTable>> {
         self.by_name.get(name)
+    }
+
+    /// The table that rows of the overlay are of.
+    pub fn of_id(&self, id: TableId) -> Option<&Arc<StreamTable>> {
+        self.by_name.values().find(|table| table.id == id)
     }
 
     /// In the order of their names.

@@ -64,7 +64,7 @@ impl WriteBuilder {
             write_varint(&mut self.payload, 0);
             write_varint(&mut self.payload, table.name.len());
             self.payload.extend_from_slice(table.name.as_bytes());
-            self.payload.extend_from_slice(&fingerprint(&table.schema).to_le_bytes());
+            self.payload.extend_from_slice(&table.fingerprint.to_le_bytes());
             self.tables.push(table.id);
             self.tables.len() - 1
         });

@@ -97,6 +97,7 @@ fn build_with(
         event_time_min_us: None,
         event_time_max_us: None,
         built_at_us: 0,
+        holds_writes: false,
     };
     let mut summaries = Vec::new();
     for partition in 0..partitions {

@@ -4,7 +4,10 @@
 
 use std::path::PathBuf;
 
-use super::{super::envelope, *};
+use super::{
+    super::{SourcePositions, envelope},
+    *,
+};
 use crate::{ColumnType, Field};
 
 fn fixture(name: &str) -> PathBuf {
@@ -34,6 +37,7 @@ fn manifest_v1() -> Manifest {
         event_time_min_us: Some(-39),
         event_time_max_us: None,
         built_at_us: 1_767_225_600_000_000,
+        holds_writes: false,
     };
     Manifest {
         format_version: 1,
@@ -43,6 +47,8 @@ fn manifest_v1() -> Manifest {
         tables: [("prod/user_profile".to_owned(), table)].into(),
         deltas: BTreeMap::new(),
         log_position: 0,
+        watermarks_us: BTreeMap::new(),
+        source_positions: SourcePositions::new(),
     }
 }
 
@@ -51,6 +57,9 @@ fn manifest_v2() -> Manifest {
     let table = &manifest.tables["prod/user_profile"];
     let delta = TableEntry { rows: 12, tombstones: 5, raw_bytes: 300, event_time_max_us: Some(9), ..table.clone() };
     manifest.deltas.insert("prod/user_profile".into(), delta);
+    manifest.tables.values_mut().for_each(|table| table.holds_writes = true);
+    manifest.watermarks_us.insert("prod/user_profile".into(), 8);
+    manifest.source_positions.insert("payments".into(), [(0, 41), (7, u64::MAX)].into());
     manifest
 }
 

@@ -38,6 +38,7 @@ fn table(root: &Path, file: &str) -> TableEntry {
         event_time_min_us: Some(1),
         event_time_max_us: Some(1),
         built_at_us: 5,
+        holds_writes: false,
     }
 }
 

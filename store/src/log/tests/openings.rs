@@ -85,7 +85,7 @@ fn what_the_caller_refuses_is_the_error_and_nothing_is_written() {
 fn a_log_in_files_is_read_back_whole() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("log");
-    let settings = LogSettings { segment_bytes: 8 << 20, ..LogSettings::default() };
+    let settings = LogSettings { segment_bytes: 8 << 20, batch_bytes: 4 << 20, ..LogSettings::default() };
     let payload = |number: usize| vec![u8::try_from(number % 251).unwrap(); 1 + number * 7919 % 300_000];
     let (mut log, _) = Log::open(Arc::new(SystemDisk), &folder, settings, Sequence(0), &mut |_| Ok(())).unwrap();
     let second = Log::open(Arc::new(SystemDisk), &folder, settings, Sequence(0), &mut |_| Ok(()));

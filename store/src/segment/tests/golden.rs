@@ -90,6 +90,7 @@ fn golden_segments_read_as_they_were_written() {
             event_time_min_us: Some(-39),
             event_time_max_us: Some(event_time_max_us),
             built_at_us: 0,
+            holds_writes: false,
         };
         let table = open(&folder, &entry).unwrap();
         check_all(&table, rows);

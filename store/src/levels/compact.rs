@@ -1,0 +1,169 @@
+//! From a delta to the base.
+
+use std::sync::Arc;
+
+use super::{
+    Levels,
+    above::{Above, build},
+    flush::FlushOptions,
+};
+use crate::{
+    build::AscendingTable,
+    directory::{Manifest, TableEntry},
+    error::Error,
+    plane::Combine,
+    row::Row,
+    table::Table,
+};
+
+/// What became of a table's levels, for a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compacted {
+    pub table: String,
+    pub base: Option<TableEntry>,
+    pub delta: Option<TableEntry>,
+}
+
+impl Compacted {
+    /// Puts the new levels in the place of the old.
+    pub fn change(self, manifest: &mut Manifest) {
+        for (levels, entry) in [(&mut manifest.tables, self.base), (&mut manifest.deltas, self.delta)] {
+            match entry {
+                Some(entry) => drop(levels.insert(self.table.clone(), entry)),
+                None => drop(levels.remove(&self.table)),
+            }
+        }
+    }
+}
+
+/// Writes a new base of the delta and the base of a table; `None` when there is nothing to be done: no delta, and no tombstone in the
+/// base that may be old enough.
+///
+/// Tombstones up to `tombstones_until_us` are left out, with all that they hide here. What they hide elsewhere would count again. So
+/// where one may be left out, no row with such an event time may be in the overlay when this is published, nor be written later; and
+/// a frozen part must be gone ([`OverlayWriter::has_frozen`](crate::overlay::OverlayWriter::has_frozen)), even one that was flushed.
+/// `i64::MIN` leaves none out. With `combine` what is above counts whatever its event time, and all may be left out: `i64::MAX`.
+///
+/// A base that was built from a source, and would be built again, should not take rows that were written: see [`strip`].
+pub fn compact(
+    options: &FlushOptions,
+    live: &Manifest,
+    table: &str,
+    tombstones_until_us: i64,
+    combine: Option<&dyn Combine>,
+) -> Result<Option<Compacted>, Error> {
+    let levels = Levels::open(&options.root, live, table)?;
+    let may_drop = live.tables.get(table).is_some_and(|base| {
+        base.tombstones > 0 && base.event_time_min_us.is_some_and(|oldest| oldest <= tombstones_until_us)
+    });
+    if levels.delta.is_none() && !may_drop {
+        return Ok(None);
+    }
+    let merged = merged(options, &levels, table, Some(tombstones_until_us), combine)?;
+    let holds = |entry: Option<&TableEntry>| entry.is_some_and(|entry| entry.holds_writes);
+    let deltas_rows = live.deltas.get(table).filter(|delta| delta.rows > delta.tombstones);
+    let holds_writes = holds(live.tables.get(table)) || holds(deltas_rows);
+    Ok(merged.map(|base| {
+        // One that holds nothing else is still the one that was built then.
+        let built_at_us =
+            live.tables.get(table).filter(|_| !holds_writes).map_or(base.built_at_us, |old| old.built_at_us);
+        Compacted { table: table.to_owned(), base: Some(TableEntry { holds_writes, built_at_us, ..base }), delta: None }
+    }))
+}
+
+/// Brings a base that holds writes out of the way of one that is about to be built from a source: everything becomes the delta. `None`
+/// when there is no such base.
+pub fn set_aside(
+    options: &FlushOptions,
+    live: &Manifest,
+    table: &str,
+    combine: Option<&dyn Combine>,
+) -> Result<Option<Compacted>, Error> {
+    let Some(base) = live.tables.get(table).filter(|base| base.holds_writes) else { return Ok(None) };
+    let delta = match live.deltas.get(table).filter(|delta| delta.schema == base.schema) {
+        None => Some(base.clone()),
+        Some(_) => merged(options, &Levels::open(&options.root, live, table)?, table, None, combine)?,
+    };
+    let delta = delta.map(|delta| TableEntry { holds_writes: true, ..delta });
+    Ok(Some(Compacted { table: table.to_owned(), base: None, delta }))
+}
+
+/// Writes a base that was built from a source anew without the rows that the delta hides, which stays beside it; `None` where nothing
+/// is hidden, or where there is no delta. What was deleted is in no file of the table afterwards.
+pub fn strip(
+    options: &FlushOptions,
+    live: &Manifest,
+    table: &str,
+    combine: Option<&dyn Combine>,
+) -> Result<Option<Compacted>, Error> {
+    let (Some(base_entry), Some(delta_entry)) = (live.tables.get(table), live.deltas.get(table)) else {
+        return Ok(None);
+    };
+    if base_entry.schema != delta_entry.schema {
+        return Ok(None);
+    }
+    let (base, delta) = (Table::open(&options.root, base_entry)?, Table::open(&options.root, delta_entry)?);
+    base.advise_scan()?;
+    let mut hidden = Hidden { delta: &delta, combine, now_us: options.now_us, combined: Vec::new() };
+    let (rows, bytes) = (base.rows() + base.tombstones(), base.rows_bytes());
+    let schema = Arc::clone(base.schema());
+    let mut written = AscendingTable::new(schema, build(options, table), base.seed(), rows, bytes)?;
+    let mut left_out = 0_u64;
+    for row in base.scan() {
+        let row = row?;
+        options.stop.check()?;
+        if hidden.holds(row)? {
+            left_out += 1;
+        } else {
+            written.push(base.hash(row.key()), row.encoded())?;
+        }
+    }
+    base.check_mapping()?;
+    delta.check_mapping()?;
+    if left_out == 0 {
+        return Ok(None); // and what was written is removed
+    }
+    let (built_at_us, holds_writes) = (base_entry.built_at_us, base_entry.holds_writes);
+    let base = TableEntry { built_at_us, holds_writes, ..written.finish()? };
+    Ok(Some(Compacted { table: table.to_owned(), base: Some(base), delta: Some(delta_entry.clone()) }))
+}
+
+/// Which rows of a base do not count because of the delta.
+struct Hidden<'d> {
+    delta: &'d Table,
+    combine: Option<&'d dyn Combine>,
+    now_us: i64,
+    combined: Vec<u8>,
+}
+
+impl Hidden<'_> {
+    fn holds(&mut self, row: Row<'_>) -> Result<bool, Error> {
+        let Some(upper) = self.delta.lookup(row.key())? else { return Ok(false) };
+        let Some(combine) = self.combine else { return Ok(upper.event_time_us() >= row.event_time_us()) };
+        if upper.is_tombstone() {
+            return Ok(true);
+        }
+        // One that begins anew says the same with the lower row as without.
+        self.combined.clear();
+        combine.combine(upper.encoded(), row.encoded(), self.now_us, &mut self.combined)?;
+        Ok(self.combined == upper.encoded())
+    }
+}
+
+/// `None` where the levels have different schemas: their rows cannot become one table; a build, or the next flush, ends this.
+fn merged(
+    options: &FlushOptions,
+    levels: &Levels,
+    table: &str,
+    tombstones_until_us: Option<i64>,
+    combine: Option<&dyn Combine>,
+) -> Result<Option<TableEntry>, Error> {
+    let Some(upper) = levels.tables().next() else { return Ok(None) };
+    let tables: Vec<&Table> = levels.tables().map(AsRef::as_ref).collect();
+    if tables.iter().any(|each| each.schema() != upper.schema()) {
+        return Ok(None);
+    }
+    let seed = tables.last().map_or_else(|| upper.seed(), |base| base.seed());
+    let above = Above { frozen: None, tables, name: table, schema: upper.schema(), combine, tombstones_until_us };
+    above.write(options, seed).map(Some)
+}

@@ -1,0 +1,405 @@
+//! What the plane's thread does, turn by turn: takes writes, and sees to it that what it was given is brought to disk in time.
+//!
+//! Has no thread and no clock of its own, so that tests drive it. What takes long it hands out as a [`Job`].
+//!
+//! ```text
+//! part is full, log is long, or time is up
+//!   ─► freeze ─► Job::Flush ─► published ─► every core reads it ─► part unseen ─► log freed
+//! ```
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    StreamTables, Write,
+    group::Group,
+    positions::Positions,
+    queue::Queue,
+    settings::{Moment, PlaneSettings, micros},
+    shared::Shared,
+    status::Counters,
+    work::{Compact, Compaction, Flush, Job, JobDone},
+};
+use crate::{
+    disk::is_full,
+    error::Error,
+    levels::Stop,
+    log::{Log, Sequence},
+    overlay::{Frozen, OverlayWriter, TableId},
+};
+
+#[derive(Debug)]
+pub(super) struct Recorder {
+    pub(super) settings: PlaneSettings,
+    pub(super) queue: Arc<Queue>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) log: Log,
+    pub(super) overlay: OverlayWriter,
+    pub(super) positions: Positions,
+    pub(super) tables: Arc<StreamTables>,
+    /// Of `tables`, to see when there are others.
+    tables_version: u64,
+    pub(super) group: Group,
+    /// The next write, which did not fit into the last group.
+    pub(super) held: Option<(usize, Write)>,
+    /// With [`Durability::Interval`](super::Durability::Interval): when what was appended is to be committed.
+    pub(super) commit_at_us: Option<u64>,
+    /// What was answered waits for space, so nothing more is taken.
+    pub(super) is_refusing_for_space: bool,
+    pub(super) last_commit_us: u64,
+    /// Since when the part that is written to has rows.
+    pub(super) unflushed_since_us: Option<u64>,
+    /// Of the rows of that part, the oldest event time.
+    pub(super) oldest: BTreeMap<TableId, i64>,
+    pub(super) wants_freeze: bool,
+    flush: FlushState,
+    /// Told to stop while one is running.
+    compacting: Option<Stop>,
+    compact_at_us: u64,
+    /// When each table was compacted, microseconds since the Unix epoch.
+    compacted_us: BTreeMap<String, i64>,
+    prepare_at_us: u64,
+    pub(super) is_stopping: bool,
+}
+
+/// How far the part that was frozen last has come.
+#[derive(Debug, Default)]
+enum FlushState {
+    /// There is none.
+    #[default]
+    Idle,
+    /// To be flushed once the time has come, or a compaction is over.
+    Waiting {
+        flush: Box<Flush>,
+        at_us: u64,
+    },
+    Running,
+    /// Published, and waited for until every core reads it.
+    Published {
+        frozen: Frozen,
+        generation: u64,
+    },
+    /// Given up, until nobody looks at it any more.
+    Leaving {
+        covers: Sequence,
+    },
+}
+
+/// What is to be done now, and when the next turn is due if nothing happens.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    pub(super) jobs: Vec<Job>,
+    pub(super) is_busy: bool,
+    pub(super) next_us: Option<u64>,
+}
+
+impl Turn {
+    fn due(&mut self, at_us: u64) {
+        self.next_us = Some(self.next_us.map_or(at_us, |next| next.min(at_us)));
+    }
+}
+
+impl Recorder {
+    pub(super) fn new(
+        settings: PlaneSettings,
+        queue: Arc<Queue>,
+        shared: Arc<Shared>,
+        (log, overlay, positions): (Log, OverlayWriter, Positions),
+        oldest: BTreeMap<TableId, i64>,
+    ) -> Self {
+        let now = settings.clock.now();
+        let (tables_version, tables) = shared.tables();
+        let group = Group::new(settings.cores);
+        let unflushed_since_us = (overlay.usage().rows > 0).then_some(now.monotonic_us);
+        Self {
+            settings,
+            queue,
+            shared,
+            log,
+            overlay,
+            positions,
+            tables,
+            tables_version,
+            group,
+            held: None,
+            commit_at_us: None,
+            is_refusing_for_space: false,
+            last_commit_us: now.monotonic_us,
+            unflushed_since_us,
+            oldest,
+            wants_freeze: false,
+            flush: FlushState::Idle,
+            compacting: None,
+            compact_at_us: now.monotonic_us,
+            compacted_us: BTreeMap::new(),
+            prepare_at_us: now.monotonic_us,
+            is_stopping: false,
+        }
+    }
+
+    pub(super) fn turn(&mut self) -> Turn {
+        let mut turn = Turn::default();
+        let now = self.settings.clock.now();
+        self.look_at_tables();
+        turn.is_busy = self.take_group(now);
+        let now = self.settings.clock.now();
+        if self.log.is_poisoned() {
+            return turn; // what is in memory stays readable; nothing else is right any more
+        }
+        self.commit_in_time(now, &mut turn);
+        self.see_to_flush(now, &mut turn);
+        self.see_to_files(now, &mut turn);
+        self.see_to_compaction(now, &mut turn);
+        if self.overlay.is_reclaiming() {
+            self.overlay.reclaim();
+            if self.overlay.is_reclaiming() {
+                turn.due(now.monotonic_us + RECLAIM_AGAIN_US);
+            }
+        }
+        self.count();
+        turn
+    }
+
+    /// Takes note of what came of a job.
+    pub(super) fn done(&mut self, done: JobDone) {
+        let now = self.settings.clock.now();
+        match done {
+            JobDone::Prepared(prepared) => match self.log.end_preparing(prepared) {
+                // The next write may find room. If it does not, it says so.
+                Ok(()) => self.shared.counters.set_log_full(None),
+                Err(_) => self.prepare_at_us = now.monotonic_us + RETRY_US,
+            },
+            JobDone::Flushed { flush, attempts, outcome, took_us } => {
+                self.work_done(outcome.as_ref().err());
+                self.flush = match outcome {
+                    Ok(generation) => {
+                        Counters::add(&self.shared.counters.flushes, 1);
+                        Counters::add(&self.shared.counters.flush_us_sum, took_us);
+                        FlushState::Published { frozen: flush.frozen, generation }
+                    }
+                    Err(error) => {
+                        let at_us = now.monotonic_us + retry_us(&error, attempts);
+                        let flush = Box::new(Flush { attempts: attempts + 1, ..*flush });
+                        FlushState::Waiting { flush, at_us }
+                    }
+                };
+            }
+            JobDone::Compacted { outcome, took_us } => {
+                self.compacting = None;
+                match outcome {
+                    Ok(Some(Compaction { table, .. })) => {
+                        self.work_done(None);
+                        Counters::add(&self.shared.counters.compactions, 1);
+                        Counters::add(&self.shared.counters.compaction_us_sum, took_us);
+                        self.compacted_us.insert(table, now.unix_us);
+                        self.compact_at_us = now.monotonic_us; // there may be another one
+                    }
+                    Ok(None) => self.compact_at_us = now.monotonic_us + COMPACTION_LOOK_US,
+                    Err(Error::GivenUp) => self.compact_at_us = now.monotonic_us + RETRY_US,
+                    Err(error) => {
+                        self.work_done(Some(&error));
+                        self.compact_at_us = now.monotonic_us + retry_us(&error, 4);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the part that is written to, so that it can be flushed. `false`: the one before is not gone, or there is nothing in it.
+    pub(super) fn freeze(&mut self) -> bool {
+        let is_free = matches!(self.flush, FlushState::Idle) && !self.overlay.has_frozen();
+        if !is_free || self.overlay.usage().rows == 0 || self.commit().is_err() {
+            return false;
+        }
+        // Everything that is committed was shown; in the midst of a group nothing of it is staged.
+        let Some(frozen) = self.overlay.freeze(self.log.committed()) else { return false };
+        let watermarks = self.tables.iter().filter_map(|table| Some((table.name.clone(), table.watermark_us()?)));
+        let flush = Flush {
+            frozen,
+            tables: Arc::clone(&self.tables),
+            watermarks_us: watermarks.collect(),
+            source_positions: self.positions.all(),
+            attempts: 0,
+        };
+        self.flush = FlushState::Waiting { flush: Box::new(flush), at_us: 0 };
+        (self.wants_freeze, self.unflushed_since_us) = (false, None);
+        self.oldest.clear();
+        true
+    }
+
+    /// Whether all is done that was handed over and handed out, so that the log may be closed.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let is_working = matches!(self.flush, FlushState::Running) || self.compacting.is_some();
+        !is_working && self.held.is_none() && self.queue.len() == 0
+    }
+
+    /// From now on nothing is begun but what was handed over.
+    pub(super) fn stop(&mut self) {
+        self.is_stopping = true;
+        if let Some(stop) = &self.compacting {
+            stop.stop();
+        }
+    }
+
+    pub(super) fn close(mut self) -> Result<(), Error> {
+        self.take_group(self.settings.clock.now());
+        self.log.close()
+    }
+
+    pub(super) fn look_at_tables(&mut self) {
+        if self.shared.tables_version() != self.tables_version {
+            (self.tables_version, self.tables) = self.shared.tables();
+        }
+    }
+
+    fn commit_in_time(&mut self, now: Moment, turn: &mut Turn) {
+        if self.commit_at_us.is_some_and(|at_us| at_us <= now.monotonic_us || self.is_stopping)
+            && self.commit().is_err()
+            && !self.log.is_poisoned()
+        {
+            self.commit_at_us = Some(now.monotonic_us + RETRY_US);
+        }
+        if let Some(at_us) = self.commit_at_us {
+            turn.due(at_us);
+        }
+        let heartbeat_at_us = self.last_commit_us.saturating_add(micros(self.settings.heartbeat_after));
+        if heartbeat_at_us <= now.monotonic_us {
+            match self.log.heartbeat() {
+                Ok(_) => self.last_commit_us = u64::MAX, // until there is something to vouch for
+                Err(error) => {
+                    self.failed(&error);
+                    self.last_commit_us = now.monotonic_us;
+                }
+            }
+        } else if self.last_commit_us != u64::MAX {
+            turn.due(heartbeat_at_us);
+        }
+    }
+
+    fn see_to_flush(&mut self, now: Moment, turn: &mut Turn) {
+        let is_old = |since_us: u64| since_us.saturating_add(micros(self.settings.flush_after)) <= now.monotonic_us;
+        let log_bytes_max = self.settings.log_bytes_max.max(2 * self.settings.log.segment_bytes);
+        let is_due = self.wants_freeze
+            || self.overlay.is_full()
+            || self.log.segments_bytes() > log_bytes_max
+            || self.unflushed_since_us.is_some_and(is_old);
+        if is_due && !self.is_stopping {
+            self.freeze();
+        }
+        if let Some(since_us) = self.unflushed_since_us {
+            turn.due(since_us.saturating_add(micros(self.settings.flush_after)).max(now.monotonic_us + RETRY_US));
+        }
+        self.flush = match std::mem::take(&mut self.flush) {
+            FlushState::Waiting { flush, at_us } => {
+                if let Some(stop) = self.compacting.as_ref().filter(|_| self.is_half_full()) {
+                    stop.stop(); // or writes would have to be refused for as long as it takes
+                }
+                if at_us <= now.monotonic_us && self.compacting.is_none() && !self.is_stopping {
+                    let flush = Box::new(Flush { tables: Arc::clone(&self.tables), ..*flush });
+                    turn.jobs.push(Job::Flush { flush, options: self.options(now, Stop::default()) });
+                    FlushState::Running
+                } else {
+                    turn.due(at_us.max(now.monotonic_us + LOOK_AGAIN_US));
+                    FlushState::Waiting { flush, at_us }
+                }
+            }
+            FlushState::Published { frozen, generation } if generation <= self.shared.adopted() => {
+                let covers = frozen.covers();
+                self.overlay.drop_frozen(frozen);
+                turn.due(now.monotonic_us + RECLAIM_AGAIN_US);
+                FlushState::Leaving { covers }
+            }
+            FlushState::Leaving { covers } if !self.overlay.has_frozen() => {
+                // The generation was read back, sum by sum, before it was published, and opened by those who serve it.
+                if let Err(error) = self.log.free_before(Sequence(covers.0 + 1)) {
+                    self.failed(&error);
+                }
+                self.shared.counters.log_covered.store(covers.0, std::sync::atomic::Ordering::Relaxed);
+                self.compact_at_us = now.monotonic_us;
+                FlushState::Idle
+            }
+            FlushState::Leaving { covers } => {
+                self.overlay.reclaim();
+                turn.due(now.monotonic_us + RECLAIM_AGAIN_US);
+                FlushState::Leaving { covers }
+            }
+            other => other,
+        };
+    }
+
+    fn see_to_files(&mut self, now: Moment, turn: &mut Turn) {
+        if self.is_stopping {
+            return;
+        }
+        if self.prepare_at_us > now.monotonic_us {
+            turn.due(self.prepare_at_us);
+        } else if let Some(preparation) = self.log.begin_preparing() {
+            turn.jobs.push(Job::Prepare(preparation));
+        }
+    }
+
+    fn see_to_compaction(&mut self, now: Moment, turn: &mut Turn) {
+        if self.is_stopping || self.compacting.is_some() || !matches!(self.flush, FlushState::Idle) {
+            return;
+        }
+        if self.compact_at_us > now.monotonic_us || self.overlay.has_frozen() {
+            turn.due(self.compact_at_us.max(now.monotonic_us + RECLAIM_AGAIN_US));
+            return;
+        }
+        let oldest = self.tables.iter().filter_map(|table| Some((table.name.clone(), *self.oldest.get(&table.id)?)));
+        let stop = Stop::default();
+        let compact = Compact {
+            tables: Arc::clone(&self.tables),
+            oldest_us: oldest.collect(),
+            compacted_us: self.compacted_us.clone(),
+            share: self.settings.compaction_share,
+            after_us: micros(self.settings.compaction_after).cast_signed(),
+            tombstones_kept_us: micros(self.settings.tombstones_kept).cast_signed(),
+        };
+        turn.jobs.push(Job::Compact { compact, options: self.options(now, stop.clone()) });
+        self.compacting = Some(stop);
+    }
+
+    fn options(&self, now: Moment, stop: Stop) -> super::work::WorkOptions {
+        let (memory_bytes, generations_kept) = (self.settings.flush_memory_bytes, self.settings.generations_kept);
+        super::work::WorkOptions { memory_bytes, now_us: now.unix_us, generations_kept, stop }
+    }
+
+    fn is_half_full(&self) -> bool {
+        self.overlay.usage().current_bytes > self.settings.overlay_budget_bytes / 4
+    }
+
+    fn work_done(&self, error: Option<&Error>) {
+        let is_space = |error: &Error| match error {
+            Error::Full { .. } => true,
+            Error::Io { source, .. } => is_full(source),
+            _ => false,
+        };
+        if error.is_some() {
+            Counters::add(&self.shared.counters.work_failures, 1);
+        }
+        self.shared.counters.set_work_failed(error.map(ToString::to_string), error.is_some_and(is_space));
+    }
+
+    fn count(&self) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let (usage, counters) = (self.overlay.usage(), &self.shared.counters);
+        counters.overlay_bytes.store((usage.current_bytes + usage.frozen_bytes) as u64, Relaxed);
+        counters.overlay_rows.store(usage.rows as u64, Relaxed);
+        counters.log_bytes.store(self.log.disk_bytes(), Relaxed);
+        counters.log_committed.store(self.log.committed().0, Relaxed);
+    }
+}
+
+/// Another process that writes to the directory is soon done, or takes long; whatever else fails is tried less and less often.
+fn retry_us(error: &Error, attempts: u32) -> u64 {
+    match error {
+        Error::Locked { .. } => RETRY_US / 5,
+        _ => RETRY_US << attempts.min(5),
+    }
+}
+
+/// Readers look away within a turn.
+const RECLAIM_AGAIN_US: u64 = 1_000;
+const LOOK_AGAIN_US: u64 = 10_000;
+const RETRY_US: u64 = 1_000_000;
+const COMPACTION_LOOK_US: u64 = 60_000_000;

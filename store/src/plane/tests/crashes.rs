@@ -1,0 +1,159 @@
+//! The plane on a disk that crashes, tears and fails, at any operation of any step: what was answered is there, what was not is there
+//! whole or not at all, and what is read in between is just that.
+//!
+//! `GANNET_PLANE_RUNS=1000000 cargo test --release -p gannet-store --lib plane::tests::crashes` makes a long run of it;
+//! `GANNET_PLANE_SEED=…` replays the one whose seed a failure printed.
+
+use super::{
+    world::{Change, KEYS, Violation, World},
+    *,
+};
+use crate::disk::simulated::{Choices, Fault};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Honest,
+    /// Syncs do nothing: what a plane would do that answers before it syncs.
+    SyncsLie,
+    /// Folders are not synced.
+    FolderSyncsLie,
+}
+
+fn run(seed: u64, kind: Kind) -> Result<(), Violation> {
+    let mut choices = Choices::seeded(seed);
+    let mut world = World::new(Durability::Always, 1 + choices.below(3));
+    world.disk.let_syncs_lie(kind == Kind::SyncsLie);
+    world.disk.let_folder_syncs_lie(kind == Kind::FolderSyncsLie);
+    let mut sequence = 0;
+    for _ in 0..1 + choices.below(3) {
+        start(&mut world, &mut choices)?;
+        if choices.below(4) != 0 {
+            let fault = Fault::ALL[choices.below(Fault::ALL.len())];
+            world.disk.fail_at(choices.below(120) as u64, fault, choices.below(1 << 30) as u64);
+        }
+        for _ in 0..choices.below(50) {
+            step(&mut world, &mut choices, &mut sequence)?;
+            if world.disk.has_struck() && choices.below(4) == 0 {
+                break;
+            }
+        }
+        end(&mut world, &mut choices);
+    }
+    world.start(false).map(drop)
+}
+
+/// Starts, being stopped in the midst of it up to three times.
+fn start(world: &mut World, choices: &mut Choices) -> Result<(), Violation> {
+    for _ in 0..choices.below(3) {
+        let fault = if choices.either() { Fault::Crash } else { Fault::ALL[choices.below(Fault::ALL.len())] };
+        world.disk.fail_at(choices.below(40) as u64, fault, choices.below(1 << 30) as u64);
+        world.start(true)?;
+        end(world, choices);
+    }
+    world.start(false).map(drop)
+}
+
+fn end(world: &mut World, choices: &mut Choices) {
+    world.process = None;
+    match choices.below(4) {
+        0 => world.disk.kill(),
+        _ => world.disk.crash(choices),
+    }
+}
+
+fn step(world: &mut World, choices: &mut Choices, sequence: &mut u64) -> Result<(), Violation> {
+    world.pass(choices.below(300) as u64);
+    match choices.below(12) {
+        0..6 => {
+            let changes: Vec<Change> = (0..1 + choices.below(5)).map(|_| change(world, choices, sequence)).collect();
+            world.write(&changes)?;
+            world.check("a write")
+        }
+        6..8 => {
+            world.work(choices.below(4));
+            world.check("work")
+        }
+        8..10 => {
+            world.adopt();
+            world.turn()?;
+            world.check("taking up a generation")
+        }
+        10 => {
+            if let Some(process) = &mut world.process {
+                process.recorder.wants_freeze = true;
+            }
+            world.turn()?;
+            world.check("a freeze")
+        }
+        _ => {
+            world.pass(2_000_000);
+            world.turn()?;
+            world.check("a long time")
+        }
+    }
+}
+
+fn change(world: &World, choices: &mut Choices, sequence: &mut u64) -> Change {
+    let rows = (0..1 + choices.below(4)).map(|_| {
+        let number = (choices.below(4) != 0).then(|| 1 + below(choices, 100));
+        let key = u8::try_from(choices.below(usize::from(KEYS))).unwrap();
+        // Late, but not so late that a delete would have been forgotten.
+        (key, world.now_us() - below(choices, 200), number)
+    });
+    let rows = rows.collect();
+    let token = (choices.below(3) == 0).then(|| {
+        let is_again = choices.below(3) == 0;
+        *sequence += u64::from(!is_again);
+        let back = if is_again { choices.below(3) as u64 } else { 0 };
+        SourceToken {
+            source: "orders".into(),
+            partition: choices.below(2) as u64,
+            sequence: sequence.saturating_sub(back),
+        }
+    });
+    Change { token, rows }
+}
+
+fn below(choices: &mut Choices, number: usize) -> i64 {
+    i64::try_from(choices.below(number)).unwrap()
+}
+
+fn outcome(seed: u64, kind: Kind) -> Result<(), String> {
+    match std::panic::catch_unwind(|| run(seed, kind)) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Violation(what))) => Err(what),
+        Err(_) => Err("a panic".to_owned()),
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap())
+}
+
+#[test]
+fn seeded_runs_lose_nothing_that_was_answered() {
+    let (first, runs) = match number("GANNET_PLANE_SEED") {
+        Some(seed) => (seed, 1),
+        None => (0, number("GANNET_PLANE_RUNS").unwrap_or(5_000)),
+    };
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            scope.spawn(move || {
+                for seed in (first..first + runs).filter(|seed| seed % threads == thread) {
+                    if let Err(what) = outcome(seed, Kind::Honest) {
+                        panic!("seed {seed}: {what}\nGANNET_PLANE_SEED={seed} replays it");
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// That the silence of the test above is worth something.
+#[test]
+fn a_plane_that_answers_too_early_is_found() {
+    for kind in [Kind::SyncsLie, Kind::FolderSyncsLie] {
+        assert!((0..300).any(|seed| outcome(seed, kind).is_err()), "{kind:?}");
+    }
+}

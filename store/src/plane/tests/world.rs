@@ -1,0 +1,306 @@
+//! A plane on a disk that crashes, driven step by step, with a ledger of what was answered beside it.
+//!
+//! The log, manifests and everything small lie on the simulated disk; segments on a real one, which loses none of them: what holds for
+//! those is tested beside publishing.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use tempfile::TempDir;
+
+use super::{
+    executor,
+    recorder::Recorder,
+    work::{Job, JobDone},
+    *,
+};
+use crate::{
+    disk::{Disk, simulated::SimulatedDisk},
+    levels::Levels,
+    log::LogSettings,
+    overlay::{OverlayReader, OverlaySettings},
+};
+
+pub(super) const KEYS: u8 = 5;
+/// The key that counts writes: each adds one.
+const COUNT: &[u8] = b"count";
+
+/// What a write does.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    pub(super) token: Option<SourceToken>,
+    /// Key, event time, and a number unless it is a delete.
+    pub(super) rows: Vec<(u8, i64, Option<i64>)>,
+}
+
+/// What must be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Model {
+    count: i64,
+    plain: BTreeMap<u8, (i64, Option<i64>)>,
+    sums: BTreeMap<u8, i64>,
+    positions: BTreeMap<u64, u64>,
+}
+
+impl Model {
+    fn knows(&self, change: &Change) -> bool {
+        let token = change.token.as_ref();
+        token.is_some_and(|token| self.positions.get(&token.partition).is_some_and(|known| token.sequence <= *known))
+    }
+
+    fn apply(&mut self, change: &Change) {
+        if self.knows(change) {
+            return;
+        }
+        self.count += 1;
+        if let Some(token) = &change.token {
+            self.positions.insert(token.partition, token.sequence);
+        }
+        for &(key, event_time_us, number) in &change.rows {
+            if self.plain.get(&key).is_none_or(|before| before.0 <= event_time_us) {
+                self.plain.insert(key, (event_time_us, number));
+            }
+            match number {
+                Some(number) => *self.sums.entry(key).or_default() += number,
+                None => drop(self.sums.remove(&key)),
+            }
+        }
+    }
+}
+
+/// Where everything lies, and what was promised.
+pub(super) struct World {
+    pub(super) disk: SimulatedDisk,
+    _folder: TempDir,
+    root: PathBuf,
+    clock_us: Arc<AtomicU64>,
+    settings: PlaneSettings,
+    tables: Arc<StreamTables>,
+    model: Model,
+    /// In the order in which they were handed over, without an answer that says whether they count.
+    unanswered: Vec<Change>,
+    pub(super) process: Option<Process>,
+}
+
+/// What lives until it is killed.
+pub(super) struct Process {
+    data: DataDirectory,
+    pub(super) recorder: Recorder,
+    shared: Arc<Shared>,
+    submitter: Submitter,
+    reader: OverlayReader,
+    levels: BTreeMap<&'static str, Levels>,
+    pub(super) jobs: Vec<Job>,
+}
+
+/// Something that must not be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Violation(pub(super) String);
+
+fn violation<T>(text: impl Into<String>) -> Result<T, Violation> {
+    Err(Violation(text.into()))
+}
+
+impl World {
+    pub(super) fn new(durability: Durability, batch_blocks: usize) -> Self {
+        let memory = Path::new("/dev/shm");
+        let folder = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap();
+        let root = folder.path().join("data");
+        std::fs::create_dir(&root).unwrap();
+        let disk = SimulatedDisk::new();
+        let ancestors: Vec<&Path> = root.ancestors().skip(1).filter(|folder| folder.parent().is_some()).collect();
+        for folder in ancestors.into_iter().rev() {
+            disk.create_folder(folder).unwrap();
+            disk.sync_folder(folder.parent().unwrap()).unwrap();
+        }
+        let clock_us = Arc::new(AtomicU64::new(1_000));
+        let now_us = Arc::clone(&clock_us);
+        let clock = PlaneClock::new(move || {
+            let now_us = now_us.load(Ordering::Relaxed);
+            Moment { monotonic_us: now_us, unix_us: now_us.cast_signed() }
+        });
+        let block = crate::limits::BLOCK_BYTES;
+        let log = LogSettings {
+            segment_bytes: ((batch_blocks + 3) * block) as u64,
+            batch_bytes: batch_blocks * block,
+            id: 7,
+        };
+        let micros = std::time::Duration::from_micros;
+        let settings = PlaneSettings {
+            writes_per_core: 64,
+            durability,
+            overlay_budget_bytes: 0, // the least there is
+            log,
+            log_bytes_max: 0,
+            heartbeat_after: micros(700),
+            compaction_after: micros(3_000),
+            tombstones_kept: micros(5_000),
+            ..PlaneSettings::new(1, clock)
+        };
+        let (model, tables) = (Model::default(), Arc::new(tables()));
+        Self { disk, _folder: folder, root, clock_us, settings, tables, model, unanswered: Vec::new(), process: None }
+    }
+
+    pub(super) fn pass(&self, us: u64) {
+        self.clock_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    pub(super) fn now_us(&self) -> i64 {
+        self.clock_us.load(Ordering::Relaxed).cast_signed()
+    }
+
+    /// Starts a process. With a fault before it, it may fail in any way but by calling something rotten.
+    pub(super) fn start(&mut self, may_fail: bool) -> Result<bool, Violation> {
+        self.pass(1_000);
+        match self.open() {
+            Ok(process) => self.process = Some(process),
+            Err(Error::Io { .. } | Error::Full { .. } | Error::Poisoned { .. }) if may_fail => return Ok(false),
+            Err(error) => return violation(format!("it does not start: {error}")),
+        }
+        if !self.adopt() {
+            self.process = None;
+            return if may_fail { Ok(false) } else { violation("the generation cannot be read") };
+        }
+        let count = self.read_count().unwrap_or_default();
+        // Of what was not answered the first so many count, whole, and the rest not at all.
+        let mut unanswered = std::mem::take(&mut self.unanswered).into_iter();
+        while self.model.count < count {
+            let Some(change) = unanswered.next() else {
+                return violation(format!("{count} writes, of {}", self.model.count));
+            };
+            self.model.apply(&change);
+        }
+        if self.model.count != count {
+            return violation(format!("{count} writes of {} that were answered", self.model.count));
+        }
+        self.check("a start").map(|()| true)
+    }
+
+    fn open(&self) -> Result<Process, Error> {
+        let data = DataDirectory::create_on(&self.root, Arc::new(self.disk.clone()))?;
+        let shared = Arc::new(Shared::new(Arc::clone(&self.tables)));
+        let (queue, mut submitters) = queue::queue(1, self.settings.writes_per_core, Box::new(|| {}));
+        let overlay = OverlaySettings { budget_bytes: self.settings.overlay_budget_bytes, seed: 3 };
+        let (recorder, overlay, _) = executor::open(&data, &self.settings, &queue, &shared, overlay)?;
+        let (submitter, reader) = (submitters.pop().unwrap(), overlay.reader());
+        Ok(Process { data, recorder, shared, submitter, reader, levels: BTreeMap::new(), jobs: Vec::new() })
+    }
+
+    /// Does what a server does when it finds a new generation; nothing, and false, if it cannot be read.
+    pub(super) fn adopt(&mut self) -> bool {
+        let Some(process) = &mut self.process else { return false };
+        let live = match process.data.current() {
+            Ok(Some(live)) => live,
+            Ok(None) => return true,
+            Err(_) => return false,
+        };
+        let levels = [PLAIN, SUMS].map(|table| (table, Levels::open(&self.root, &live, table).unwrap()));
+        process.levels = levels.into();
+        process.shared.set_adopted(live.generation);
+        true
+    }
+
+    /// Hands writes over, lets the plane take its turn, and takes note of the answers.
+    pub(super) fn write(&mut self, changes: &[Change]) -> Result<(), Violation> {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        for (tag, change) in (0..).zip(changes) {
+            let encode = |&(key, event_time_us, number): &(u8, i64, Option<i64>)| row(&[key], event_time_us, number);
+            let rows = change.rows.iter().flat_map(|each| [(PLAIN, encode(each)), (SUMS, encode(each))]);
+            let count = std::iter::once((SUMS, row(COUNT, 0, Some(1))));
+            let payload = payload(&self.tables, change.token.as_ref(), rows.chain(count));
+            if process.submitter.submit(Write { tag, payload }).is_ok() {
+                self.unanswered.push(change.clone());
+            }
+        }
+        self.turn()?;
+        let Some(process) = &mut self.process else { return Ok(()) };
+        while process.submitter.under_way() > 0 {
+            if process.submitter.take_done().is_none() {
+                return violation("a write that is not answered");
+            }
+        }
+        Ok(())
+    }
+
+    /// Turns until nothing more waits.
+    pub(super) fn turn(&mut self) -> Result<(), Violation> {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        loop {
+            let turn = process.recorder.turn();
+            process.jobs.extend(turn.jobs);
+            let mut answered = 0;
+            while let Some(done) = process.submitter.take_done() {
+                match done.outcome {
+                    Ok(()) => {
+                        self.model.apply(&self.unanswered[answered]);
+                        self.unanswered.remove(answered);
+                    }
+                    Err(Failure::Full | Failure::DiskFull) => drop(self.unanswered.remove(answered)),
+                    Err(Failure::Poisoned) => answered += 1,
+                    Err(Failure::Malformed) => return violation("a write that is as it should be is refused"),
+                }
+            }
+            if !turn.is_busy {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Does one of the jobs that were handed out.
+    pub(super) fn work(&mut self, at: usize) {
+        let Some(process) = &mut self.process else { return };
+        if process.jobs.is_empty() {
+            return;
+        }
+        let job = process.jobs.remove(at % process.jobs.len());
+        let done: JobDone = job.run(&process.data, &self.settings.clock);
+        process.recorder.done(done);
+    }
+
+    /// What is read is what was answered.
+    pub(super) fn check(&self, when: &str) -> Result<(), Violation> {
+        let Some(process) = &self.process else { return Ok(()) };
+        for key in 0..KEYS {
+            let plain = self.model.plain.get(&key).and_then(|(_, number)| *number);
+            let (found_plain, found_sum) =
+                (process.read(&self.tables, PLAIN, &[key]), process.read(&self.tables, SUMS, &[key]));
+            let sum = self.model.sums.get(&key).copied();
+            if (found_plain, found_sum) != (plain, sum) {
+                let found = format!("{found_plain:?} and {found_sum:?}");
+                return violation(format!("after {when}: key {key} has {found}, not {plain:?} and {sum:?}"));
+            }
+        }
+        match self.read_count() {
+            Some(count) if count == self.model.count => Ok(()),
+            count => violation(format!("after {when}: {count:?} writes, not {}", self.model.count)),
+        }
+    }
+
+    fn read_count(&self) -> Option<i64> {
+        let process = self.process.as_ref()?;
+        Some(process.read(&self.tables, SUMS, COUNT).unwrap_or(0))
+    }
+}
+
+impl Process {
+    fn read(&self, tables: &StreamTables, name: &'static str, key: &[u8]) -> Option<i64> {
+        let (pin, mut bytes) = (self.reader.pin(), Vec::new());
+        let table = tables.get(name).unwrap();
+        let hash = self.reader.hash(table.id, key);
+        let probe = self.reader.probe(&pin, hash);
+        let levels = self.levels.get(name).cloned().unwrap_or_default();
+        let recent = self.reader.read_parts(&pin, hash, probe, levels.covers, key, &mut bytes);
+        let recent = recent.into_iter().flatten().map(|row| bytes[row.bytes].to_vec());
+        let older = levels.tables().filter_map(|table| Some(table.lookup(key).unwrap()?.encoded().to_vec()));
+        let rows: Vec<Vec<u8>> = recent.chain(older).collect();
+        if table.combine.is_some() {
+            return fold(rows.iter().map(Vec::as_slice));
+        }
+        let parsed = rows.iter().map(|row| Row::parse(&table.layout, row).unwrap());
+        // The last of those that are as new is the uppermost.
+        let newest = parsed.rev().max_by_key(Row::event_time_us)?;
+        fold(std::iter::once(newest.encoded()))
+    }
+}
