@@ -6,6 +6,7 @@ use crate::{
         bytes::{EndWidth, varint},
         layout::{Kind, TupleLayout, is_null, part},
     },
+    schema::ColumnType,
 };
 
 /// An owned value of any column type, for building rows and for tests.
@@ -69,6 +70,21 @@ pub struct StructRef<'t> {
 pub struct MapRef<'t> {
     keys: ArrayRef<'t>,
     values: ArrayRef<'t>,
+}
+
+/// How values of one type of no fixed size are read by themselves, outside of a row: see [`crate::Row::encoded_value`].
+#[derive(Debug, Clone)]
+pub struct ValueLayout(Kind);
+
+impl ValueLayout {
+    pub fn new(column_type: &ColumnType) -> Self {
+        Self(Kind::new(column_type))
+    }
+
+    /// The value that is all of `bytes`.
+    pub fn read<'t>(&'t self, bytes: &'t [u8]) -> Result<ValueRef<'t>, Corrupt> {
+        self.0.read_variable(bytes).ok_or_else(|| damaged("a value", 0))
+    }
 }
 
 impl<'t> ArrayRef<'t> {
