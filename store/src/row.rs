@@ -73,6 +73,15 @@ impl<'t> Row<'t> {
         }
     }
 
+    /// The bytes of a value whose type has no fixed size, as they are encoded; `None` for null. Those of a nested value are read by
+    /// [`crate::value::ValueLayout`].
+    pub fn encoded_value(&self, column: usize) -> Result<Option<&'t [u8]>, Corrupt> {
+        match self.layout.columns.encoded(self.tuple(), self.head.width, column) {
+            Some(bytes) => Ok(bytes),
+            None => Err(damaged(self.layout, self.offset, "a value of no fixed size that lies within its row")),
+        }
+    }
+
     /// The whole encoded length in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes.len()

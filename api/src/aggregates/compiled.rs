@@ -7,7 +7,7 @@ use super::{
     function::Function,
     limits::RETENTION_MARGIN_DAYS,
     partial::{ColumnShape, Kind, Shape},
-    row::{Damaged, Row, RowBuilder, UncheckedRow},
+    row::{Damaged, Row, RowBuilder, RowTooLong, UncheckedRow},
     specification::{Column, Fault, Specification},
     window::{Grid, Window},
 };
@@ -20,6 +20,7 @@ pub struct Aggregates {
     pub(super) windows: Vec<Window>,
     pub(super) lifetime_start_us: i64,
     columns: Vec<Column>,
+    secondary_key: Option<Column>,
     features: Vec<Feature>,
     /// By feature: what is computed.
     pub(super) sources: Vec<Source>,
@@ -93,12 +94,18 @@ impl Aggregates {
         let lifetime_start_us = specification.lifetime_start_us.unwrap_or(0);
         let sources = features.iter().map(|(_, _, source)| *source).collect();
         let features = features.into_iter().map(|(_, feature, _)| feature).collect();
-        Ok(Self { shape, windows, lifetime_start_us, columns, features, sources, longest_us })
+        let secondary_key = specification.secondary_key.as_deref().and_then(|name| specification.column(name)).cloned();
+        Ok(Self { shape, windows, lifetime_start_us, columns, secondary_key, features, sources, longest_us })
     }
 
     /// The columns that events bring values of, sorted by name.
     pub fn columns(&self) -> &[Column] {
         &self.columns
+    }
+
+    /// The column by whose values results are grouped.
+    pub fn secondary_key(&self) -> Option<&Column> {
+        self.secondary_key.as_ref()
     }
 
     /// What is served, sorted by name.
@@ -155,9 +162,29 @@ impl Aggregates {
     /// into one tile of all that is past, unless it is older than the lifetime.
     pub fn expire(&self, builder: &mut RowBuilder<'_>, now_us: i64) {
         let longest_us = self.windows.iter().filter_map(|window| window.reach_us()).max().unwrap_or(0);
-        let number = self.first_kept(longest_us, now_us);
-        let past_from = self.longest_us.is_none().then(|| self.shape.grid.number(self.lifetime_start_us));
-        builder.expire(number, past_from);
+        builder.expire(self.first_kept(longest_us, now_us), self.past_from());
+    }
+
+    /// Appends the row, of at most `bytes_max` bytes, and says whether its oldest tiles had to go for that: what is newest counts. With a
+    /// lifetime window they are added to what is past. It fails when the newest ones alone do not fit.
+    pub fn encode_newest(
+        &self,
+        builder: &mut RowBuilder<'_>,
+        bytes_max: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, RowTooLong> {
+        builder.encode_newest(bytes_max, self.past_from(), out)
+    }
+
+    /// With a lifetime window: from which tile on what expires is kept as the past.
+    fn past_from(&self) -> Option<i64> {
+        self.longest_us.is_none().then(|| self.shape.grid.number(self.lifetime_start_us))
+    }
+
+    /// Of one key's rows, those written earlier first, the ones that count: from the last one on that begins anew.
+    pub fn rows_that_count<'s, 'r>(rows: &'s [Row<'r>]) -> &'s [Row<'r>] {
+        let from = rows.iter().rposition(Row::begins_anew).unwrap_or(0);
+        &rows[from..]
     }
 
     /// Whether an event of this time is refused because its tile has expired.

@@ -1,6 +1,6 @@
 //! Every bound on aggregations, with its reason.
 
-use gannet_store::limits::ROW_BYTES_MAX;
+use gannet_store::limits::{KEY_BYTES_MAX, ROW_BYTES_MAX};
 
 /// How many values `last(n)` and its kin keep. The reference's bound.
 pub const LIST_LENGTH_MAX: u16 = 1000;
@@ -29,6 +29,10 @@ pub const WINDOW_DAYS_MAX: i64 = 36_500;
 /// How long tiles are kept beyond the longest window, in days, so that what is late, or a window asked for by an older clock, finds them. The
 /// reference's rule.
 pub const RETENTION_MARGIN_DAYS: i64 = 7;
+
+/// Bytes of a key's tiles: with the longest key, a head of 3 bytes, the event time, a byte of null bits and the end of its one column (4)
+/// they are a row of the store, and some are left.
+pub const TILES_BYTES_MAX: usize = ROW_BYTES_MAX - KEY_BYTES_MAX - 64;
 
 /// Rows of one key that are folded together: of the batch and of the stream, and of what is being written between them.
 pub const ROWS_FOLDED_MAX: usize = 64;

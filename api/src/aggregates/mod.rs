@@ -11,8 +11,10 @@
 //!                       bytes ── row ──► Row ── fold ──► Folded: a value per feature
 //! ```
 
+mod combine;
 mod compiled;
 pub(crate) mod duration;
+mod event;
 mod fold;
 mod function;
 pub mod limits;
@@ -25,7 +27,9 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use combine::CombineTiles;
 pub use compiled::{Aggregates, Feature};
+pub use event::{EventError, EventRows, add_event};
 pub use fold::{FoldOptions, Folded, Item};
 pub use function::{EXPECTED as FUNCTION_EXPECTED, Function, Percentile};
 pub use row::{Damaged, Input, Row, RowBuilder, RowTooLong, UncheckedRow};

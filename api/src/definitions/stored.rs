@@ -29,6 +29,15 @@ impl FeatureView {
         Schema { key: key.collect(), columns }
     }
 
+    /// The shape of the rows that single events are: the view's own, and with aggregates what these are computed of.
+    pub fn event_schema(&self) -> Schema {
+        let schema = self.schema();
+        match self.aggregates() {
+            Some(aggregates) => Schema { columns: aggregates.event_columns(), ..schema },
+            None => schema,
+        }
+    }
+
     /// Its aggregations, compiled; `None` where the newest row is served.
     pub fn aggregates(&self) -> Option<Aggregates> {
         let specification = &self.aggregation.as_ref()?.specification;

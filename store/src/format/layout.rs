@@ -37,6 +37,11 @@ impl RowLayout {
     pub fn new(schema: &Schema, file: &str) -> Self {
         Self { columns: TupleLayout::new(&schema.columns), file: file.into() }
     }
+
+    /// What messages call the place that rows come from.
+    pub fn name(&self) -> &str {
+        &self.file
+    }
 }
 
 /// Where the values of a row's columns, or of a struct's fields, lie.
@@ -172,8 +177,22 @@ impl TupleLayout {
         if slot.kind.fixed_bytes().is_some() {
             return slot.kind.read_fixed(bytes, self.null_bytes + slot.at);
         }
+        slot.kind.read_variable(self.variable(bytes, width, slot.at)?)
+    }
+
+    /// The bytes of a value of no fixed size, or that it is null.
+    pub(crate) fn encoded<'t>(&self, bytes: &'t [u8], width: EndWidth, position: usize) -> Option<Option<&'t [u8]>> {
+        let slot = self.slots.get(position).filter(|slot| slot.kind.fixed_bytes().is_none())?;
+        if is_null(bytes, position)? {
+            return Some(None);
+        }
+        self.variable(bytes, width, slot.at).map(Some)
+    }
+
+    #[inline]
+    fn variable<'t>(&self, bytes: &'t [u8], width: EndWidth, at: usize) -> Option<&'t [u8]> {
         let area = bytes.get(self.prefix_bytes(width)..)?;
-        slot.kind.read_variable(part(bytes, self.null_bytes + self.fixed_bytes, area, width, slot.at)?)
+        part(bytes, self.null_bytes + self.fixed_bytes, area, width, at)
     }
 }
 

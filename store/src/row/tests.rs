@@ -208,3 +208,31 @@ fn a_value_of_another_type_is_a_programming_error() {
     writer.begin(b"", 0);
     writer.int64(0, 1);
 }
+
+#[test]
+fn values_of_no_fixed_size_are_read_by_themselves() {
+    let array = ColumnType::Array(Box::new(ColumnType::Int64));
+    let column = |name: &str, column_type| Field { name: name.to_owned(), column_type };
+    let columns = vec![
+        column("text", ColumnType::String),
+        column("numbers", array.clone()),
+        column("number", ColumnType::Int64),
+        column("missing", ColumnType::Binary),
+    ];
+    let schema = Schema { key: vec![], columns };
+    let numbers = Value::Array(vec![Value::Int64(7), Value::Null]);
+    let mut writer = RowWriter::new(&schema);
+    writer.begin(b"", 0);
+    writer.string(0, "abc");
+    writer.value(1, &numbers);
+    writer.int64(2, 5);
+    let layout = RowLayout::new(&schema, "here");
+    let row = Row::parse(&layout, writer.finish().unwrap()).unwrap();
+    assert_eq!(row.encoded_value(0).unwrap(), Some(&b"abc"[..]));
+    assert_eq!(row.encoded_value(3).unwrap(), None);
+    assert!(row.encoded_value(2).unwrap_err().to_string().contains("here"), "a fixed size");
+    let values = crate::value::ValueLayout::new(&array);
+    let bytes = row.encoded_value(1).unwrap().unwrap();
+    assert_eq!(values.read(bytes).unwrap().to_value().unwrap(), numbers);
+    assert!(values.read(&bytes[..2]).is_err());
+}

@@ -1,6 +1,6 @@
 //! Builds rows: from events in any order, from other rows, or from both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gannet_store::limits::ROW_BYTES_MAX;
 
@@ -33,6 +33,8 @@ pub struct RowBuilder<'s> {
     /// By secondary key (empty without), then by tile, columns in order.
     pub(super) groups: BTreeMap<Box<[u8]>, BTreeMap<i64, Vec<Cell>>>,
     pub(super) newest_event_us: i64,
+    /// Whether the row says that nothing before it counts.
+    pub(super) anew: bool,
 }
 
 /// The row would be longer than a row may be.
@@ -44,7 +46,7 @@ pub struct RowTooLong {
 
 impl<'s> RowBuilder<'s> {
     pub(in crate::aggregates) fn new(shape: &'s Shape) -> Self {
-        Self { shape, groups: BTreeMap::new(), newest_event_us: i64::MIN }
+        Self { shape, groups: BTreeMap::new(), newest_event_us: i64::MIN, anew: false }
     }
 
     /// Takes in an event, with a value for each of the view's columns in order. A value of another type than its column's is a programming
@@ -71,6 +73,9 @@ impl<'s> RowBuilder<'s> {
 
     /// Takes in a row of which everything was written after everything here.
     pub fn absorb(&mut self, row: &Row<'_>) -> Result<(), Damaged> {
+        if row.begins_anew() {
+            self.begin_anew();
+        }
         let shape = self.shape;
         for group in 0..row.groups() {
             for tile in row.group(group) {
@@ -83,6 +88,12 @@ impl<'s> RowBuilder<'s> {
             self.newest_event_us = self.newest_event_us.max(row.newest_event_us());
         }
         Ok(())
+    }
+
+    /// From here on nothing counts that was written before, here or in rows below: the key was deleted.
+    pub fn begin_anew(&mut self) {
+        self.clear();
+        self.anew = true;
     }
 
     /// Lets go of tiles before `number`. With `past_from`, those from that one on are kept together as one, for lifetime windows.
@@ -109,6 +120,7 @@ impl<'s> RowBuilder<'s> {
     pub fn clear(&mut self) {
         self.groups.clear();
         self.newest_event_us = i64::MIN;
+        self.anew = false;
     }
 
     /// Appends the row to `out`.
@@ -121,6 +133,45 @@ impl<'s> RowBuilder<'s> {
             return Err(RowTooLong { bytes });
         }
         Ok(())
+    }
+
+    /// Appends the row, of at most `bytes_max` bytes: if it has more, without its oldest tiles, as [`Self::expire`] lets go of them. Says
+    /// whether that was needed. It fails when not even the newest ones alone would fit.
+    pub(in crate::aggregates) fn encode_newest(
+        &mut self,
+        bytes_max: usize,
+        past_from: Option<i64>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, RowTooLong> {
+        let start = out.len();
+        let mut is_cut = false;
+        loop {
+            super::encode::encode(self, out);
+            let bytes = out.len() - start;
+            if bytes <= bytes_max {
+                return Ok(is_cut);
+            }
+            out.truncate(start);
+            let numbers: BTreeSet<i64> = self.groups.values().flat_map(BTreeMap::keys).copied().collect();
+            let numbers: Vec<i64> = numbers.into_iter().filter(|number| *number != PAST).collect();
+            if numbers.len() < 2 {
+                return Err(RowTooLong { bytes });
+            }
+            // what fits if all are alike, and a little less, so that seldom a third attempt is needed
+            let kept = (numbers.len() * (bytes_max / 20) / (bytes / 19)).clamp(1, numbers.len() - 1);
+            self.expire(numbers[numbers.len() - kept], past_from);
+            is_cut = true;
+        }
+    }
+
+    /// Whether the row says that nothing before it counts.
+    pub(in crate::aggregates) fn begins_anew(&self) -> bool {
+        self.anew
+    }
+
+    /// The time of the newest event; `None` before the first.
+    pub(in crate::aggregates) fn newest_event_us(&self) -> Option<i64> {
+        (self.newest_event_us != i64::MIN).then_some(self.newest_event_us)
     }
 
     fn tile(&mut self, key: &[u8], number: i64) -> &mut Vec<Cell> {

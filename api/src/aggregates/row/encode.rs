@@ -1,7 +1,7 @@
 //! Writes rows: the one place that knows the order of their bytes from the writing side.
 
 use super::{
-    FLAG_EVENTS, FLAG_GROUPED, VERSION,
+    FLAG_ANEW, FLAG_EVENTS, FLAG_GROUPED, VERSION,
     builder::RowBuilder,
     cell::{Cell, State, Sum},
     list::Scalar,
@@ -12,11 +12,12 @@ use crate::aggregates::{
 };
 
 /// Appends the builder's row. What does not fit 32 bits belongs to a row that is longer than any may be, which is refused when it is whole.
-pub(super) fn encode(builder: &RowBuilder<'_>, out: &mut Vec<u8>) {
+pub(in crate::aggregates) fn encode(builder: &RowBuilder<'_>, out: &mut Vec<u8>) {
     let shape = builder.shape;
     let tiles: Vec<(i64, &[Cell])> =
         builder.groups.values().flatten().map(|(number, cells)| (*number, cells.as_slice())).collect();
-    let flags = if shape.grid == Grid::Events { FLAG_EVENTS } else { 0 } | if shape.grouped { FLAG_GROUPED } else { 0 };
+    let flags = [(shape.grid == Grid::Events, FLAG_EVENTS), (shape.grouped, FLAG_GROUPED), (builder.anew, FLAG_ANEW)];
+    let flags = flags.into_iter().filter_map(|(is_set, flag)| is_set.then_some(flag)).sum();
     out.extend_from_slice(&[VERSION, flags]);
     out.extend_from_slice(&shape.arrays.to_le_bytes());
     out.extend_from_slice(&shape.fingerprint.to_le_bytes());

@@ -24,6 +24,7 @@ pub use builder::{Input, RowBuilder, RowTooLong};
 pub use view::{Damaged, Row, UncheckedRow};
 
 pub(super) use cell::is_better;
+pub(super) use encode::encode;
 pub(super) use list::ListRef;
 pub(super) use view::Counts;
 
@@ -32,4 +33,6 @@ pub(super) const VERSION: u8 = 1;
 pub(super) const FLAG_EVENTS: u8 = 1;
 /// Tiles are grouped by secondary key.
 pub(super) const FLAG_GROUPED: u8 = 2;
+/// What was written before, in rows below, does not count: the key was deleted in between.
+pub(super) const FLAG_ANEW: u8 = 4;
 pub(super) const HEAD_BYTES: usize = 24;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{FLAG_EVENTS, FLAG_GROUPED, HEAD_BYTES, VERSION};
+use super::{FLAG_ANEW, FLAG_EVENTS, FLAG_GROUPED, HEAD_BYTES, VERSION};
 use crate::aggregates::{
     partial::Shape,
     window::{Grid, PAST, Span},
@@ -21,6 +21,7 @@ pub struct Row<'r> {
     bytes: &'r [u8],
     tiles: usize,
     newest_event_us: i64,
+    begins_anew: bool,
     /// `None` without secondary keys: all tiles are one group.
     groups: Option<Groups<'r>>,
     numbers: &'r [[u8; 8]],
@@ -65,7 +66,7 @@ impl<'r> UncheckedRow<'r> {
             | if shape.grouped { FLAG_GROUPED } else { 0 };
         let [version, found_flags] = *reader.take::<2>("a version and flags")?;
         reader.expect(version == VERSION, 0, "version 1")?;
-        reader.expect(found_flags == flags, 1, "the flags of this view")?;
+        reader.expect(found_flags & !FLAG_ANEW == flags, 1, "the flags of this view")?;
         let arrays = u16::from_le_bytes(*reader.take("the number of arrays")?);
         reader.expect(arrays == shape.arrays, 2, "as many arrays as the view has")?;
         let fingerprint = u32::from_le_bytes(*reader.take("a fingerprint")?);
@@ -83,7 +84,8 @@ impl<'r> UncheckedRow<'r> {
         let numbers = reader.list::<8>(tiles, "tile numbers")?;
         let array_ends = reader.list::<4>(usize::from(arrays), "ends of arrays")?;
         let area = reader.at;
-        let row = Row { bytes: self.0, tiles, newest_event_us, groups, numbers, array_ends, area };
+        let begins_anew = found_flags & FLAG_ANEW != 0;
+        let row = Row { bytes: self.0, tiles, newest_event_us, begins_anew, groups, numbers, array_ends, area };
         row.check_arrays(shape)?;
         Ok(row)
     }
@@ -93,6 +95,11 @@ impl<'r> Row<'r> {
     /// Microseconds since the Unix epoch of the newest event that the row was given and may still hold.
     pub fn newest_event_us(&self) -> i64 {
         self.newest_event_us
+    }
+
+    /// Whether nothing counts that was written before it: its key was deleted in between.
+    pub fn begins_anew(&self) -> bool {
+        self.begins_anew
     }
 
     /// How many tiles, or events, it holds.

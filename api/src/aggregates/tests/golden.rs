@@ -37,7 +37,23 @@ fn rows() -> Vec<(&'static str, Aggregates, Vec<u8>)> {
         row("events", None, false, &events),
         row("events-by-key", None, true, &events),
         row("wide", Some(10), false, &many),
+        anew(&events[..2]),
     ]
+}
+
+/// Written after the key had been deleted.
+fn anew(events: &[Event]) -> (&'static str, Aggregates, Vec<u8>) {
+    let aggregates = Aggregates::new(&everything(Some(10), &[Window::of(30)], false)).unwrap();
+    let mut builder = aggregates.builder();
+    builder.begin_anew();
+    for event in events {
+        let values: Vec<_> = event.values.iter().map(Value::input).collect();
+        builder.add(event.time_us, None, &values);
+    }
+    let mut row = Vec::new();
+    builder.encode(&mut row).unwrap();
+    assert!(aggregates.row(UncheckedRow::new(&row)).unwrap().begins_anew());
+    ("anew", aggregates, row)
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Aggregations against an oracle that keeps all events and scans them, and against the worked examples of the reference.
 
 mod accuracy;
+mod combine;
 mod golden;
 mod hostile;
 mod oracle;

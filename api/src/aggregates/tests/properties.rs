@@ -8,7 +8,7 @@ use super::{
 };
 use crate::aggregates::{Aggregates, Specification, UncheckedRow, Window};
 
-const INTERVAL_US: i64 = 10;
+pub(super) const INTERVAL_US: i64 = 10;
 
 fn value() -> [BoxedStrategy<Value>; 6] {
     let amounts = prop_oneof![(-1e6f64..1e6), (-3i32..3).prop_map(f64::from), Just(1e9)];
@@ -46,14 +46,14 @@ fn window(tiled: bool) -> impl Strategy<Value = Window> {
 
 /// Events, where they are cut into rows, and what is asked.
 #[derive(Debug, Clone)]
-struct Case {
-    specification: Specification,
-    events: Vec<Event>,
-    cuts: Vec<usize>,
-    moment_us: i64,
+pub(super) struct Case {
+    pub(super) specification: Specification,
+    pub(super) events: Vec<Event>,
+    pub(super) cuts: Vec<usize>,
+    pub(super) moment_us: i64,
 }
 
-fn case() -> impl Strategy<Value = Case> {
+pub(super) fn case() -> impl Strategy<Value = Case> {
     let shape = (any::<bool>(), any::<bool>()).prop_flat_map(|(tiled, grouped)| {
         let windows = vec(window(tiled), 1..3);
         (Just(tiled), Just(grouped), windows)
@@ -74,7 +74,7 @@ impl Case {
         bounds.windows(2).map(|pair| row_of(aggregates, &self.events[pair[0]..pair[1]])).collect()
     }
 
-    fn check(&self, aggregates: &Aggregates, rows: &[Vec<u8>]) -> Result<(), TestCaseError> {
+    pub(super) fn check(&self, aggregates: &Aggregates, rows: &[Vec<u8>]) -> Result<(), TestCaseError> {
         let values = fold(aggregates, rows, at(self.moment_us));
         let found = |name: &str| {
             let feature = aggregates.features().iter().position(|feature| feature.name == name);
