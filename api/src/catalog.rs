@@ -9,6 +9,7 @@ use std::{
 use gannet_store::{
     Schema, Table,
     levels::Levels,
+    log::Sequence,
     plane::{StreamTable, StreamTables},
 };
 
@@ -55,6 +56,8 @@ pub(crate) struct NamedTable {
     /// The newest event time that any row in files may have, and that any of the base's may have.
     pub(crate) newest_us: Option<i64>,
     pub(crate) base_newest_us: Option<i64>,
+    /// The last record of the log of which the files hold what there is to it.
+    pub(crate) covers: Sequence,
     moment: Moment,
     /// How long every read of a row is held back: slow storage, simulated. Zero in earnest.
     pub(crate) delay_ns: u64,
@@ -208,6 +211,7 @@ impl NamedTable {
             view: view.name.as_str().into(),
             newest_us: delta.as_ref().and_then(|delta| delta.event_time_max_us()).max(base_newest_us),
             base_newest_us,
+            covers: levels.map(|levels| levels.covers).unwrap_or_default(),
             base,
             delta,
             stream,

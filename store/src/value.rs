@@ -93,21 +93,6 @@ pub struct MapRef<'t> {
     values: ArrayRef<'t>,
 }
 
-/// How values of one type of no fixed size are read by themselves, outside of a row: see [`crate::Row::encoded_value`].
-#[derive(Debug, Clone)]
-pub struct ValueLayout(Kind);
-
-impl ValueLayout {
-    pub fn new(column_type: &ColumnType) -> Self {
-        Self(Kind::new(column_type))
-    }
-
-    /// The value that is all of `bytes`.
-    pub fn read<'t>(&'t self, bytes: &'t [u8]) -> Result<ValueRef<'t>, Corrupt> {
-        self.0.read_variable(bytes).ok_or_else(|| damaged("a value", 0))
-    }
-}
-
 impl<'t> ArrayRef<'t> {
     /// The array that is all of `bytes`; `None` if these cannot hold as many elements as they say.
     pub(crate) fn parse(element: &'t Kind, bytes: &'t [u8]) -> Option<Self> {

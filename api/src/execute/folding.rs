@@ -54,7 +54,7 @@ impl<'t> Tiles<'t> {
                 }
                 _ => Self::Rows { rows: [found; Level::ALL.len()], start: Level::ALL.len() - 1 },
             };
-            if begins_anew(&found) {
+            if found.begins_anew() {
                 break;
             }
         }
@@ -97,11 +97,6 @@ pub(super) fn fold(
         aggregates.fold(&[], options, folded).map_err(unreadable)?;
     }
     Ok((if rows.is_empty() { Outcome::Missing } else { Outcome::Expired }, counts_nothing))
-}
-
-/// Whether what lies below the row does not count.
-fn begins_anew(_: &Row<'_>) -> bool {
-    false
 }
 
 pub(super) fn unreadable(damaged: Damaged) -> Unreadable {

@@ -250,12 +250,16 @@ impl Spread {
 
 /// What the overlay has of a key: the newest row, or that of each part where they count together.
 fn rows_in_overlay(
-    _: &NamedTable,
+    named: &NamedTable,
     recent: Recent<'_>,
     hash: OverlayHash,
     probe: OverlayProbe,
     key: &[u8],
     copied: &mut Vec<u8>,
 ) -> [Option<OverlayRow>; 2] {
-    [recent.reader.read(recent.pin, hash, probe, key, copied), None]
+    let Recent { reader, pin } = recent;
+    match named.aggregates {
+        None => [reader.read(pin, hash, probe, key, copied), None],
+        Some(_) => reader.read_parts(pin, hash, probe, named.covers, key, copied),
+    }
 }

@@ -62,7 +62,7 @@ impl World {
             let workspace = &definitions.workspaces["prod"];
             let name = FeatureView::table_name(&workspace.name, view);
             let table = table(&folder, &name, &workspace.feature_views[view], &rows);
-            levels.insert(name, Levels { base: Some(Arc::new(table)), delta: None });
+            levels.insert(name, Levels { base: Some(Arc::new(table)), ..Levels::default() });
         }
         let streams = streams(&definitions);
         let catalog = Catalog::compile(&definitions, levels.clone(), &streams, 7, shared.metrics());

@@ -9,7 +9,7 @@ use gannet_api::{
 use gannet_store::{
     Value,
     directory::{DataDirectory, Manifest},
-    levels::{FlushOptions, Levels, compact, flush},
+    levels::{FlushOptions, Levels, Stop, compact, flush},
     log::Sequence,
     overlay::{Frozen, Overlay, OverlaySettings, OverlayWriter, Put},
     plane::StreamTable,
@@ -95,12 +95,7 @@ impl Store {
 
     /// Writes what was frozen to deltas, and publishes them. It goes on to be seen in the overlay, too.
     pub(crate) fn flush(&mut self, frozen: &Frozen) {
-        let tables: BTreeMap<_, _> = self
-            .world
-            .streams
-            .iter()
-            .map(|table| (table.id, (table.name.clone(), Arc::clone(&table.schema))))
-            .collect();
+        let tables: BTreeMap<_, _> = self.world.streams.iter().map(|table| (table.id, Arc::clone(table))).collect();
         let live = self.directory.current().unwrap().unwrap();
         let flushed = flush(&self.options(), &live, frozen, &|id| tables.get(&id).cloned()).unwrap();
         self.publish(|manifest| flushed.change(manifest));
@@ -127,7 +122,9 @@ impl Store {
     /// From the delta to the base.
     pub(crate) fn compact(&mut self, view: &str, tombstones_until_us: i64) {
         let live = self.directory.current().unwrap().unwrap();
-        if let Some(compacted) = compact(&self.options(), &live, &name(view), tombstones_until_us).unwrap() {
+        let stream = self.stream(view);
+        let combine = stream.combine.as_deref();
+        if let Some(compacted) = compact(&self.options(), &live, &name(view), tombstones_until_us, combine).unwrap() {
             self.publish(|manifest| compacted.change(manifest));
         }
     }
@@ -147,7 +144,7 @@ impl Store {
     }
 
     fn options(&self) -> FlushOptions {
-        FlushOptions { root: self.directory.root().to_owned(), memory_bytes: 1 << 20, now_us: 5 }
+        FlushOptions { root: self.directory.root().to_owned(), memory_bytes: 1 << 20, now_us: 5, stop: Stop::default() }
     }
 }
 

@@ -16,6 +16,7 @@ use gannet_store::{
     Schema, Table,
     directory::{DataDirectory, Manifest, TableEntry},
     levels::Levels,
+    log::Sequence,
     plane::{Combine, StreamTables},
     table::Lock,
 };
@@ -71,6 +72,7 @@ impl Live {
         // Rows of another schema are nobody's any more.
         let is_read =
             |name: &String, entry: &TableEntry| streams.get(name).is_none_or(|stream| *stream.schema == entry.schema);
+        let covers = Sequence(manifest.log_position);
         let deltas = manifest.deltas.into_iter().filter(|(name, entry)| is_read(name, entry));
         let tables = manifest.tables.into_iter().map(|(name, entry)| ((name, Level::Base), entry));
         let entries = tables.chain(deltas.map(|(name, entry)| ((name, Level::Delta), entry)));
@@ -83,7 +85,7 @@ impl Live {
                 None => open(data.root(), name, *level, entry)?,
             };
             if !outdated.contains(name) || *level == Level::Delta {
-                let levels = levels.entry(name.clone()).or_default();
+                let levels = levels.entry(name.clone()).or_insert_with(|| Levels { covers, ..Levels::default() });
                 *(if *level == Level::Base { &mut levels.base } else { &mut levels.delta }) =
                     Some(Arc::clone(&open.table));
             }
