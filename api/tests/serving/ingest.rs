@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use gannet_engine::{
     Answer, Asked, Finished, Now, Service,
     admission::{Criticality, Reason},
-    http::{Head, Method},
+    http::{Head, Method, Request},
 };
 use gannet_store::plane::{Failure, SourceToken};
+
+use proptest::prelude::*;
 
 use crate::{
     fixture::head,
@@ -537,4 +539,43 @@ fn writes_are_counted() {
         assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
     }
     assert!(!shown.contains("code=\"400\"} 1"), "{shown}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Bytes of a sound request are changed, repeated or left out: it is written whole, or refused in one of the two shapes.
+    #[test]
+    fn a_body_that_is_changed_anyhow_is_written_or_refused(edits in prop::collection::vec((any::<u16>(), 0..4u8, any::<u8>()), 1..5)) {
+        let mut writing = Writing::new();
+        let fields = format!(r#""user_id":"u","at":"{AT}","amount":"1.5","n":7,"place":{{"lon":2.5}},"props":{{"a":1}},"tags":["x",null]"#);
+        let mut body = records("clicks", &format!("{{\"record\":{{{fields}}}}}")).into_bytes();
+        for (at, edit, byte) in edits {
+            let at = usize::from(at) % body.len();
+            match edit {
+                0 => body[at] = byte,
+                1 => body[at] = b"{}[],:\"0\\e-"[usize::from(byte) % 11],
+                2 => drop(body.remove(at)),
+                _ => body.insert(at, body[at]),
+            }
+        }
+        for method in [Method::Post, Method::Delete] {
+            let request = Request { head: head(method, "/ingest"), body: &mut body.clone(), seen_ns: 0, asked: false };
+            let (finished, told) = writing.begin(request);
+            match finished {
+                Finished::Waits { .. } => {
+                    let taken = writing.take();
+                    let rows = writing.rows(&taken).1.len();
+                    prop_assert!((1..=3).contains(&rows), "{rows}");
+                    prop_assert_eq!(writing.give(taken, Ok(())).len(), 1);
+                }
+                Finished::Answer(_) => {
+                    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+                    let shapes = ["requestError", "recordErrors", "ingestMetrics"].map(|shape| told.get(shape).is_some());
+                    prop_assert_eq!(shapes.iter().filter(|shape| **shape).count(), 1, "{}", told);
+                    prop_assert_eq!(writing.far.waiting(), 0);
+                }
+            }
+        }
+    }
 }

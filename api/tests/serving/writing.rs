@@ -10,7 +10,7 @@ use gannet_api::{
 };
 use gannet_engine::{
     Answer, Finished, Now, Service, Waiting,
-    http::{Head, Method},
+    http::{Head, Method, Request},
 };
 use gannet_store::{
     ColumnType, Field, Row, Schema, ValueRef,
@@ -176,6 +176,17 @@ impl Writing {
     /// One turn with one request.
     pub(crate) fn send(&mut self, head: Head<'_>, body: &str) -> (Finished, String) {
         turn(&mut self.world, head, body)
+    }
+
+    /// The same with any bytes as body.
+    pub(crate) fn begin(&mut self, request: Request<'_>) -> (Finished, String) {
+        let (now, mut out) = (self.world.now, Vec::new());
+        self.world.core.turn(now);
+        let ticket = self.world.core.begin(now, request);
+        self.world.core.gather(now);
+        let finished = self.world.core.finish(now, ticket, &mut out);
+        self.world.core.turned(now);
+        (finished, String::from_utf8(out).unwrap())
     }
 
     pub(crate) fn post(&mut self, body: &str) -> (Finished, String) {

@@ -60,9 +60,9 @@ fn a_key_has_the_criticality_and_the_limit_it_was_made_with() {
         let words: Vec<_> = line.split("none").nth(1).unwrap().split_whitespace().collect();
         assert_eq!(words.join(" "), expected, "{list}");
     };
-    check(" a", "sheddable 16 a");
-    check(" b", "critical any b");
-    check(" c", "as said any c");
+    check(" a", "sheddable 16 consumer a");
+    check(" b", "critical any consumer b");
+    check(" c", "as said any consumer c");
     let refused = world.run(&["keys", "create", "--criticality", "high"]);
     assert!(refused.code == Some(2) && refused.err.contains("expected critical, default or sheddable"), "{refused:?}");
     assert_eq!(world.run(&["keys", "create", "--concurrency-max", "0"]).code, Some(2));
