@@ -319,14 +319,14 @@ def main():
     for worker in workers:
         worker.start()
     print(f"{'time':>6} {'rows':>9} {'reads':>9} {'deletes':>8} {'429/503':>8} {'unanswered':>10} {'starts':>6} {'reloads':>7} {'own MiB':>8} {'files MiB':>9} {'log MiB':>8} {'segments MiB':>12}")
-    samples, turn, next_kill, next_reload, next_line = [], 0, 3.0, 2.0, 0.0
+    samples, turn, next_kill, next_reload, next_line = [], 0, 1.0, 2.0, 0.0
     reloading = None
     while not ends.is_set() and (at := time.monotonic() - started) < END:
         if at >= next_kill and at < KILLS_END:
             server.kill()
             time.sleep(dice.random() * 0.2)
             server.start()
-            next_kill = time.monotonic() - started + dice.uniform(0.5, 12)
+            next_kill = time.monotonic() - started + dice.uniform(0.5, min(12, END / 15))
         if at >= next_reload and (reloading is None or not reloading.is_alive()):
             reloading = threading.Thread(target=reload, args=(server, dice, turn))
             reloading.start()

@@ -36,11 +36,11 @@ impl Drop for Disk {
 const MAKE: &str = r#"
 set -e
 mv store before && mkdir store backing
-mount -t tmpfs -o size=640m tmpfs backing
+mount -t tmpfs -o size=1280m tmpfs backing
 truncate -s 512m backing/image
 mkfs.ext4 -q -m 0 -E lazy_itable_init=0,lazy_journal_init=0 backing/image
 mount -o loop backing/image store
-cp -a before/. store/
+cp -a before/. store/ && sync -f store
 echo ready
 exec cat
 "#;
@@ -89,16 +89,26 @@ impl Disk {
         PathBuf::from(format!("/proc/{}/root{}", self.holder.id(), self.folder.join(name).display()))
     }
 
-    /// Takes all room that is left in `store` or in `backing`.
-    fn fill(&self, folder: &str) {
-        let mut file = fs::File::create(self.path(folder).join("filler")).unwrap();
+    /// Takes all the room that is left.
+    fn fill(&self) {
+        let mut file = fs::File::create(self.path("store/filler")).unwrap();
         for block in [1 << 20, 4096, 1] {
             while file.write_all(&vec![b'x'; block]).is_ok() {}
         }
     }
 
-    fn make_room(&self, folder: &str) {
-        fs::remove_file(self.path(folder).join("filler")).unwrap();
+    fn make_room(&self) {
+        fs::remove_file(self.path("store/filler")).unwrap();
+    }
+
+    /// From here on the device has an error for whatever lies beyond its first MiB, read or written. Nobody may write meanwhile.
+    fn fail(&self) {
+        self.shell("cp --sparse=always backing/image backing/saved && truncate -s 1m backing/image && losetup -c $(losetup -nO NAME -j backing/image)");
+    }
+
+    /// The device as it was, with everything that it has taken; the file system is mounted anew, as after a restart of the machine.
+    fn repair(&self) {
+        self.shell("umount store && dd if=backing/image of=backing/saved conv=notrunc status=none && mount -o loop backing/saved store");
     }
 
     fn start(&self, world: &World, key: &str) -> Server {
@@ -148,13 +158,11 @@ fn totals(n: i64) -> Value {
 #[test]
 fn a_full_disk_refuses_writes_until_there_is_room() {
     let world = world();
-    let Some(disk) = Disk::of(&world) else { return };
     let key = create_key(&world, &["--role", "admin"]);
-    // The key was made beside the disk.
-    fs::copy(world.path("before/keys"), disk.path("store/keys")).unwrap();
+    let Some(disk) = Disk::of(&world) else { return };
     let server = disk.start(&world, &key);
     server.ingest(&purchases(&[purchase("ann", 0, 1)])).ok();
-    disk.fill("store");
+    disk.fill();
     let (refusal, n) = write_until_refused(&server, 1);
     is_unavailable(&refusal);
     for _ in 0..20 {
@@ -163,7 +171,7 @@ fn a_full_disk_refuses_writes_until_there_is_room() {
         is_unavailable(&server.connect().ask("POST", "/ingest", &large(n)).unwrap());
     }
     assert_eq!(server.ask("GET", "/healthz", &json!({})).status, 200);
-    disk.make_room("store");
+    disk.make_room();
     within(Duration::from_secs(30), &200, || server.connect().ask("POST", "/ingest", &large(n)).unwrap().status);
     assert_eq!(server.features("sums", "ann"), totals(n + 1));
     server.kill();
@@ -173,17 +181,14 @@ fn a_full_disk_refuses_writes_until_there_is_room() {
 #[test]
 fn a_disk_that_fails_poisons_the_log_and_reads_go_on() {
     let world = world();
-    let Some(disk) = Disk::of(&world) else { return };
     let key = create_key(&world, &["--role", "admin"]);
-    fs::copy(world.path("before/keys"), disk.path("store/keys")).unwrap();
+    let Some(disk) = Disk::of(&world) else { return };
     let server = disk.start(&world, &key);
     server.ingest(&purchases(&[purchase("ann", 0, 1)])).ok();
     assert_eq!(server.ask("GET", "/readyz", &json!({})).status, 200);
-    // The file system goes on believing that it has room; the device beneath fails at the first block that it has not seen yet.
-    disk.fill("backing");
+    disk.fail();
     let (refusal, n) = write_until_refused(&server, 1);
     is_unavailable(&refusal);
-    disk.make_room("backing"); // which changes nothing: what a failed sync has dropped nobody knows
     for _ in 0..20 {
         is_unavailable(&server.connect().ask("POST", "/ingest", &large(n)).unwrap());
         let sums = server.features("sums", "ann");
@@ -196,7 +201,7 @@ fn a_disk_that_fails_poisons_the_log_and_reads_go_on() {
     assert_eq!(server.ask("GET", "/healthz", &json!({})).status, 200);
     server.kill();
 
-    disk.shell("umount store && mount -o loop backing/image store");
+    disk.repair();
     let server = disk.start(&world, &key);
     // What was answered is there; of the one whose outcome nobody knew, all or nothing.
     let found = server.features("sums", "ann");

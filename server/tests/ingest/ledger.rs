@@ -53,6 +53,8 @@ impl Ledger {
             self.fates[n - 1] = match answer.status {
                 200 => Fate::There,
                 429 => Fate::Gone,
+                503 if !answer.body.contains("log failed") => Fate::Gone,
+                504 => Fate::Unknown, // it was not durable in time, and may be by now
                 _ => panic!("{answer:?}"),
             };
         }

@@ -103,7 +103,7 @@ fn one_bad_record_and_nothing_is_written() {
     let at = at(0);
     let old = "2000-01-01T00:00:00Z";
     for (record, says) in [
-        (json!({"user_id": "eve", "at": at, "n": "1"}), "n"),
+        (json!({"user_id": "eve", "at": at, "n": "x"}), "n"),
         (json!({"user_id": "eve", "at": at, "n": 1.5}), "n"),
         (json!({"user_id": "eve", "at": at, "n": 9_223_372_036_854_775_808_u64}), "n"),
         (json!({"user_id": "eve", "at": at, "shop": 7}), "shop"),
@@ -154,13 +154,14 @@ fn null_fields_and_extremes_are_values() {
 fn ten_thousand_records_are_a_request_and_one_more_is_none() {
     let world = world();
     let server = start(&world, &[]);
-    let records: Vec<_> = (0..10_001).map(|n| purchase(&format!("user-{n}"), 0, n)).collect();
-    refused(&server, &purchases(&records), 400, "10");
-    assert_eq!(server.features("streamed", "user-0"), nothing());
-    let answer = server.ingest(&purchases(&records[..10_000])).ok();
-    assert!(counts(&answer).contains(&("latest".to_owned(), "10000".to_owned())), "{answer}");
+    let records: Vec<_> = (0..10_001).map(|n| visit(&format!("user-{n}"), 0, n)).collect();
+    let visits = |records: &[Value]| request(&json!({ "visits": records }));
+    refused(&server, &visits(&records), 400, "10000");
+    assert_eq!(server.features("pages", "user-0"), json!([null]));
+    let answer = server.ingest(&visits(&records[..10_000])).ok();
+    assert_eq!(counts(&answer), [("visited".to_owned(), "10000".to_owned())], "{answer}");
     for n in [0, 5_000, 9_999] {
-        assert_eq!(server.features("newest", &format!("user-{n}")), json!([n.to_string()]));
+        assert_eq!(server.features("pages", &format!("user-{n}")), json!([n.to_string()]));
     }
-    assert_eq!(server.features("streamed", "user-10000"), nothing());
+    assert_eq!(server.features("pages", "user-10000"), json!([null]));
 }
