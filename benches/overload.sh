@@ -12,7 +12,7 @@
 #   uncapped ordinary service can do), SERVICES ("ordinary costly"), CONNECTIONS ("256 2000"), FACTORS ("2 10"), DATA (target/overload), GANNET, LOADGEN
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-each=${1:-6} users=${2:-100000}
+each=${1:-6} users=${2:-100000} port=${PORT:-8106}
 data=${DATA:-$root/target/overload}
 [ -n "${GANNET:-}" ] || cargo build --release --quiet --manifest-path "$root/Cargo.toml" -p gannet -p gannet-loadgen
 gannet=${GANNET:-$root/target/release/gannet} loadgen=${LOADGEN:-$root/target/release/gannet-loadgen}
@@ -49,23 +49,23 @@ finish() { stop; [ -z "${group:-}" ] || rmdir "$group" 2>/dev/null || true; }
 trap finish EXIT
 serve() { # DATA [CONFIG]
   stop
-  "$gannet" serve --data "$1" ${2:+--config "$2"} --listen 127.0.0.1:8106 --cores 0 2>"$data-serve.log" & pid=$!
-  until curl -sf -o /dev/null http://127.0.0.1:8106/readyz; do kill -0 $pid; sleep 0.05; done
+  "$gannet" serve --data "$1" ${2:+--config "$2"} --listen 127.0.0.1:$port --cores 0 2>"$data-serve.log" & pid=$!
+  until curl -sf -o /dev/null http://127.0.0.1:$port/readyz; do kill -0 $pid; sleep 0.05; done
   if [ -n "${CAP:-}" ]; then cap; fi
 }
 group=
 cap() { # The period is short, so that being throttled does not look like a stall.
   if [ -e /sys/fs/cgroup/cpu/cpu.cfs_quota_us ]; then
-    group=/sys/fs/cgroup/cpu/gannet-overload
+    group=/sys/fs/cgroup/cpu/gannet-overload-$port
     mkdir -p $group && echo 5000 >$group/cpu.cfs_period_us && echo $((50 * CAP)) >$group/cpu.cfs_quota_us
   else
-    group=/sys/fs/cgroup/gannet-overload
+    group=/sys/fs/cgroup/gannet-overload-$port
     echo +cpu >/sys/fs/cgroup/cgroup.subtree_control && mkdir -p $group && echo "$((50 * CAP)) 5000" >$group/cpu.max
   fi
   echo "$pid" >$group/cgroup.procs
 }
 printf '[admission]\nenabled = false\n' >"$data-open.toml"
-url=http://127.0.0.1:8106/api/v1/feature-service/get-features
+url=http://127.0.0.1:$port/api/v1/feature-service/get-features
 number() { python3 -c 'import json,sys; print(int(eval("json.load(open(sys.argv[1]))" + sys.argv[2])))' "$@"; }
 for service in ${SERVICES:-ordinary costly}; do
   case $service in

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use divan::{Bencher, black_box};
-use gannet_engine::admission::{AdmissionConfig, Ask, Criticality, Decision, Gate};
+use gannet_engine::admission::{AdmissionConfig, Ask, Criticality, Decision, Gate, Idle};
 
 fn main() {
     divan::main();
@@ -18,7 +18,7 @@ fn turns(bencher: Bencher<'_, '_>, requests: u32, slept_percent: u64) {
     let wall_ns = u64::from(requests.max(1)) * 8000;
     bencher.bench_local(|| {
         now_ns += wall_ns;
-        gate.turn_began(now_ns, Some(wall_ns * slept_percent / 100));
+        gate.turn_began(now_ns, Some(Idle { rested_ns: wall_ns * slept_percent / 100, delayed_ns: 0 }));
         let mut admitted = 0;
         for connection in 0..requests {
             let ask = Ask { seen_ns: now_ns, criticality: Criticality::Default, budget_ns: Some(1_000_000) };

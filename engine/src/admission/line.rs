@@ -12,19 +12,59 @@ pub(super) struct Held<T> {
     pub(super) budget_ns: Option<u64>,
 }
 
+impl<T> Held<T> {
+    /// When its budget is over.
+    fn until_ns(&self) -> u64 {
+        self.budget_ns.map_or(u64::MAX, |budget_ns| self.seen_ns.saturating_add(budget_ns))
+    }
+}
+
 /// By class, in the order in which they were held.
 #[derive(Debug)]
 pub(super) struct Line<T> {
     classes: [VecDeque<Held<T>>; Criticality::ALL.len()],
+    /// Those that cannot keep their budgets any more, and are to be told before anybody else.
+    late: VecDeque<(Held<T>, Criticality)>,
+    /// No budget of the others is over before.
+    none_late_until_ns: u64,
 }
 
 impl<T: Copy> Line<T> {
     pub(super) fn new() -> Self {
-        Self { classes: std::array::from_fn(|_| VecDeque::new()) }
+        Self { classes: std::array::from_fn(|_| VecDeque::new()), late: VecDeque::new(), none_late_until_ns: u64::MAX }
     }
 
     pub(super) fn push(&mut self, criticality: Criticality, held: Held<T>) {
+        self.none_late_until_ns = self.none_late_until_ns.min(held.until_ns());
         self.classes[criticality.index()].push_back(held);
+    }
+
+    pub(super) fn push_late(&mut self, criticality: Criticality, held: Held<T>) {
+        self.late.push_back((held, criticality));
+    }
+
+    pub(super) fn pop_late(&mut self) -> Option<(Held<T>, Criticality)> {
+        self.late.pop_front()
+    }
+
+    /// Looks for those whose budget is over, if any can be. All are looked at, so that is not done more often than [`LOOK_EVERY_NS`].
+    pub(super) fn move_late(&mut self, now_ns: u64) {
+        if now_ns <= self.none_late_until_ns {
+            return;
+        }
+        let mut next_ns = u64::MAX;
+        for (class, criticality) in self.classes.iter_mut().zip(Criticality::ALL) {
+            class.retain(|held| {
+                let late = now_ns > held.until_ns();
+                if late {
+                    self.late.push_back((*held, criticality));
+                } else {
+                    next_ns = next_ns.min(held.until_ns());
+                }
+                !late
+            });
+        }
+        self.none_late_until_ns = next_ns.max(now_ns + LOOK_EVERY_NS);
     }
 
     pub(super) fn pop_oldest(&mut self, criticality: Criticality) -> Option<Held<T>> {
@@ -40,22 +80,30 @@ impl<T: Copy> Line<T> {
         class.pop_back()
     }
 
-    /// Who has been held longest, of the classes that `of` names.
+    /// Who has been held longest, of the classes that `of` names and of those that are not late.
     pub(super) fn longest(&self, of: impl Fn(Criticality) -> bool) -> Option<(Criticality, u64)> {
         let heads = Criticality::ALL.into_iter().filter(|c| of(*c));
         heads.filter_map(|c| Some((c, self.classes[c.index()].front()?.since_ns))).min_by_key(|(_, since)| *since)
     }
 
+    /// Since when anybody has been held, late or not.
+    pub(super) fn since_ns(&self) -> Option<u64> {
+        let late = self.late.iter().map(|(held, _)| held.since_ns).min();
+        self.longest(|_| true).map(|(_, since_ns)| since_ns).into_iter().chain(late).min()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.classes.iter().all(VecDeque::is_empty)
+        self.late.is_empty() && self.classes.iter().all(VecDeque::is_empty)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.by_class().iter().sum()
+        self.late.len() + self.by_class().iter().sum::<usize>()
     }
 
-    /// How many of each class.
+    /// How many of each class can still be met.
     pub(super) fn by_class(&self) -> [usize; Criticality::ALL.len()] {
         self.classes.each_ref().map(VecDeque::len)
     }
 }
+
+const LOOK_EVERY_NS: u64 = 1_000_000;

@@ -1,5 +1,5 @@
-//! How busy a core is, by whom, and what an answer and a refusal cost it. All from two facts of each stretch of turns: how long the
-//! core had nothing to do, and how many requests it handled.
+//! How busy a core is, by whom, and what an answer, a refusal and a turn by itself cost it. All from a few facts of each stretch of
+//! turns: how long the core ran, how long it had nothing to do, and how many requests it handled in how many turns.
 
 use super::Criticality;
 
@@ -8,6 +8,7 @@ const CLASSES: usize = Criticality::ALL.len();
 /// Work of a stretch of turns, in requests.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Turns {
+    pub(super) number: u32,
     /// By class, each once, whatever became of it.
     pub(super) offered: [u32; CLASSES],
     pub(super) admitted: [u32; CLASSES],
@@ -23,6 +24,7 @@ impl Turns {
     /// A turn that took `wall_ns` is over.
     #[expect(clippy::cast_precision_loss, reason = "connections times a short time")]
     pub(super) fn end(&mut self, wall_ns: u64, taken: [u32; CLASSES], held: [usize; CLASSES]) {
+        self.number += 1;
         for class in 0..CLASSES {
             self.queue_time[class] += (u64::from(taken[class]) + held[class] as u64) as f64 * wall_ns as f64;
         }
@@ -35,15 +37,19 @@ pub(super) struct Load {
     window_ns: f64,
     pub(super) busy: f64,
     pub(super) busy_1s: f64,
+    /// While the core was busy, but could not run.
+    delayed: f64,
     pub(super) offered: [f64; CLASSES],
     pub(super) admitted: [f64; CLASSES],
     pub(super) operations: f64,
     pub(super) refused: f64,
     /// By class, how long what a turn finds at hand takes, nanoseconds: what was taken on and what is held.
     pub(super) queue_ns: [f64; CLASSES],
-    /// What a request costs from receive to send.
+    /// What one more request in a turn costs from receive to send, while the core runs.
     pub(super) answer_ns: f64,
     pub(super) refusal_ns: f64,
+    /// What a turn costs by itself.
+    pub(super) turn_ns: f64,
     /// By how much the last stretch took longer than predicted, as a share.
     last_excess: f64,
 }
@@ -54,6 +60,7 @@ impl Load {
             window_ns,
             busy: 0.0,
             busy_1s: 0.0,
+            delayed: 0.0,
             offered: [0.0; CLASSES],
             admitted: [0.0; CLASSES],
             operations: 0.0,
@@ -61,18 +68,20 @@ impl Load {
             queue_ns: [0.0; CLASSES],
             answer_ns: ANSWER_NS_FIRST_GUESS,
             refusal_ns: REFUSAL_NS_FIRST_GUESS,
+            turn_ns: TURN_NS_FIRST_GUESS,
             last_excess: 0.0,
         }
     }
 
-    /// A stretch of `wall_ns`, of which the core worked for `busy_ns`, mostly on `turns`.
-    pub(super) fn add(&mut self, wall_ns: f64, busy_ns: f64, turns: &Turns) {
-        self.learn_costs(wall_ns, busy_ns, turns);
+    /// A stretch of `wall_ns`. The core had work for `busy_ns` of it, and ran for `ran_ns` of these, mostly for `turns`.
+    pub(super) fn add(&mut self, wall_ns: f64, busy_ns: f64, ran_ns: f64, turns: &Turns) {
+        self.learn_costs(wall_ns, ran_ns, turns);
         // The implicit step of an exponential average: no exponential, and stable however long the stretch was.
         let (part, part_1s) = (wall_ns / (self.window_ns() + wall_ns), wall_ns / (SECOND_NS + wall_ns));
         let toward = |average: &mut f64, work_ns: f64, part: f64| *average += part * (work_ns / wall_ns - *average);
         toward(&mut self.busy, busy_ns, part);
         toward(&mut self.busy_1s, busy_ns, part_1s);
+        toward(&mut self.delayed, busy_ns - ran_ns, part);
         for class in 0..CLASSES {
             toward(&mut self.offered[class], f64::from(turns.offered[class]) * self.answer_ns, part);
             toward(&mut self.admitted[class], f64::from(turns.admitted[class]) * self.answer_ns, part);
@@ -89,33 +98,46 @@ impl Load {
         self.window_ns.max(WINDOW_ANSWERS * self.answer_ns)
     }
 
-    /// One equation for two unknowns: a stretch teaches about what made up most of it.
-    fn learn_costs(&mut self, wall_ns: f64, busy_ns: f64, turns: &Turns) {
-        let answers = f64::from(turns.admitted.iter().sum::<u32>() + turns.operations) * self.answer_ns;
-        let refusals = turns.refused.max(0.0) * self.refusal_ns;
-        let predicted = answers + refusals;
-        if predicted <= 0.0 {
-            return;
+    /// The part of the core that others left to it.
+    pub(super) fn had(&self) -> f64 {
+        (1.0 - self.delayed).max(HAD_MIN)
+    }
+
+    /// One equation for three unknowns: a stretch teaches about each by its part in what was predicted, so that stretches of many small turns
+    /// and of few large ones tell turns and answers apart.
+    fn learn_costs(&mut self, wall_ns: f64, ran_ns: f64, turns: &Turns) {
+        let answers = f64::from(turns.admitted.iter().sum::<u32>() + turns.operations);
+        let refusals = turns.refused.max(0.0);
+        let parts = [answers * self.answer_ns, refusals * self.refusal_ns, f64::from(turns.number) * self.turn_ns];
+        let predicted: f64 = parts.iter().sum();
+        let squares: f64 = parts.iter().map(|part| part * part).sum();
+        if answers + refusals <= 0.0 {
+            return; // nobody knows what such turns were about
         }
-        // A stretch during which the machine stood still, or the core was taken away, says nothing about costs, and may not say it loudly:
-        // what takes much longer than predicted is believed once it happens again. Then a stretch of many requests is believed at once.
-        let requests = answers / self.answer_ns + turns.refused.max(0.0);
-        let excess = (busy_ns / predicted - 1.0).clamp(-1.0, (requests / FEW).max(1.0));
+        // A stretch during which the machine stood still says nothing of costs, and may not say it loudly: what takes much longer than
+        // predicted is believed once it happens again. Then a stretch of many requests is believed at once.
+        let excess = (ran_ns / predicted - 1.0).clamp(-1.0, ((answers + refusals) / FEW).max(1.0));
         let believed = excess.min(self.last_excess.max(DOUBTED));
         self.last_excess = excess;
-        let step = 1.0 + believed * wall_ns / (self.window_ns() + wall_ns);
-        if answers >= refusals {
-            self.answer_ns = (self.answer_ns * step).clamp(COST_NS_MIN, COST_NS_MAX);
-            self.refusal_ns = self.refusal_ns.min(self.answer_ns);
-        } else {
-            self.refusal_ns = (self.refusal_ns * step).clamp(COST_NS_MIN, self.answer_ns);
-        }
+        let step = believed * wall_ns / (self.window_ns() + wall_ns) * predicted / squares;
+        let [answer, refusal, turn] = parts.map(|part| (1.0 + step * part).max(0.0));
+        self.answer_ns = (self.answer_ns * answer).clamp(COST_NS_MIN, COST_NS_MAX);
+        self.refusal_ns = (self.refusal_ns * refusal).clamp(COST_NS_MIN, self.answer_ns);
+        self.turn_ns = (self.turn_ns * turn).clamp(COST_NS_MIN, TURN_NS_MAX);
     }
 }
 
 /// Before the first requests: about what was measured for a ten-feature answer and for a constant one.
 const ANSWER_NS_FIRST_GUESS: f64 = 8_000.0;
 const REFUSAL_NS_FIRST_GUESS: f64 = 5_700.0;
+/// Entering the kernel, waking up, looking around.
+const TURN_NS_FIRST_GUESS: f64 = 5_000.0;
+
+/// No turn costs more by itself, whatever else the core did meanwhile.
+const TURN_NS_MAX: f64 = 25_000.0;
+
+/// A core that hardly runs is taken for one that has this part, or all that was asked of it would count without bounds.
+const HAD_MIN: f64 = 0.02;
 
 /// Answers that a window holds at least on a busy core.
 const WINDOW_ANSWERS: f64 = 60.0;

@@ -21,6 +21,7 @@ pub struct AdmissionMetrics {
     busy_1s: Counter,
     answer_ns: Counter,
     refusal_ns: Counter,
+    turn_ns: Counter,
     /// In millionths.
     refusing: Counter,
     /// In millionths.
@@ -54,8 +55,9 @@ impl AdmissionMetrics {
         self.busy_1s.set(millionths(load.busy_1s));
         self.answer_ns.set(whole(load.answer_ns));
         self.refusal_ns.set(whole(load.refusal_ns));
+        self.turn_ns.set(whole(load.turn_ns));
         self.refusing.set(millionths(load.refused));
-        self.offered.set(millionths(load.operations + load.offered.iter().sum::<f64>()));
+        self.offered.set(millionths((load.operations + load.offered.iter().sum::<f64>()) / load.had()));
     }
 
     /// Everything this gate exposes; refusals and holds that never happened are left out.
@@ -67,14 +69,16 @@ impl AdmissionMetrics {
         put("gannet_core_utilization", help, Kind::Gauge, None, count(&self.busy) / 1e6);
         let help = "Busy share of the core over a second, without spinning.";
         put("gannet_core_utilization_1s", help, Kind::Gauge, None, count(&self.busy_1s) / 1e6);
-        let help = "What requests seen over the admission window would take of the core if all were answered.";
+        let help = "What requests seen over the admission window would take of the core, as far as others leave it, if all were answered.";
         put("gannet_admission_offered", help, Kind::Gauge, None, count(&self.offered) / 1e6);
         let help = "Share of the core that saying 429 takes.";
         put("gannet_admission_refusing", help, Kind::Gauge, None, count(&self.refusing) / 1e6);
-        let help = "What an answer costs the core lately, from receive to send.";
+        let help = "What one more answer costs the core lately, from receive to send, while it runs.";
         put("gannet_admission_answer_seconds", help, Kind::Gauge, None, count(&self.answer_ns) / 1e9);
         let help = "What a refusal costs the core lately, from receive to send.";
         put("gannet_admission_refusal_seconds", help, Kind::Gauge, None, count(&self.refusal_ns) / 1e9);
+        let help = "What a turn costs the core by itself lately, however many requests it takes on.";
+        put("gannet_admission_turn_seconds", help, Kind::Gauge, None, count(&self.turn_ns) / 1e9);
         let help = "How long a request that was admitted last waited for those of its turn before it.";
         put("gannet_admission_predicted_wait_seconds", help, Kind::Gauge, None, count(&self.predicted_wait_ns) / 1e9);
         let help = "Age of the oldest request that is not answered.";

@@ -11,17 +11,20 @@
 //!   refuse           nobody is held, and the core's share for
 //!                    refusing is not used up                       ► Shed: 429 at once
 //!                    otherwise                                     ► Hold: the connection is not read until its turn comes
-//!   all decided      `release`: who was held and is now admitted (there is room again) or shed (its turn has come)
+//!   all decided      `release`: who was held and is now admitted (there is room again) or shed (its turn has come; those who are
+//!                    too late for their budgets first)
 //! ```
 //!
 //! Requests for health, metrics and administration never come here; they are only counted.
 //!
 //! Credit is time of the core. While a class is being shed, its credit grows with time by its limit less what more critical
-//! classes and refusals take, up to a short turn's worth, and every admitted request costs what answers cost lately. So turns stay
-//! short however much is offered, and more critical requests find room. Why so: `docs/adr/0012-admission.md`.
+//! classes and refusals take, up to a turn's worth, and every admitted request costs what one more answer cost lately. What a turn costs
+//! by itself is known apart, and turns are worth many times that. So they stay short however much is offered, but never so short that
+//! answers become dear, and more critical requests find room. Why so: `docs/adr/0012-admission.md`.
 
 mod concurrency;
 mod config;
+mod credit;
 mod gate;
 mod line;
 mod load;
@@ -31,7 +34,7 @@ mod tests;
 
 pub use concurrency::{InProgress, Permit, share_of};
 pub use config::{AdmissionConfig, Mark};
-pub use gate::{Ask, Decision, Gate};
+pub use gate::{Ask, Decision, Gate, Idle};
 pub use metrics::AdmissionMetrics;
 
 /// How much is lost if a request is refused; what is shed first stands last.

@@ -226,7 +226,7 @@ impl<S: Service> Shard<S> {
         self.wait()?;
         let now = self.clock.now();
         self.began_ns = now.monotonic_ns;
-        self.gate.turn_began(now.monotonic_ns, self.usage.rested_ns(now.monotonic_ns));
+        self.gate.turn_began(now.monotonic_ns, self.usage.idle(now.monotonic_ns));
         self.service.turn(now);
         self.responses.update(now.unix_us / 1_000_000);
 

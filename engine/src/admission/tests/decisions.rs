@@ -9,6 +9,10 @@ fn ask(criticality: Criticality) -> Ask {
     Ask { seen_ns: 0, criticality, budget_ns: None }
 }
 
+fn rested(rested_ns: u64) -> Option<Idle> {
+    Some(Idle { rested_ns, delayed_ns: 0 })
+}
+
 /// A core with connections that always have a request, but for those that are held.
 struct Core {
     gate: Gate<u32>,
@@ -25,7 +29,7 @@ impl Core {
         while core.now_ns < 100 * MS {
             core.turn(&mut Vec::new());
         }
-        core.gate.turn_began(core.now_ns, Some(0));
+        core.gate.turn_began(core.now_ns, rested(0));
         core
     }
 
@@ -33,7 +37,7 @@ impl Core {
     fn turn(&mut self, decisions: &mut Vec<Decision>) {
         let Self { gate, now_ns, criticality, free } = self;
         let first = decisions.len();
-        gate.turn_began(*now_ns, Some(0));
+        gate.turn_began(*now_ns, rested(0));
         free.retain(|connection| {
             decisions.push(gate.decide(*now_ns, *connection, ask(*criticality), true));
             decisions.last() != Some(&Decision::Hold)
@@ -62,7 +66,7 @@ fn a_core_with_room_admits_everybody() {
     let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
     for turn in 0..1000 {
         let now_ns = turn * 100 * US;
-        gate.turn_began(now_ns, Some(60 * US));
+        gate.turn_began(now_ns, rested(60 * US));
         for criticality in Criticality::ALL {
             assert_eq!(gate.decide(now_ns, 1, ask(criticality), true), Decision::Admit);
         }
@@ -78,7 +82,7 @@ fn a_core_that_is_wrong_about_costs_finds_out() {
     let mut now_ns = 0;
     let wants = |budget_ns| Ask { seen_ns: 0, criticality: Criticality::Sheddable, budget_ns };
     for _ in 0..1000 {
-        gate.turn_began(now_ns, Some(0));
+        gate.turn_began(now_ns, rested(0));
         gate.decide(now_ns, 1, ask(Criticality::Default), true);
         gate.decide(now_ns, 2, wants(None), true);
         gate.release(now_ns, |_| false, &mut Vec::new());
@@ -87,7 +91,7 @@ fn a_core_that_is_wrong_about_costs_finds_out() {
     let mut admitted = 0;
     for _ in 0..1000 {
         now_ns += MS;
-        gate.turn_began(now_ns, Some(MS - 20 * US));
+        gate.turn_began(now_ns, rested(MS - 20 * US));
         let asks = Ask { seen_ns: now_ns, ..wants(Some(1500 * US)) };
         admitted += u32::from(gate.decide(now_ns, 3, asks, true) == Decision::Admit);
         gate.release(now_ns, |_| false, &mut Vec::new());
@@ -107,7 +111,7 @@ fn who_is_gone_takes_nobodys_turn() {
     let (mut released, mut turns) = (Vec::new(), 0);
     while gate.holds() {
         turns += 1;
-        gate.turn_began(now_ns + turns * 50 * US, Some(40 * US));
+        gate.turn_began(now_ns + turns * 50 * US, rested(40 * US));
         gate.release(now_ns + turns * 50 * US, |connection| connection == 1500, &mut released);
         assert!(turns < 20);
     }
@@ -118,7 +122,7 @@ fn who_is_gone_takes_nobodys_turn() {
 #[test]
 fn a_turn_of_critical_requests_ends() {
     let mut gate: Gate<u32> = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
-    gate.turn_began(10 * MS, Some(10 * MS));
+    gate.turn_began(10 * MS, rested(10 * MS));
     let admit = |n| gate.decide(10 * MS, n, ask(Criticality::Critical), true) == Decision::Admit;
     assert_eq!((0..1000).map(admit).filter(|admitted| *admitted).count(), 400);
 }
@@ -129,7 +133,7 @@ fn a_caller_who_is_alone_is_never_shed() {
     let mut gate: Gate<u32> = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
     for turn in 1..2000 {
         let now_ns = turn * 100 * US;
-        gate.turn_began(now_ns, Some(5 * US));
+        gate.turn_began(now_ns, rested(5 * US));
         assert_eq!(gate.decide(now_ns, 1, ask(Criticality::Sheddable), true), Decision::Admit);
         gate.release(now_ns, |_| true, &mut Vec::new());
     }
@@ -141,7 +145,7 @@ fn a_caller_who_is_alone_is_never_shed() {
 fn a_burst_of_critical_requests_is_not_shed_for_those_held_behind_it() {
     let mut core = Core::overloaded(AdmissionConfig::default(), Criticality::Default);
     for _ in 0..200 {
-        core.gate.turn_began(core.now_ns, Some(0));
+        core.gate.turn_began(core.now_ns, rested(0));
         for _ in 0..64 {
             assert_eq!(core.decide(Criticality::Critical), Decision::Admit);
         }
@@ -152,7 +156,7 @@ fn a_burst_of_critical_requests_is_not_shed_for_those_held_behind_it() {
 #[test]
 fn a_request_that_would_be_late_for_its_budget_is_refused_although_there_is_room() {
     let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
-    gate.turn_began(10 * MS, Some(10 * MS));
+    gate.turn_began(10 * MS, rested(10 * MS));
     let mut decide = |age_ns, budget_ns| {
         let ask = Ask { seen_ns: 10 * MS - age_ns, criticality: Criticality::Default, budget_ns: Some(budget_ns) };
         gate.decide(10 * MS, 1, ask, true)
@@ -207,7 +211,7 @@ fn on_a_full_core_few_are_asked_until_one_can_come_back_later() {
     let mut gate: Gate<u32> = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
     let mut turn = |nth: u64, criticality| {
         let now_ns = nth * 80 * US;
-        gate.turn_began(now_ns, Some(0));
+        gate.turn_began(now_ns, rested(0));
         let (mut asked, mut refused) = (0, 0);
         for _ in 0..10 {
             if gate.is_calm() {
@@ -248,7 +252,7 @@ fn what_is_held_is_named_once() {
     let mut released = Vec::new();
     while gate.holds() {
         now_ns += MS;
-        gate.turn_began(now_ns, Some(MS));
+        gate.turn_began(now_ns, rested(MS));
         gate.release(now_ns, |_| true, &mut released);
     }
     let mut names: Vec<u32> = released.iter().map(|(connection, _)| *connection).collect();
@@ -263,12 +267,12 @@ fn what_is_held_when_overload_ends_is_answered() {
     let Core { mut gate, mut now_ns, .. } = Core::overloaded(AdmissionConfig::default(), Criticality::Default);
     // Long enough for the load to be forgotten, so that what is held is no longer being shed.
     now_ns += 1000 * MS;
-    gate.turn_began(now_ns, Some(1000 * MS));
+    gate.turn_began(now_ns, rested(1000 * MS));
     assert!(gate.holds());
     let mut released = Vec::new();
     while gate.holds() {
         now_ns += MS;
-        gate.turn_began(now_ns, Some(MS / 2));
+        gate.turn_began(now_ns, rested(MS / 2));
         gate.release(now_ns, |_| true, &mut released);
     }
     assert!(released.iter().all(|(_, decision)| *decision == Decision::Admit), "{released:?}");
@@ -277,7 +281,7 @@ fn what_is_held_when_overload_ends_is_answered() {
 #[test]
 fn a_burst_on_an_idle_core_is_taken_up_in_several_turns_and_nobody_is_refused() {
     let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
-    gate.turn_began(100 * MS, Some(100 * MS));
+    gate.turn_began(100 * MS, rested(100 * MS));
     let decisions: Vec<Decision> =
         (0..300).map(|n| gate.decide(100 * MS, n, ask(Criticality::Default), true)).collect();
     let admitted = decisions.iter().filter(|d| **d == Decision::Admit).count();
@@ -285,7 +289,7 @@ fn a_burst_on_an_idle_core_is_taken_up_in_several_turns_and_nobody_is_refused() 
     assert_eq!(gate.decide(100 * MS, 300, ask(Criticality::Critical), true), Decision::Admit);
     let (mut released, mut now_ns) = (Vec::new(), 100 * MS + 500 * US);
     while gate.holds() {
-        gate.turn_began(now_ns, Some(0));
+        gate.turn_began(now_ns, rested(0));
         let before = released.len();
         gate.release(now_ns, |_| true, &mut released);
         now_ns += 8 * US * ((released.len() - before) as u64).max(1);
@@ -298,7 +302,7 @@ fn a_burst_on_an_idle_core_is_taken_up_in_several_turns_and_nobody_is_refused() 
 #[test]
 fn what_was_held_beyond_its_budget_is_refused_a_few_at_a_time() {
     let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
-    gate.turn_began(100 * MS, Some(100 * MS));
+    gate.turn_began(100 * MS, rested(100 * MS));
     for connection in 0..1000 {
         let ask = Ask { seen_ns: 100 * MS, criticality: Criticality::Default, budget_ns: Some(2 * MS) };
         gate.decide(100 * MS, connection, ask, true);
@@ -306,12 +310,39 @@ fn what_was_held_beyond_its_budget_is_refused_a_few_at_a_time() {
     let (mut released, mut now_ns) = (Vec::new(), 110 * MS);
     while gate.holds() {
         let before = released.len();
-        gate.turn_began(now_ns, Some(0));
+        gate.turn_began(now_ns, rested(0));
         gate.release(now_ns, |_| true, &mut released);
         assert!(released.len() - before < 30, "{} at once", released.len() - before);
         now_ns += 100 * US;
     }
     assert!(released.iter().all(|(_, d)| matches!(d, Decision::Shed { reason: Reason::Budget, .. })), "{released:?}");
+}
+
+/// Held connections are told in turn, but whoever cannot be met any more before all others: those still can.
+#[test]
+fn who_is_late_is_told_first() {
+    let within = |budget_ns| Ask { seen_ns: 100 * MS, criticality: Criticality::Default, budget_ns };
+    let first_told = |late: Ask| {
+        let Core { mut gate, now_ns, .. } = Core::overloaded(AdmissionConfig::default(), Criticality::Default);
+        for connection in 1000..6000 {
+            let ask = if connection == 5000 { late } else { within(None) };
+            gate.decide(now_ns, connection, ask, true);
+        }
+        let mut released = Vec::new();
+        gate.turn_began(now_ns + 3 * MS, rested(0));
+        gate.release(now_ns + 3 * MS, |_| true, &mut released);
+        assert!(released.len() < 100, "{}", released.len());
+        released.into_iter().find(|(_, decision)| matches!(decision, Decision::Shed { .. })).unwrap()
+    };
+    let check = |late, expected: Reason, is_first| {
+        let (connection, decision) = first_told(late);
+        assert!(matches!(decision, Decision::Shed { reason, .. } if reason == expected), "{decision:?}");
+        assert_eq!(connection == 5000, is_first, "{connection}");
+    };
+    check(within(None), Reason::Capacity, false);
+    check(within(Some(10 * MS)), Reason::Capacity, false);
+    check(within(Some(2 * MS)), Reason::Budget, true); // its budget ended while it was held
+    check(within(Some(0)), Reason::Budget, true); // late when it came, and no time to tell it
 }
 
 #[test]
@@ -327,14 +358,14 @@ fn a_gate_that_is_off_admits_everybody_and_still_measures() {
 fn its_metrics_say_what_it_did() {
     let metrics = Arc::new(AdmissionMetrics::default());
     let mut gate = Gate::new(AdmissionConfig::default(), Arc::clone(&metrics), 0);
-    gate.turn_began(MS, Some(0));
+    gate.turn_began(MS, rested(0));
     let late = Ask { budget_ns: Some(1), ..ask(Criticality::Critical) };
     assert!(matches!(gate.decide(MS, 1, late, true), Decision::Shed { .. }));
     assert_eq!(gate.decide(MS, 1, ask(Criticality::Default), true), Decision::Admit);
     let retry_after_s = gate.refused_further_on(Criticality::Default, Reason::KeyConcurrency);
     assert!((1..=3).contains(&retry_after_s));
     gate.operation();
-    gate.turn_began(2 * MS, Some(0));
+    gate.turn_began(2 * MS, rested(0));
     let mut lines = Vec::new();
     metrics.samples(&mut |sample| lines.push((sample.name, sample.label.map(|(_, value)| value), sample.value)));
     assert!(lines.contains(&("gannet_shed_critical_total", Some("budget"), 1.0)), "{lines:?}");
@@ -370,7 +401,7 @@ fn a_full_core_whose_callers_hardly_wait_refuses_only_what_can_come_back_later()
 #[test]
 fn what_cannot_be_held_is_not_refused_for_a_burst() {
     let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
-    gate.turn_began(10 * MS, Some(10 * MS));
+    gate.turn_began(10 * MS, rested(10 * MS));
     let decisions: Vec<Decision> =
         (0..500).map(|connection| gate.decide(10 * MS, connection, ask(Criticality::Default), false)).collect();
     assert!(decisions.iter().all(|decision| *decision == Decision::Admit));
@@ -383,7 +414,7 @@ fn nobody_is_held_for_ever() {
     let mut gate = Gate::new(config, Arc::default(), 0);
     let mut released = Vec::new();
     let mut now_ns = 10 * MS;
-    gate.turn_began(now_ns, Some(10 * MS));
+    gate.turn_began(now_ns, rested(10 * MS));
     let fill = |gate: &mut Gate<u32>, now_ns: u64| {
         for connection in 0..100 {
             assert_eq!(gate.decide(now_ns, connection, ask(Criticality::Critical), true), Decision::Admit);
@@ -394,7 +425,7 @@ fn nobody_is_held_for_ever() {
     let held_ns = now_ns;
     while released.is_empty() {
         now_ns += 2 * MS;
-        gate.turn_began(now_ns, Some(MS)); // half idle, and every turn is a burst
+        gate.turn_began(now_ns, rested(MS)); // half idle, and every turn is a burst
         fill(&mut gate, now_ns);
         gate.release(now_ns, |_| true, &mut released);
         assert!(now_ns - held_ns < 1000 * MS, "held for a second");

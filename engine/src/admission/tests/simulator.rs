@@ -15,22 +15,33 @@ pub(super) const MS: u64 = 1_000_000;
 /// What things cost the core, nanoseconds: as measured on the machine of docs/adr/0012.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Costs {
-    /// A turn by itself: entering the kernel, looking around.
+    /// A turn by itself: entering the kernel, waking up, looking around.
     pub(super) turn: u64,
     pub(super) receive: u64,
     pub(super) send: u64,
     /// Framing up to the decision, each time a request is looked at.
     pub(super) frame: u64,
     pub(super) service: u64,
+    /// How long the core may run in each [`PERIOD_NS`]; then a control group's quota is used up, and it stands still until the next.
+    pub(super) quota: u64,
 }
 
-pub(super) const ORDINARY: Costs = Costs { turn: 500, receive: 2500, send: 3000, frame: 200, service: 2000 };
+pub(super) const ORDINARY: Costs =
+    Costs { turn: 8000, receive: 2000, send: 2500, frame: 200, service: 1500, quota: PERIOD_NS };
 pub(super) const COSTLY: Costs = Costs { service: 300_000, ..ORDINARY };
+
+/// Half of a core.
+pub(super) const fn capped(costs: Costs) -> Costs {
+    Costs { quota: PERIOD_NS / 2, ..costs }
+}
+
+const PERIOD_NS: u64 = 5 * MS;
 
 impl Costs {
     /// Answers per second of a core that does nothing else.
     pub(super) fn capacity(self) -> f64 {
-        1e9 / (self.receive + self.send + self.frame + self.service) as f64
+        let share = self.quota as f64 / PERIOD_NS as f64;
+        share * 1e9 / (self.receive + self.send + self.frame + self.service) as f64
     }
 }
 
@@ -102,6 +113,11 @@ pub(super) struct Simulation<'a> {
     seed: u64,
     gate: Gate<u32>,
     now_ns: u64,
+    /// What is left of the quota, and when it is renewed.
+    quota_ns: u64,
+    renewed_ns: u64,
+    /// For how long the core stood still since that was last said.
+    delayed_ns: u64,
 }
 
 impl<'a> Simulation<'a> {
@@ -118,6 +134,9 @@ impl<'a> Simulation<'a> {
             seed: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             gate: Gate::new(config, Arc::default(), 0),
             now_ns: 0,
+            quota_ns: costs.quota,
+            renewed_ns: PERIOD_NS,
+            delayed_ns: 0,
         };
         for (kind, client) in clients.iter().enumerate() {
             let first = simulation.owner.len() as u32;
@@ -131,12 +150,12 @@ impl<'a> Simulation<'a> {
     /// Turn after turn until `end_ns`.
     pub(super) fn run(mut self, end_ns: u64) -> Vec<Outcome> {
         let (mut batch, mut decided, mut released) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut slept_ns, mut began_ns, mut asleep_ns, mut measured_ns, mut previous_sends) = (0, 0, 0, 0, 0);
+        let (mut slept_ns, mut began_ns, mut asleep_ns, mut measured_ns) = (0, 0, 0, 0);
         // When the request in progress on each connection was sent.
         let mut sent: Vec<u64> = vec![0; self.owner.len()];
         while self.now_ns < end_ns {
             self.happen();
-            if self.sockets.is_empty() && previous_sends == 0 {
+            if self.sockets.is_empty() && decided.is_empty() {
                 let next_ns = self.events.peek().map_or(end_ns, |Reverse((at, _))| *at).max(self.now_ns);
                 let look_ns = self.gate.look_in_ns().map_or(u64::MAX, |ns| began_ns + ns).max(asleep_ns);
                 slept_ns += next_ns.min(look_ns) - self.now_ns;
@@ -145,43 +164,11 @@ impl<'a> Simulation<'a> {
                     continue;
                 }
             }
-            // The enter: the last turn's sends, then what has come.
-            self.now_ns += self.costs.turn + previous_sends * self.costs.send;
-            previous_sends = 0;
-            self.happen();
-            batch.clear();
-            batch.extend((0..RECEIVES).map_while(|_| self.sockets.pop_front()));
-            self.now_ns += batch.len() as u64 * self.costs.receive;
-            // As a shard does: measured once a millisecond.
-            let measure = self.now_ns - measured_ns >= MS;
-            let rested_ns = measure.then(|| std::mem::take(&mut slept_ns));
-            measured_ns = if measure { self.now_ns } else { measured_ns };
-            self.gate.turn_began(self.now_ns, rested_ns);
-            began_ns = self.now_ns;
-
-            let now_ns = self.now_ns;
-            let mut spent = 0;
-            for &(connection, sent_ns) in &batch {
-                spent += self.costs.frame;
-                let criticality = self.clients[self.owner[connection as usize]].criticality;
-                let ask = Ask { seen_ns: now_ns, criticality, budget_ns: None };
-                sent[connection as usize] = sent_ns;
-                match self.gate.decide(now_ns, connection, ask, true) {
-                    Decision::Hold => {}
-                    decision => decided.push((connection, decision)),
-                }
-            }
-            self.gate.release(now_ns, |_| true, &mut released);
-            spent += released.len() as u64 * self.costs.frame;
-            decided.append(&mut released);
-            spent += self.costs.service * decided.iter().filter(|(_, d)| *d == Decision::Admit).count() as u64;
-            self.now_ns += spent;
-            // Sends are submitted by the next enter; each answer leaves when the kernel comes to it.
-            let mut left_ns = self.now_ns + self.costs.turn;
+            // The enter: the last turn's sends, then what has come. Each answer leaves when the kernel comes to it.
+            self.work(self.costs.turn);
             for (connection, decision) in decided.drain(..) {
-                left_ns += self.costs.send;
-                previous_sends += 1;
-                let came_ns = left_ns + ROUND_TRIP_NS / 2;
+                self.work(self.costs.send);
+                let came_ns = self.now_ns + ROUND_TRIP_NS / 2;
                 let outcome = &mut self.outcomes[self.owner[connection as usize]];
                 let took_ns = came_ns - sent[connection as usize];
                 if decision == Decision::Admit {
@@ -191,9 +178,61 @@ impl<'a> Simulation<'a> {
                 }
                 self.events.push(Reverse((came_ns, Event::Free(connection))));
             }
+            self.happen();
+            batch.clear();
+            batch.extend((0..RECEIVES).map_while(|_| self.sockets.pop_front()));
+            self.work(batch.len() as u64 * self.costs.receive);
+            // As a shard does: measured once a millisecond.
+            let measure = self.now_ns - measured_ns >= MS;
+            let idle = measure.then_some(Idle { rested_ns: slept_ns, delayed_ns: self.delayed_ns });
+            if measure {
+                (measured_ns, slept_ns, self.delayed_ns) = (self.now_ns, 0, 0);
+            }
+            self.gate.turn_began(self.now_ns, idle);
+            began_ns = self.now_ns;
+
+            let now_ns = self.now_ns;
+            let mut spent_ns = 0;
+            for &(connection, sent_ns) in &batch {
+                spent_ns += self.costs.frame;
+                let criticality = self.clients[self.owner[connection as usize]].criticality;
+                let ask = Ask { seen_ns: now_ns, criticality, budget_ns: None };
+                sent[connection as usize] = sent_ns;
+                match self.gate.decide(now_ns, connection, ask, true) {
+                    Decision::Hold => {}
+                    decision => decided.push((connection, decision)),
+                }
+            }
+            self.gate.release(now_ns, |_| true, &mut released);
+            spent_ns += released.len() as u64 * self.costs.frame;
+            decided.append(&mut released);
+            spent_ns += self.costs.service * decided.iter().filter(|(_, d)| *d == Decision::Admit).count() as u64;
+            self.work(spent_ns);
             asleep_ns = self.now_ns;
         }
         self.outcomes
+    }
+
+    /// The core runs for so long, and stands still as soon as its quota is used up.
+    fn work(&mut self, ns: u64) {
+        let mut left_ns = ns;
+        loop {
+            if self.now_ns >= self.renewed_ns {
+                self.renewed_ns = (self.now_ns + 1).next_multiple_of(PERIOD_NS);
+                self.quota_ns = self.costs.quota;
+            }
+            let ran_ns = left_ns.min(self.quota_ns).min(self.renewed_ns - self.now_ns);
+            self.now_ns += ran_ns;
+            self.quota_ns -= ran_ns;
+            left_ns -= ran_ns;
+            if left_ns == 0 {
+                return;
+            }
+            if self.quota_ns == 0 && self.now_ns < self.renewed_ns {
+                self.delayed_ns += self.renewed_ns - self.now_ns;
+                self.now_ns = self.renewed_ns;
+            }
+        }
     }
 
     /// Everything outside the core up to now.

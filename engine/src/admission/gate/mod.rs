@@ -1,11 +1,14 @@
 //! The gate itself: decides, request by request and once at the end of a turn's reading.
 
+mod release;
+
 use std::sync::Arc;
 
 use crate::limits::HELD_LOOK_NS;
 
 use super::{
     AdmissionConfig, AdmissionMetrics, Criticality, Reason,
+    credit::Credit,
     line::{Held, Line},
     load::{HELD_PART, Load, Turns},
     metrics::Last,
@@ -19,6 +22,15 @@ pub struct Ask {
     pub criticality: Criticality,
     /// What may pass from `seen_ns` to its answer, if it said so in its head.
     pub budget_ns: Option<u64>,
+}
+
+/// For how long the core did nothing since that was last said; the rest of the time, it ran.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Idle {
+    /// There was nothing to do.
+    pub rested_ns: u64,
+    /// There was, but somebody else had the core, or a control group's quota was used up.
+    pub delayed_ns: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +65,7 @@ pub struct Gate<T> {
     /// When the oldest of them was seen.
     oldest_seen_ns: u64,
     shedding: [bool; Criticality::ALL.len()],
-    /// Time of the core that each class may still use, and the most that it may have saved up, nanoseconds.
-    credit_ns: [f64; Criticality::ALL.len()],
-    credit_ns_max: [f64; Criticality::ALL.len()],
-    /// Classes whose credit is used up, until they have saved up some: turns of one request each are the dearest way to answer.
-    spent: [bool; Criticality::ALL.len()],
+    credit: [Credit; Criticality::ALL.len()],
     refusal_credit_ns: f64,
     line: Line<T>,
     random: u32,
@@ -85,9 +93,7 @@ impl<T: Copy> Gate<T> {
             taken: [0; Criticality::ALL.len()],
             oldest_seen_ns: u64::MAX,
             shedding: [false; Criticality::ALL.len()],
-            credit_ns: [0.0; Criticality::ALL.len()],
-            credit_ns_max: [0.0; Criticality::ALL.len()],
-            spent: [false; Criticality::ALL.len()],
+            credit: [Credit::default(); Criticality::ALL.len()],
             refusal_credit_ns: 0.0,
             line: Line::new(),
             random: 0x9e37_79b9,
@@ -100,18 +106,18 @@ impl<T: Copy> Gate<T> {
         gate
     }
 
-    /// A turn begins, of which nothing is decided yet. `rested_ns` is how long the core had nothing to do since that was last said,
-    /// if it was measured now: load is judged when it is.
-    pub fn turn_began(&mut self, now_ns: u64, rested_ns: Option<u64>) {
+    /// A turn begins, of which nothing is decided yet. `idle` is said if it was measured now: load is judged when it is.
+    pub fn turn_began(&mut self, now_ns: u64, idle: Option<Idle>) {
         let wall_ns = now_ns.saturating_sub(self.began_ns);
         self.began_ns = now_ns;
         self.turns.end(wall_ns, self.taken, self.line.by_class());
-        let measured = rested_ns.filter(|_| now_ns > self.measured_ns);
-        if let Some(rested_ns) = measured {
+        let measured = idle.filter(|_| now_ns > self.measured_ns);
+        if let Some(Idle { rested_ns, delayed_ns }) = measured {
             let last = self.last(now_ns);
             let wall_ns = as_f64(now_ns - self.measured_ns);
             self.measured_ns = now_ns;
-            self.load.add(wall_ns, wall_ns - as_f64(rested_ns).min(wall_ns), &self.turns);
+            let busy_ns = wall_ns - as_f64(rested_ns).min(wall_ns);
+            self.load.add(wall_ns, busy_ns, busy_ns - as_f64(delayed_ns).min(busy_ns), &self.turns);
             self.turns = Turns::default();
             self.judge();
             self.burst = self.burst();
@@ -129,11 +135,13 @@ impl<T: Copy> Gate<T> {
     /// shedding does not end by its own effect.
     fn judge(&mut self) {
         let queue_min_ns = self.queue_min_ns();
-        let (mut asked, mut queue_ns) = (self.load.operations, 0.0);
+        // Who has half of a core is asked for twice as much of it, and takes twice as long.
+        let had = self.load.had();
+        let (mut asked, mut queue_ns) = (self.load.operations / had, 0.0);
         for class in Criticality::ALL {
             let mark = self.config.mark(class);
-            asked += self.load.offered[class.index()];
-            queue_ns += self.load.queue_ns[class.index()];
+            asked += self.load.offered[class.index()] / had;
+            queue_ns += self.load.queue_ns[class.index()] / had;
             let shedding = &mut self.shedding[class.index()];
             // That the core is busy is measured; what is asked for is estimated.
             // A full core whose callers hardly wait, because there are few of them and each waits for its answer before it asks again, is
@@ -170,11 +178,7 @@ impl<T: Copy> Gate<T> {
         for class in Criticality::ALL {
             // Where more critical requests take a part of the turn, what is left of it is shorter too.
             let left = (share(self.config.mark(class).limit_percent) - used).max(0.0);
-            let (credit, most) = (&mut self.credit_ns[class.index()], turn_ns * left);
-            *credit = (*credit + wall_ns * left * GROWTH).min(most);
-            let spent = &mut self.spent[class.index()];
-            *spent = *credit <= 0.0 || (*spent && *credit < CHUNK * most);
-            self.credit_ns_max[class.index()] = most;
+            self.credit[class.index()].refill(wall_ns, turn_ns, left);
             used += self.load.admitted[class.index()];
         }
         let patient = |since_ns| now_ns - since_ns <= as_ns(self.config.held_time_max);
@@ -209,75 +213,23 @@ impl<T: Copy> Gate<T> {
         }
         let critical = ask.criticality == Criticality::Critical;
         let burst = may_hold && self.ahead >= if critical { CRITICAL_BURSTS * self.burst } else { self.burst };
-        if !late && !burst && (!self.shedding[class] || !self.spent[class]) {
+        if !late && !burst && (!self.shedding[class] || !self.credit[class].is_spent()) {
             return self.admit(ask.criticality);
         }
         let may_refuse = (late || self.shedding[class]) && self.line.is_empty() && self.refusal_credit_ns > 0.0;
         if may_refuse || !may_hold {
-            return self.shed(ask.criticality, late, 1.0);
+            return self.shed(ask.criticality, late);
         }
         self.turns.refused += HELD_PART;
-        let Ask { seen_ns, budget_ns, .. } = ask;
-        self.line.push(ask.criticality, Held { connection, since_ns: now_ns, seen_ns, budget_ns });
+        let Ask { criticality, seen_ns, budget_ns } = ask;
+        let held = Held { connection, since_ns: now_ns, seen_ns, budget_ns };
+        if late {
+            self.line.push_late(criticality, held)
+        } else {
+            self.line.push(criticality, held)
+        }
         self.metrics.held(ask.criticality).add(1);
         Decision::Hold
-    }
-
-    /// Moves to `released` the connections whose held request is now to be admitted or shed. Called when all requests of the turn
-    /// were decided: those that just came are younger, and go first.
-    ///
-    /// A connection that is gone (`lives` says so) is dropped from the line, and nothing is paid for it.
-    pub fn release(&mut self, now_ns: u64, lives: impl Fn(T) -> bool, released: &mut Vec<(T, Decision)>) {
-        // What is left over when shedding ends is answered, but only as much as does not keep the core from new requests for long.
-        let much = as_f64(self.line.len() as u64) * self.load.answer_ns > self.config.window.as_secs_f64() * 1e9;
-        let mut moves = [false; Criticality::ALL.len()];
-        for class in Criticality::ALL {
-            let (at, shedding) = (class.index(), much || self.shedding[class.index()]);
-            // A core that has time to spare while connections are held: after a stall, or because their callers send in bursts. Then a request
-            // is worth an answer for as long as others wait before anybody is shed, and who has waited longer is told, so that they can ask
-            // again.
-            let spare = self.ahead == 0 || self.credit_ns[at] >= SPARE_CREDIT * self.credit_ns_max[at];
-            let young_ns = if spare { self.turn_ns().max(self.queue_min_ns()) } else { self.turn_ns() };
-            let young_after_ns = now_ns.saturating_sub(whole(young_ns));
-            // The rest of a burst is taken up at once; more than that would keep the core from new requests.
-            let mut rest = !shedding && self.line.len() <= self.burst as usize;
-            while (rest || !self.spent[at]) && self.ahead < self.burst {
-                let young = if shedding { self.line.pop_newest(class, young_after_ns) } else { None };
-                let old = if young.is_none() && (spare || !shedding) { self.line.pop_oldest(class) } else { None };
-                let tell = shedding && young.is_none();
-                let Some(held) = young.or(old) else { break };
-                if !lives(held.connection) {
-                    self.turns.refused -= HELD_PART;
-                    continue;
-                }
-                moves[at] = true;
-                let late = self.is_late(now_ns, held.seen_ns, held.budget_ns);
-                let decision = if late || tell {
-                    self.pay(class, self.load.refusal_ns); // or one turn would refuse everybody
-                    rest = false;
-                    self.shed(class, late, 1.0 - HELD_PART)
-                } else {
-                    self.turns.refused -= HELD_PART; // it was no refusal after all
-                    self.admit(class)
-                };
-                released.push((held.connection, decision));
-            }
-        }
-        while self.refusal_credit_ns > 0.0 {
-            // A class that is passed over, because more critical requests fill every turn, is told after a while.
-            let overdue = |since_ns| now_ns.saturating_sub(since_ns) > as_ns(self.config.held_time_max);
-            let shed = self.line.longest(|class| much || self.shedding[class.index()]);
-            let oldest = self.line.longest(|class| !moves[class.index()]).filter(|(_, since_ns)| overdue(*since_ns));
-            let Some((class, _)) = shed.or(oldest) else { break };
-            let Some(held) = self.line.pop_oldest(class) else { break };
-            if !lives(held.connection) {
-                self.turns.refused -= HELD_PART;
-                continue;
-            }
-            let late = self.is_late(now_ns, held.seen_ns, held.budget_ns);
-            let decision = self.shed(class, late, 1.0 - HELD_PART);
-            released.push((held.connection, decision));
-        }
     }
 
     /// Moves all that are held to `released`, to be admitted: the shard is about to end.
@@ -287,6 +239,10 @@ impl<T: Copy> Gate<T> {
                 self.turns.refused -= HELD_PART;
                 released.push((held.connection, self.admit(class)));
             }
+        }
+        while let Some((held, class)) = self.line.pop_late() {
+            self.turns.refused -= HELD_PART;
+            released.push((held.connection, self.admit(class)));
         }
     }
 
@@ -321,15 +277,9 @@ impl<T: Copy> Gate<T> {
     /// When anybody is held, how long after this turn began the shard comes back even if nothing happens: when there is credit again, and
     /// at most [`HELD_LOOK_NS`].
     pub fn look_in_ns(&self) -> Option<u64> {
-        let classes = Criticality::ALL.map(Criticality::index);
-        let held = self.line.by_class();
-        let waits = classes.into_iter().filter(|at| held[*at] > 0);
-        let saved_up = |at: usize| {
-            let growth = GROWTH * self.credit_ns_max[at] / self.turn_ns();
-            let missing_ns = CHUNK * self.credit_ns_max[at] - self.credit_ns[at];
-            if self.spent[at] && growth > 0.0 { whole(missing_ns / growth) } else { HELD_LOOK_NS }
-        };
-        waits.map(|at| saved_up(at).min(HELD_LOOK_NS)).min()
+        let waiting = self.line.by_class().into_iter().zip(self.credit).filter(|(held, _)| *held > 0);
+        let saved_up = waiting.filter_map(|(_, credit)| credit.saved_up_in_ns()).map(whole);
+        self.holds().then(|| saved_up.fold(HELD_LOOK_NS, u64::min))
     }
 
     /// A request that was admitted here was refused further on, for a limit of its own.
@@ -353,13 +303,12 @@ impl<T: Copy> Gate<T> {
 
     /// How long a request admitted now waits for those before it.
     pub fn predicted_wait_ns(&self) -> u64 {
-        whole(f64::from(self.ahead) * self.load.answer_ns)
+        whole(f64::from(self.ahead) * self.load.answer_ns / self.load.had())
     }
 
     fn is_late(&self, now_ns: u64, seen_ns: u64, budget_ns: Option<u64>) -> bool {
         // Its own time is not in it: what is thought of that may be wrong, and would stay so if nobody were admitted for it.
-        let begins_ns = now_ns + self.predicted_wait_ns();
-        budget_ns.is_some_and(|budget_ns| begins_ns.saturating_sub(seen_ns) > budget_ns)
+        budget_ns.is_some_and(|budget_ns| (now_ns + self.predicted_wait_ns()).saturating_sub(seen_ns) > budget_ns)
     }
 
     /// How many requests a turn takes on in any case.
@@ -375,7 +324,7 @@ impl<T: Copy> Gate<T> {
 
     /// The longest a turn gets while shedding.
     fn turn_ns(&self) -> f64 {
-        (f64::from(self.config.turn_answers) * self.load.answer_ns).max(TURN_NS_MIN)
+        (f64::from(self.config.turn_answers) * self.load.answer_ns).max(TURN_COSTS * self.load.turn_ns)
     }
 
     fn admit(&mut self, criticality: Criticality) -> Decision {
@@ -388,16 +337,13 @@ impl<T: Copy> Gate<T> {
     }
 
     fn pay(&mut self, criticality: Criticality, ns: f64) {
-        let turn_ns = self.turn_ns();
-        let credit = &mut self.credit_ns[criticality.index()];
-        // What was admitted without credit is not owed for long: one turn's worth.
-        *credit = (*credit - ns).max(-turn_ns);
-        self.spent[criticality.index()] |= *credit <= 0.0;
+        let owed_ns_max = self.turn_ns();
+        self.credit[criticality.index()].pay(ns, owed_ns_max);
     }
 
-    /// 429, of which so much is yet to be paid.
-    fn shed(&mut self, criticality: Criticality, late: bool, part: f64) -> Decision {
-        self.turns.refused += part;
+    /// 429.
+    fn shed(&mut self, criticality: Criticality, late: bool) -> Decision {
+        self.turns.refused += 1.0;
         self.refusal_credit_ns -= self.load.refusal_ns;
         let reason = if late { Reason::Budget } else { Reason::Capacity };
         self.metrics.shed(reason, criticality).add(1);
@@ -415,7 +361,7 @@ impl<T: Copy> Gate<T> {
     }
 
     fn last(&self, now_ns: u64) -> Last {
-        let held_since_ns = self.line.longest(|_| true).map_or(u64::MAX, |(_, since_ns)| since_ns);
+        let held_since_ns = self.line.since_ns().unwrap_or(u64::MAX);
         Last {
             in_progress: self.ahead.into(),
             predicted_wait_ns: self.predicted_wait_ns(),
@@ -424,10 +370,6 @@ impl<T: Copy> Gate<T> {
         }
     }
 }
-
-/// A turn hands out so much more credit than time went by. Without, each turn would be a little shorter than the last, down to one
-/// request each, which is the dearest way to answer; with it, turns grow to `turn_answers`.
-const GROWTH: f64 = 1.25;
 
 /// How much has to be known of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -438,8 +380,8 @@ enum Calm {
     No,
 }
 
-/// A turn costs some ten microseconds by itself; cheap answers fill one up to this.
-const TURN_NS_MIN: f64 = 100_000.0;
+/// Cheap answers fill a turn up to so many times what it costs by itself.
+const TURN_COSTS: f64 = 30.0;
 
 /// How many times as much critical requests may make a turn longer.
 const CRITICAL_BURSTS: u32 = 4;
@@ -456,12 +398,6 @@ const ASKED_EVERY: u32 = 16;
 
 /// For how long one that can come back later stands for others.
 const SHEDDABLE_REMEMBERED_NS: u64 = 1_000_000_000;
-
-/// The part of the most credit that a class has saved up before it is handed out again.
-const CHUNK: f64 = 0.25;
-
-/// So much of its credit is left to a class after all that came if the core has time to spare.
-const SPARE_CREDIT: f64 = 0.5;
 
 /// Shedding ends when what is at hand takes less than this part of what let it begin.
 const QUEUE_LEAVE: f64 = 0.8;
