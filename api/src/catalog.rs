@@ -9,6 +9,7 @@ use std::{
 use gannet_store::{
     Schema, Table,
     levels::Levels,
+    log::Sequence,
     plane::{StreamTable, StreamTables},
 };
 
@@ -30,6 +31,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Catalog {
     generation: u64,
+    covered: Sequence,
     tables: Vec<NamedTable>,
     plans: Vec<Plan>,
     workspaces: HashMap<Box<[u8]>, Names>,
@@ -85,8 +87,14 @@ impl Catalog {
         generation: u64,
         metrics: &Metrics,
     ) -> Self {
-        let mut catalog =
-            Self { generation, tables: Vec::new(), plans: Vec::new(), workspaces: HashMap::new(), services: 0 };
+        let mut catalog = Self {
+            generation,
+            covered: Sequence(0),
+            tables: Vec::new(),
+            plans: Vec::new(),
+            workspaces: HashMap::new(),
+            services: 0,
+        };
         for workspace in definitions.workspaces.values() {
             let mut places = HashMap::new();
             for view in workspace.feature_views.values() {
@@ -122,6 +130,13 @@ impl Catalog {
         catalog
     }
 
+    /// Files hold what the write log does up to this record: what the overlay has of it, too, must not count twice.
+    #[must_use]
+    pub fn covering(mut self, log_position: u64) -> Self {
+        self.covered = Sequence(log_position);
+        self
+    }
+
     /// Simulates slow storage: rows of these tables ([`FeatureView::table_name`]) are always read from their files, and each
     /// read is held back this long. For tests and demonstrations; a name that is not there is ignored.
     #[must_use]
@@ -141,6 +156,11 @@ impl Catalog {
     /// How many feature services there are, implicit ones not counted.
     pub fn services(&self) -> usize {
         self.services
+    }
+
+    /// The last record of the write log that is in files.
+    pub(crate) fn covered(&self) -> Sequence {
+        self.covered
     }
 
     pub(crate) fn tables(&self) -> &[NamedTable] {

@@ -66,7 +66,7 @@ impl Serving {
         let names = || tables::VIEWS.iter().map(|view| format!("prod/{view}"));
         let schemas = tables.iter().map(|table| Schema::clone(table.schema()));
         let streams = StreamTables::default().with(names().zip(schemas).map(|(name, schema)| (name, schema, None)));
-        let base = |(name, table)| (name, Levels { base: Some(Arc::clone(table)), delta: None });
+        let base = |(name, table)| (name, Levels { base: Some(Arc::clone(table)), ..Levels::default() });
         let levels: BTreeMap<_, _> = names().zip(tables).map(base).collect();
         shared.publish(Some(Arc::new(Catalog::compile(&definitions, levels, &streams, 1, shared.metrics()))));
         let keys = KeyTable::new(vec![KeyRecord::of("quickstart", "", 0)]).expect("one key cannot clash");

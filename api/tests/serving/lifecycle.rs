@@ -37,7 +37,7 @@ fn a_feature_that_the_table_does_not_have_yet_is_missing() {
     added.name = "aa".to_owned();
     view.features.insert(1, added);
     view.features[2].data_type = gannet_store::ColumnType::Float64;
-    let levels = BTreeMap::from([("prod/v".to_owned(), Levels { base: Some(table), delta: None })]);
+    let levels = BTreeMap::from([("prod/v".to_owned(), Levels { base: Some(table), ..Levels::default() })]);
     let catalog = Catalog::compile(&definitions, levels.clone(), &streams(&definitions), 8, world.shared.metrics());
     world.shared.publish(Some(Arc::new(catalog)));
     world.check(
