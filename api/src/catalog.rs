@@ -32,6 +32,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Catalog {
     generation: u64,
+    covered: Sequence,
     tables: Vec<NamedTable>,
     plans: Vec<Plan>,
     workspaces: HashMap<Box<[u8]>, Names>,
@@ -56,8 +57,6 @@ pub(crate) struct NamedTable {
     /// The newest event time that any row in files may have, and that any of the base's may have.
     pub(crate) newest_us: Option<i64>,
     pub(crate) base_newest_us: Option<i64>,
-    /// The last record of the log of which the files hold what there is to it.
-    pub(crate) covers: Sequence,
     moment: Moment,
     /// How long every read of a row is held back: slow storage, simulated. Zero in earnest.
     pub(crate) delay_ns: u64,
@@ -92,6 +91,7 @@ impl Catalog {
     ) -> Self {
         let mut catalog = Self {
             generation,
+            covered: Sequence(0),
             tables: Vec::new(),
             plans: Vec::new(),
             workspaces: HashMap::new(),
@@ -133,6 +133,13 @@ impl Catalog {
         catalog
     }
 
+    /// Files hold what the write log does up to this record: what the overlay has of it, too, must not count twice.
+    #[must_use]
+    pub fn covering(mut self, log_position: u64) -> Self {
+        self.covered = Sequence(log_position);
+        self
+    }
+
     /// Simulates slow storage: rows of these tables ([`FeatureView::table_name`]) are always read from their files, and each
     /// read is held back this long. For tests and demonstrations; a name that is not there is ignored.
     #[must_use]
@@ -157,6 +164,11 @@ impl Catalog {
     /// How many feature services there are, implicit ones not counted.
     pub fn services(&self) -> usize {
         self.services
+    }
+
+    /// The last record of the write log that is in files.
+    pub(crate) fn covered(&self) -> Sequence {
+        self.covered
     }
 
     pub(crate) fn tables(&self) -> &[NamedTable] {
@@ -211,7 +223,6 @@ impl NamedTable {
             view: view.name.as_str().into(),
             newest_us: delta.as_ref().and_then(|delta| delta.event_time_max_us()).max(base_newest_us),
             base_newest_us,
-            covers: levels.map(|levels| levels.covers).unwrap_or_default(),
             base,
             delta,
             stream,

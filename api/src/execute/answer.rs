@@ -67,7 +67,7 @@ pub(super) fn render<'t>(
             *overflows += folded.overflows();
             response::folded(plan, view, folded, tiles.rows(), body).map_err(Unreadable::Now)?;
         } else {
-            response::values(plan, view, None, body).map_err(Unreadable::Now)?;
+            response::nulls(view, body);
         }
     }
     let slo = SloInfo { server_ns: now.monotonic_ns.saturating_sub(features.seen.at_ns), store_ns, store_bytes };

@@ -13,33 +13,30 @@ use crate::{
     tecton::response::Outcome,
 };
 
-/// Rows of one key that count together, those written first in front.
+/// Rows of one key that count together.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Tiles<'t> {
-    None,
-    Rows {
-        /// From `start` on; they are found from the upper level down.
-        rows: [Row<'t>; Level::ALL.len()],
-        start: usize,
-    },
+pub(super) struct Tiles<'t> {
+    /// `None`: there are none. Those written first are in front, and all from `start` on count.
+    rows: Option<[Row<'t>; Level::ALL.len()]>,
+    start: usize,
     /// One of them did not come in time, and without it nothing is right.
-    Late,
+    is_late: bool,
 }
 
 impl<'t> Tiles<'t> {
-    /// Finds them: all down to one that says that nothing below it counts.
+    /// Finds them, from the upper level down to one that says that nothing below it counts.
     pub(super) fn find(
         rows: &impl Rows<'t>,
         view: usize,
         aggregates: &Aggregates,
         read_bytes: &mut u64,
     ) -> Result<Self, Unreadable> {
-        let mut tiles = Self::None;
+        let mut tiles = Self { rows: None, start: Level::ALL.len(), is_late: false };
         for level in Level::ALL {
             let row = match rows.at(view, level)? {
                 Found::Row(row) => row,
                 Found::Absent => continue,
-                Found::Late => return Ok(Self::Late),
+                Found::Late => return Ok(Self { is_late: true, ..tiles }),
             };
             *read_bytes += row.bytes() as u64;
             if row.is_tombstone() {
@@ -47,13 +44,8 @@ impl<'t> Tiles<'t> {
             }
             let ValueRef::Binary(bytes) = row.value(0).map_err(Unreadable::Now)? else { continue };
             let found = aggregates.row(UncheckedRow::new(bytes)).map_err(unreadable)?;
-            tiles = match tiles {
-                Self::Rows { mut rows, start } => {
-                    rows[start - 1] = found;
-                    Self::Rows { rows, start: start - 1 }
-                }
-                _ => Self::Rows { rows: [found; Level::ALL.len()], start: Level::ALL.len() - 1 },
-            };
+            tiles.start -= 1;
+            tiles.rows.get_or_insert([found; Level::ALL.len()])[tiles.start] = found;
             if found.begins_anew() {
                 break;
             }
@@ -62,10 +54,7 @@ impl<'t> Tiles<'t> {
     }
 
     pub(super) fn rows(&self) -> &[Row<'t>] {
-        match self {
-            Self::Rows { rows, start } => &rows[*start..],
-            Self::None | Self::Late => &[],
-        }
+        self.rows.as_ref().map_or(&[], |rows| &rows[self.start..])
     }
 }
 
@@ -78,7 +67,7 @@ pub(super) fn fold(
     tiles: &Tiles<'_>,
     folded: &mut Folded,
 ) -> Result<(Outcome, bool), Unreadable> {
-    if matches!(tiles, Tiles::Late) {
+    if tiles.is_late {
         return Ok((Outcome::TimedOut, false));
     }
     let Folding { leading_edge, coerce_null_counts_to_zero } = folding;
@@ -99,7 +88,7 @@ pub(super) fn fold(
     Ok((if rows.is_empty() { Outcome::Missing } else { Outcome::Expired }, counts_nothing))
 }
 
-pub(super) fn unreadable(damaged: Damaged) -> Unreadable {
+fn unreadable(damaged: Damaged) -> Unreadable {
     Unreadable::Now(Corrupt {
         file: "a row of tiles".to_owned(),
         offset: damaged.at as u64,

@@ -14,6 +14,7 @@ use gannet_store::{
     Corrupt, Row, Table,
     cache::RowCache,
     levels,
+    log::Sequence,
     overlay::{OverlayHash, OverlayProbe, OverlayReader, OverlayRow, Pin},
 };
 
@@ -36,6 +37,9 @@ pub(super) enum Level {
 pub(super) struct Recent<'c> {
     pub(super) reader: &'c OverlayReader,
     pub(super) pin: &'c Pin,
+    /// What is in files already, up to this record of the log.
+    #[expect(dead_code, reason = "the overlay is about to tell its two parts apart by it")]
+    pub(super) covered: Sequence,
 }
 
 /// What is there of a request's views when it is answered.
@@ -144,7 +148,7 @@ impl Spread {
     ) {
         let (InOverlay::Found(hash, probe), Some(recent)) = (&self.recent, recent) else { return };
         let named = &tables[self.table];
-        let rows = rows_in_overlay(named, recent, *hash, *probe, self.key.of(keys), copied);
+        let rows = rows_in_overlay(named.aggregates.is_some(), recent, *hash, *probe, self.key.of(keys), copied);
         let hides_files = match named.aggregates {
             None => {
                 rows[0].as_ref().is_some_and(|row| named.newest_us.is_none_or(|newest| newest <= row.event_time_us))
@@ -248,18 +252,19 @@ impl Spread {
     }
 }
 
-/// What the overlay has of a key: the newest row, or that of each part where they count together.
+/// What the overlay has of a key: the newest row, or that of each part where they count together; then what is in files already is
+/// left out.
 fn rows_in_overlay(
-    named: &NamedTable,
+    combined: bool,
     recent: Recent<'_>,
     hash: OverlayHash,
     probe: OverlayProbe,
     key: &[u8],
     copied: &mut Vec<u8>,
 ) -> [Option<OverlayRow>; 2] {
-    let Recent { reader, pin } = recent;
-    match named.aggregates {
-        None => [reader.read(pin, hash, probe, key, copied), None],
-        Some(_) => reader.read_parts(pin, hash, probe, named.covers, key, copied),
+    let Recent { reader, pin, covered } = recent;
+    match combined {
+        false => [reader.read(pin, hash, probe, key, copied), None],
+        true => reader.read_parts(pin, hash, probe, covered, key, copied),
     }
 }

@@ -96,8 +96,8 @@ impl Overlaid {
         self.pin = Some(self.reader.pin());
     }
 
-    fn recent(&self) -> Option<Recent<'_>> {
-        Some(Recent { reader: &self.reader, pin: self.pin.as_ref()? })
+    fn recent(&self, catalog: &Catalog) -> Option<Recent<'_>> {
+        Some(Recent { reader: &self.reader, pin: self.pin.as_ref()?, covered: catalog.covered() })
     }
 }
 
@@ -254,7 +254,7 @@ impl Core {
             return self.limited(head, granted, reason, slot, seen);
         }
         let lookups = batch.lookups_next();
-        let recent = self.overlaid.as_ref().and_then(Overlaid::recent);
+        let recent = self.overlaid.as_ref().and_then(|overlaid| overlaid.recent(catalog));
         for view in &plan.views {
             batch.look_up(catalog.tables(), recent, view.table, self.encoder.key(view.key_set));
         }
@@ -481,7 +481,7 @@ impl Service for Core {
         let now_ns = now.monotonic_ns;
         batch.gather_from(now_ns);
         let Some(catalog) = catalog else { return };
-        let recent = overlaid.as_ref().and_then(Overlaid::recent);
+        let recent = overlaid.as_ref().and_then(|overlaid| overlaid.recent(catalog));
         let corrupt = |damage: &Corrupt| report(shared, *core, corrupt_logged_ns, now_ns, damage);
         batch.gather(catalog.tables(), recent, cache, corrupt);
     }

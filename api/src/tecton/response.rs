@@ -38,6 +38,7 @@ pub(crate) fn open(out: &mut Vec<u8>) {
 }
 
 /// Appends one view's values, from its live row if it has one.
+#[inline(always)]
 pub(crate) fn values(plan: &Plan, view: &PlanView, row: Option<Row<'_>>, out: &mut Vec<u8>) -> Result<(), Corrupt> {
     for place in view.slots.clone() {
         if place > 0 {
@@ -49,6 +50,13 @@ pub(crate) fn values(plan: &Plan, view: &PlanView, row: Option<Row<'_>>, out: &m
         }
     }
     Ok(())
+}
+
+/// Appends nulls for all of one view's values.
+pub(crate) fn nulls(view: &PlanView, out: &mut Vec<u8>) {
+    for place in view.slots.clone() {
+        out.extend_from_slice(if place > 0 { b",null".as_slice() } else { b"null" });
+    }
 }
 
 /// Appends one view's values that were folded of `rows`.

@@ -401,7 +401,7 @@ fn warm_requests_for_aggregates_allocate_nothing() {
         store.world.bring_in();
         store.world.now.unix_us = START + HOUR;
         let body = |n: usize| {
-            let (user, coerce) = (["u", "nobody"][n % 2], n % 3 == 0);
+            let (user, coerce) = (["u", "nobody"][n % 2], n.is_multiple_of(3));
             format!(
                 "{{\"params\":{{\"featureViewName\":\"v\",\"joinKeyMap\":{{\"user_id\":\"{user}\"}},\
                  \"requestOptions\":{{\"coerceNullCountsToZero\":{coerce}}}}}}}"

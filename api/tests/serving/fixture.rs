@@ -198,8 +198,11 @@ pub(crate) fn streams(definitions: &Definitions) -> StreamTables {
     StreamTables::default().with(tables_of(definitions))
 }
 
-/// Name and schema of every view's table.
-pub(crate) fn tables_of(definitions: &Definitions) -> Vec<(String, Schema, Option<Arc<dyn Combine>>)> {
+/// A table that is written to: its name, its schema, and how rows of a key become one.
+pub(crate) type Streamed = (String, Schema, Option<Arc<dyn Combine>>);
+
+/// Every view's.
+pub(crate) fn tables_of(definitions: &Definitions) -> Vec<Streamed> {
     let of = |workspace: &Workspace| {
         let name = |view: &FeatureView| FeatureView::table_name(&workspace.name, &view.name);
         workspace.feature_views.values().map(|view| (name(view), view.schema(), None)).collect::<Vec<_>>()

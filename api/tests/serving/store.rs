@@ -136,7 +136,7 @@ impl Store {
         let open = |name: &str| Levels::open(self.directory.root(), &live, name).unwrap();
         *levels = streams.iter().map(|table| (table.name.clone(), open(&table.name))).collect();
         let catalog = Catalog::compile(definitions, levels.clone(), streams, live.generation, shared.metrics());
-        shared.publish(Some(Arc::new(catalog)));
+        shared.publish(Some(Arc::new(catalog.covering(live.log_position))));
     }
 
     fn reclaim(&mut self) {

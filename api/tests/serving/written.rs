@@ -41,24 +41,24 @@ fn combinations() -> Vec<[Wrote; 4]> {
 fn the_newest_row_is_served_wherever_it_is() {
     let keys = combinations();
     let mut store = world(&[(7, 7)]);
-    let write = |store: &mut Store, place: usize| {
+    let write = |store: &mut Store, place: usize, value: i64| {
         for (number, rows) in keys.iter().enumerate() {
             let key = [text(&format!("key {number}"))];
             match rows[place] {
-                Some((time, true)) => store.put("v", &key, time, &[Int64(place as i64)]),
+                Some((time, true)) => store.put("v", &key, time, &[Int64(value)]),
                 Some((time, false)) => store.delete("v", &key, time),
                 None => {}
             }
         }
     };
-    write(&mut store, 0);
+    write(&mut store, 0, 0);
     store.flush_all();
     store.compact("v", i64::MIN);
-    write(&mut store, 1);
+    write(&mut store, 1, 1);
     store.flush_all();
-    write(&mut store, 2);
+    write(&mut store, 2, 2);
     let frozen = store.freeze();
-    write(&mut store, 3);
+    write(&mut store, 3, 3);
     for round in ["as it was", "in memory"] {
         for (number, rows) in keys.iter().enumerate() {
             // Of equal times the upper one's.
@@ -236,7 +236,8 @@ fn verify(store: &mut Store, model: &[Option<(i64, Option<i64>)>]) {
     for (key, expected) in model.iter().enumerate() {
         let params = format!("{{\"featureViewName\":\"v\",\"joinKeyMap\":{{\"user_id\":\"u{key}\"}}}}");
         let (_, body) = store.world.get_features(&format!("{{\"params\":{params}}}"));
-        let value = expected.and_then(|(_, value)| value).map_or("null".to_owned(), |value| format!("\"{value}\""));
+        let value =
+            expected.and_then(|(_, value)| value).map_or_else(|| "null".to_owned(), |value| format!("\"{value}\""));
         assert_eq!(body, format!("{{\"result\":{{\"features\":[{value}]}}}}"), "key {key}");
     }
 }

@@ -249,10 +249,10 @@ impl<S: Service> Shard<S> {
             self.service.gather(self.clock.now());
             self.answer();
         }
-        self.service.turned(self.clock.now());
         self.make_reads(now);
         self.flush(now);
-        self.look_at_timers(now);
+        self.look_at_timers(now); // may answer what never came whole
+        self.service.turned(self.clock.now());
         self.metrics.turns.add(1);
         Ok(())
     }

@@ -13,11 +13,14 @@ pub(crate) struct Echo {
     bodies: Vec<(u16, Vec<u8>)>,
     /// The address of the head that it was asked about last, until a request begins.
     asked: Option<usize>,
+    /// A turn that ends without a word would keep what it holds over a sleep.
+    is_in_turn: bool,
 }
 
 impl Service for Echo {
     fn turn(&mut self, _: Now) {
         assert!(self.bodies.is_empty());
+        assert!(!std::mem::replace(&mut self.is_in_turn, true), "the turn before has not ended");
     }
 
     fn begin(&mut self, _: Now, request: Request<'_>) -> Ticket {
@@ -93,6 +96,7 @@ impl Service for Echo {
     fn abandon(&mut self, _: Waiting) {}
 
     fn turned(&mut self, _: Now) {
+        self.is_in_turn = false;
         self.bodies.clear();
     }
 

@@ -49,6 +49,9 @@ struct Open {
     table: Arc<Table>,
 }
 
+/// A table that is written to: its name, its schema, and how rows of a key become one.
+type Streamed = (String, Schema, Option<Arc<dyn Combine>>);
+
 /// How rows of a view become one where none takes the other's place; `None` for views whose newest row counts.
 pub(super) type CombineOf<'c> = &'c dyn Fn(&FeatureView) -> Option<Arc<dyn Combine>>;
 
@@ -84,6 +87,12 @@ impl Live {
                 Some(open) => open.clone(),
                 None => open(data.root(), name, *level, entry)?,
             };
+            // What a batch brought is processed, too; a tombstone's time is no event's.
+            if let (Some(stream), Some(newest_us), 0) =
+                (streams.get(name), open.entry.event_time_max_us, open.entry.tombstones)
+            {
+                stream.advance_watermark(newest_us);
+            }
             if !outdated.contains(name) || *level == Level::Delta {
                 let levels = levels.entry(name.clone()).or_insert_with(|| Levels { covers, ..Levels::default() });
                 *(if *level == Level::Base { &mut levels.base } else { &mut levels.delta }) =
@@ -92,7 +101,7 @@ impl Live {
             tables.insert(place, open);
         }
         let catalog = Catalog::compile(&applied.definitions, levels, &streams, manifest.generation, shared.metrics());
-        let catalog = Arc::new(catalog.with_slow_tables(slow));
+        let catalog = Arc::new(catalog.covering(manifest.log_position).with_slow_tables(slow));
         let streams = Arc::new(streams);
         Ok(Some(Self { generation: manifest.generation, catalog, streams, tables, outdated }))
     }
@@ -165,7 +174,7 @@ pub(super) fn streams(data: &DataDirectory, combine: CombineOf<'_>) -> Result<St
 }
 
 /// All views': a row of any may be deleted.
-fn stream_tables(definitions: &Definitions, combine: CombineOf<'_>) -> Vec<(String, Schema, Option<Arc<dyn Combine>>)> {
+fn stream_tables(definitions: &Definitions, combine: CombineOf<'_>) -> Vec<Streamed> {
     let views = definitions
         .workspaces
         .iter()
