@@ -4,22 +4,26 @@
 # Goal: at most 1.1 x the floor's CPU. Not the goal: how many are refused (overload.sh).
 #
 # usage: benches/refusal.sh [ROUNDS=5] [CONNECTIONS=64]
-# environment: SECONDS_EACH (5), DATA (target/refusal)
+# environment: SECONDS_EACH (5), DATA (target/refusal), REFUSING (the program, if it is built already)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 rounds=${1:-5} connections=${2:-64} each=${SECONDS_EACH:-5}
 data=${DATA:-$root/target/refusal}
 mkdir -p "$data"
-cargo build --release --quiet --manifest-path "$root/Cargo.toml" -p gannet-benches --bin refusing
+[ -n "${REFUSING:-}" ] || cargo build --release --quiet --manifest-path "$root/Cargo.toml" -p gannet-benches --bin refusing
 cargo build --release --quiet --manifest-path "$here/yardsticks/Cargo.toml" --target-dir "$root/target/yardsticks"
 pids=()
 trap 'kill "${pids[@]}" 2>/dev/null || true' EXIT
 await() { for _ in $(seq 100); do curl -s -o /dev/null "http://127.0.0.1:$1/healthz" && return 0; sleep 0.1; done; echo "nothing answers on port $1" >&2; exit 1; }
-"$root/target/release/refusing" 127.0.0.1:8108 & refusing=$!; pids+=($refusing)
+"${REFUSING:-$root/target/release/refusing}" 127.0.0.1:8108 & refusing=$!; pids+=($refusing)
 await 8108
 url=http://127.0.0.1:8108/api/v1/feature-service/get-features
-for _ in 1 2 3; do curl -s -i -H 'Authorization: Tecton-key quickstart' -d '{}' "$url" >"$data/response"; done # the first turn is a calm one
+for _ in $(seq 50); do # its gate judges only what it has measured for a millisecond
+  curl -s -i -H 'Authorization: Tecton-key quickstart' -d '{}' "$url" >"$data/response"
+  if head -1 "$data/response" | grep -q '^HTTP/1.1 429 '; then break; fi
+  sleep 0.01
+done
 head -1 "$data/response" | grep -q '^HTTP/1.1 429 ' || { echo "it does not refuse:" >&2; cat "$data/response" >&2; exit 1; }
 taskset -c 0 "$root/target/yardsticks/release/floor" 8109 "$data/response" >/dev/null & floor=$!; pids+=($floor)
 await 8109

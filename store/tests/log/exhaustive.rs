@@ -2,7 +2,10 @@
 
 use gannet_store::disk::simulated::{Choices, Fault};
 
-use crate::world::{Outcome, Step, World};
+use crate::{
+    RUNS, runs,
+    world::{Outcome, Step, World},
+};
 
 const STEPS: [Step; 6] =
     [Step::Append(20), Step::Append(4500), Step::Commit, Step::Cover, Step::Heartbeat, Step::CloseAndOpen];
@@ -64,7 +67,7 @@ fn check_workload(steps: &[Step]) -> u64 {
     assert_eq!(opened.open(false).unwrap(), Outcome::Done);
     opened.end(None);
     let mut states = 0;
-    let is_long_run = std::env::var_os("GANNET_LOG_RUNS").is_some();
+    let is_long_run = runs() > RUNS;
     for at in 0.. {
         let mut world = opened.copy();
         assert_eq!(world.open(false).unwrap(), Outcome::Done);

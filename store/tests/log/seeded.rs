@@ -4,6 +4,7 @@ use gannet_store::disk::simulated::{Choices, Fault};
 
 use crate::{
     ledger::Violation,
+    number, runs,
     world::{BLOCK, Outcome, Step, World},
 };
 
@@ -98,15 +99,11 @@ pub(crate) fn outcome(seed: u64, kind: Disk) -> Result<(), String> {
     }
 }
 
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap())
-}
-
 #[test]
 fn seeded_runs_lose_nothing_that_was_acknowledged() {
     let (first, runs) = match number("GANNET_LOG_SEED") {
         Some(seed) => (seed, 1),
-        None => (0, number("GANNET_LOG_RUNS").unwrap_or(10_000)),
+        None => (0, runs()),
     };
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
     std::thread::scope(|scope| {
