@@ -38,7 +38,6 @@ pub(super) struct Recent<'c> {
     pub(super) reader: &'c OverlayReader,
     pub(super) pin: &'c Pin,
     /// What is in files already, up to this record of the log.
-    #[expect(dead_code, reason = "the overlay is about to tell its two parts apart by it")]
     pub(super) covered: Sequence,
 }
 
