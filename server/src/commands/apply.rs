@@ -56,7 +56,7 @@ pub(crate) fn apply(root: &Path, folder: &Path, options: Option<&Options>) -> Re
     let definitions = repository::checked(&files)?;
     let folder = folder.canonicalize().with_context(|| format!("cannot resolve {}", folder.display()))?;
     let data = DataDirectory::create(root).context("cannot open the data directory")?;
-    let lock = data.lock().context("cannot write to the data directory")?;
+    let lock = super::lock(&data)?;
     let current = data.current()?;
     let live = repository::applied(&data, current.as_ref())?;
 
@@ -101,7 +101,7 @@ fn publish(
     let manifest = materialize::publish(data, lock, built, |manifest| {
         manifest.created_at_us = now_us;
         manifest.definitions_version = Some(version);
-        manifest.tables.retain(|name, _| tables.contains(name));
+        manifest.retain_tables(|name| tables.contains(name));
     })?;
     Ok(manifest)
 }

@@ -4,15 +4,18 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use gannet_api::definitions::model::FeatureView;
 use gannet_store::{
-    KeyType, Table, ValueRef,
+    ColumnType, KeyType, Table, ValueRef,
     directory::{DataDirectory, Manifest, TableEntry},
     key::KeyWriter,
+    levels::Levels,
+    log::Sequence,
 };
 use serde_json::Value as Json;
 
@@ -83,17 +86,43 @@ fn overview(data: &DataDirectory) -> Result<()> {
             output::say(format_args!("definitions     version {version} of {applied} from {folder}"))?;
         }
     }
-    let width = manifest.tables.keys().map(|name| name.chars().count()).max().unwrap_or(0).max("TABLE".len());
+    log(data, &manifest)?;
+    let names = manifest.tables.keys().chain(manifest.deltas.keys());
+    let width = names.map(|name| name.chars().count()).max().unwrap_or(0).max("TABLE".len()) + WRITTEN.len();
     output::say(format_args!(
         "\n{:<width$} {:>14} {:>10} {:>9}  {:<27} BUILT",
         "TABLE", "ROWS", "ON DISK", "SEGMENTS", "NEWEST EVENT"
     ))?;
-    for (name, entry) in &manifest.tables {
+    let tables = manifest.tables.iter().map(|(name, entry)| (name.clone(), entry));
+    let deltas = manifest.deltas.iter().map(|(name, entry)| (format!("{name}{WRITTEN}"), entry));
+    let mut all: Vec<_> = tables.chain(deltas).collect();
+    all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    for (name, entry) in all {
         let bytes: u64 = entry.segments.iter().map(|segment| segment.bytes).sum();
         let newest = entry.event_time_max_us.map_or_else(|| "-".to_owned(), text::time);
-        let (rows, built) = (text::count(entry.rows), text::time(entry.built_at_us));
+        let (rows, built) = (text::count(entry.rows - entry.tombstones), text::time(entry.built_at_us));
         let (bytes, segments) = (text::bytes(bytes), entry.segments.len());
         output::say(format_args!("{name:<width$} {rows:>14} {bytes:>10} {segments:>9}  {newest:<27} {built}"))?;
+    }
+    Ok(())
+}
+
+/// What was written and is in no table yet.
+fn log(data: &DataDirectory, manifest: &Manifest) -> Result<()> {
+    let mut bytes = 0;
+    let read = data.read_log(Sequence(manifest.log_position), &mut |record| {
+        bytes += record.payload.len() as u64;
+        Ok(())
+    });
+    let Some(read) = read.context("cannot read the write log")? else { return Ok(()) };
+    let (records, bytes) = (text::count(read.records), text::bytes(bytes));
+    output::say(format_args!(
+        "write log       record {} is the last; {records} of {bytes} behind record {}, which tables hold",
+        read.last, manifest.log_position
+    ))?;
+    for (source, partitions) in &manifest.source_positions {
+        let taken: Vec<_> = partitions.iter().map(|(partition, sequence)| format!("{partition}: {sequence}")).collect();
+        output::say(format_args!("source          {source}, taken by tables up to {}", taken.join(", ")))?;
     }
     Ok(())
 }
@@ -124,7 +153,8 @@ fn definitions(data: &DataDirectory, version: Option<u64>) -> Result<()> {
 fn segment(data: &DataDirectory, file: &Path) -> Result<()> {
     let wanted = file.canonicalize().with_context(|| format!("cannot find {}", file.display()))?;
     for generation in data.generations()?.into_iter().rev() {
-        for (name, entry) in &data.manifest(generation)?.tables {
+        let manifest = data.manifest(generation)?;
+        for (name, entry) in manifest.tables.iter().chain(&manifest.deltas) {
             let same = |relative: &str| data.root().join(relative).canonicalize().is_ok_and(|path| path == wanted);
             let Some(at) = entry.segments.iter().position(|segment| same(&segment.file)) else { continue };
             let table = open(data, entry)?;
@@ -160,19 +190,37 @@ fn row(data: &DataDirectory, name: &str, key: &[String], workspace: Option<&str>
     let Some(applied) = repository::applied(data, manifest.as_ref())? else { bail!("no definitions are live") };
     let all = views(&applied);
     let found = find(&all, workspace, name)?;
-    let table = manifest.as_ref().and_then(|manifest: &Manifest| manifest.tables.get(&found.table()));
-    let Some(entry) = table else { bail!("{} was not materialized yet", found.name()) };
-    if entry.schema != found.view.schema() {
+    let name = found.table();
+    let (base, delta) = manifest
+        .as_ref()
+        .map_or((None, None), |manifest: &Manifest| (manifest.tables.get(&name), manifest.deltas.get(&name)));
+    let schema = found.view.schema();
+    if base.or(delta).is_none() {
+        bail!("{} was not materialized yet, and nothing that was written to it is in a table", found.name());
+    }
+    if base.is_some_and(|base| base.schema != schema) {
         bail!("{} changed since it was materialized; run `gannet materialize`", found.name());
     }
-    let table = open(data, entry)?;
+    let open = |entry: Option<&TableEntry>| entry.map(|entry| open(data, entry).map(Arc::new)).transpose();
+    let delta = open(delta.filter(|delta| delta.schema == schema))?;
+    let levels = Levels { delta, base: open(base)?, covers: Sequence::default() };
     let encoded = encode(found.view, key)?;
-    let Some(row) = table.lookup(&encoded)? else {
+    if let (Some(delta), Some(base)) = (&levels.delta, &levels.base)
+        && schema.columns.iter().any(|column| column.column_type == ColumnType::Binary)
+    {
+        // Their rows count together, and only what serves them knows how.
+        for (what, table) in [("written", delta), ("materialized", base)] {
+            let row = table.lookup(&encoded)?;
+            let row = row.map_or_else(|| "no row".to_owned(), |row| format!("a row of {} bytes", row.bytes()));
+            output::note(format_args!("{what}: {row}"));
+        }
+    }
+    let Some(row) = levels.lookup(&encoded)? else {
         output::note("absent");
         return Ok(ExitCode::FAILURE);
     };
     let mut features = serde_json::Map::new();
-    for (column, field) in entry.schema.columns.iter().enumerate() {
+    for (column, field) in schema.columns.iter().enumerate() {
         features.insert(field.name.clone(), json(row.value(column)?)?);
     }
     let expired = found.view.ttl_us.is_some_and(|ttl| row.event_time_us() < clock::unix_us().saturating_sub(ttl));
@@ -249,3 +297,6 @@ fn json(value: ValueRef<'_>) -> Result<Json> {
         }
     })
 }
+
+/// Behind the name of a table: what was written to it since it was built or compacted.
+const WRITTEN: &str = " (written)";

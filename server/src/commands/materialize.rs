@@ -8,6 +8,8 @@ use gannet_api::definitions::model::FeatureView;
 use gannet_store::{
     build::BuildOptions,
     directory::{DataDirectory, Manifest, TableEntry, WriterLock},
+    levels::{self, FlushOptions, Stop},
+    plane::Combine,
 };
 
 use crate::{
@@ -69,7 +71,7 @@ pub(crate) struct Options {
 impl Materialize {
     pub(crate) fn run(self, root: &Path) -> Result<ExitCode> {
         let data = super::open(root)?;
-        let lock = data.lock().context("cannot write to the data directory")?;
+        let lock = super::lock(&data)?;
         let current = data.current()?;
         let Some(applied) = repository::applied(&data, current.as_ref())? else {
             bail!("no definitions are live in {}; apply some first: gannet apply FOLDER", root.display());
@@ -162,6 +164,8 @@ pub(crate) fn find<'a>(all: &[View<'a>], workspace: Option<&str>, name: &str) ->
 pub(crate) struct Built {
     pub(crate) tables: BTreeMap<String, TableEntry>,
     notes: BTreeMap<String, Note>,
+    /// How rows of those tables are put together whose rows do not replace each other.
+    pub(crate) combines: BTreeMap<String, Arc<dyn Combine>>,
 }
 
 impl Built {
@@ -251,9 +255,23 @@ pub(crate) fn publish(
     built: Built,
     change: impl FnOnce(&mut Manifest),
 ) -> Result<Manifest> {
-    let Built { tables, notes } = built;
+    let Built { tables, notes, combines } = built;
+    // What was written to a table that was built anew stays beside it.
+    let live = data.current()?;
+    let options = FlushOptions {
+        root: data.root().to_owned(),
+        memory_bytes: SET_ASIDE_BYTES,
+        now_us: clock::unix_us(),
+        stop: Stop::default(),
+    };
+    let aside = |live: &Manifest| {
+        let aside = |name: &String| levels::set_aside(&options, live, name, combines.get(name).map(AsRef::as_ref));
+        tables.keys().filter_map(|name| aside(name).transpose()).collect::<Result<Vec<_>, _>>()
+    };
+    let aside = live.as_ref().map_or_else(|| Ok(Vec::new()), aside)?;
     let manifest = data.publish(lock, |manifest| {
-        manifest.tables.extend(tables);
+        aside.into_iter().for_each(|aside| aside.change(manifest));
+        tables.into_iter().for_each(|(name, entry)| manifest.put_built(name, entry));
         change(manifest);
     })?;
     Notes::add(data, notes)?;
@@ -263,3 +281,6 @@ pub(crate) fn publish(
 
 /// The live generation, one to go back to, and one for readers that are slow to notice.
 const GENERATIONS_KEPT: usize = 3;
+
+/// Memory for bringing what was written out of the way of a table that was built anew, should it have to be sorted.
+const SET_ASIDE_BYTES: usize = 64 << 20;

@@ -14,10 +14,15 @@ pub(crate) mod version;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
-use gannet_store::directory::DataDirectory;
+use gannet_store::{
+    Error,
+    directory::{DataDirectory, WriterLock},
+};
 
 use crate::cli::{Cli, Command};
 
@@ -56,4 +61,19 @@ fn open(root: &Path) -> Result<DataDirectory> {
     DataDirectory::open(root).context("cannot open the data directory")
 }
 
+/// The right to write to a data directory. A server that flushes holds it for a moment, which is waited for.
+fn lock(data: &DataDirectory) -> Result<WriterLock> {
+    for _ in 0..LOCK_ATTEMPTS {
+        match data.lock() {
+            Err(Error::Locked { .. }) => thread::sleep(LOCK_AGAIN),
+            taken => return taken.context("cannot write to the data directory"),
+        }
+    }
+    data.lock().context("cannot write to the data directory")
+}
+
 const DATA: &str = "data";
+
+/// Two seconds together.
+const LOCK_ATTEMPTS: usize = 40;
+const LOCK_AGAIN: Duration = Duration::from_millis(50);

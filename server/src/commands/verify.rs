@@ -5,8 +5,10 @@ use std::{path::Path, process::ExitCode};
 use anyhow::Result;
 use clap::Args;
 use gannet_store::{
-    Table,
+    Corrupt, Error, Table,
     directory::{DataDirectory, Manifest},
+    log::Sequence,
+    plane::WriteRows,
 };
 
 use crate::{
@@ -17,7 +19,7 @@ use crate::{
     text,
 };
 
-/// Check every checksum of the live generation: manifest, definitions, keys, segments. Reads everything, changes nothing.
+/// Check every checksum of the live generation: manifest, definitions, keys, segments, the write log. Reads everything, changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -50,6 +52,7 @@ impl Verify {
                 Err(e) => outcome.note(Err(e)),
             }
         }
+        outcome.note(check_log(&data));
         if outcome.damaged > 0 {
             output::note(format_args!("error: {} found", plural(outcome.damaged, "fault")));
             return Ok(ExitCode::FAILURE);
@@ -73,6 +76,30 @@ impl Verify {
     }
 }
 
+/// Every record behind the live generation, each of which must be a write. What a running server is writing at this moment looks torn.
+fn check_log(data: &DataDirectory) -> Result<()> {
+    let position = data.current()?.map_or(0, |live| live.log_position);
+    let read = data.read_log(Sequence(position), &mut |record| {
+        let is_write = WriteRows::parse(record.payload).and_then(|mut rows| {
+            while rows.next_row()?.is_some() {}
+            Ok(())
+        });
+        is_write.map_err(|malformed| {
+            let (expected, found) = (format!("record {} to be a write", record.sequence), malformed.to_string());
+            let file = data.root().join("log").display().to_string();
+            Error::Corrupt(Corrupt { file, offset: 0, expected, found })
+        })
+    })?;
+    if let Some(cut) = read.and_then(|read| read.cut) {
+        let (bytes, file) = (text::count(cut.bytes), cut.file.display());
+        output::note(format_args!(
+            "{file}: {bytes} bytes from byte {} on were not acknowledged yet, or never will be; the next start cuts them",
+            cut.offset
+        ));
+    }
+    Ok(())
+}
+
 #[derive(Debug, Default)]
 struct Outcome {
     damaged: usize,
@@ -92,7 +119,7 @@ impl Outcome {
 
 fn check(data: &DataDirectory, manifest: &Manifest, outcome: &mut Outcome) {
     outcome.note(repository::applied(data, Some(manifest)).map(drop));
-    for (name, entry) in &manifest.tables {
+    for (name, entry) in manifest.tables.iter().chain(&manifest.deltas) {
         let bytes: u64 = entry.segments.iter().map(|segment| segment.bytes).sum();
         let progress = Progress::new(name, bytes, Unit::Bytes);
         let verified = Table::open(data.root(), entry).and_then(|table| {

@@ -54,6 +54,8 @@ pub(super) struct Files {
     next_spare: u64,
     /// Whether another thread makes a file.
     is_preparing: bool,
+    /// Segments that begin before this record are removed when they are freed, and not kept for use.
+    erased_before: Sequence,
 }
 
 /// A file to be made that a later segment will be. Takes as long as writing a whole segment, and may be done on any thread.
@@ -111,8 +113,17 @@ impl Files {
             }
         }
         let (folder, segment_bytes) = (folder.to_owned(), settings.segment_bytes);
-        let (segments, is_preparing) = (VecDeque::new(), false);
-        Ok(Self { disk, folder, id: settings.id, segment_bytes, segments, spares, next_spare, is_preparing })
+        Ok(Self {
+            disk,
+            folder,
+            id: settings.id,
+            segment_bytes,
+            segments: VecDeque::new(),
+            spares,
+            next_spare,
+            is_preparing: false,
+            erased_before: Sequence::default(),
+        })
     }
 
     /// The first segment of a new log.
@@ -158,7 +169,10 @@ impl Files {
             && self.segments.get(1).is_some_and(|next| next.first <= sequence)
         {
             let path = segment_file(&self.folder, oldest.number);
-            let done = if self.spares.len() + new_spares.len() < LOG_SPARES_MAX && oldest.bytes == self.segment_bytes {
+            let is_kept = self.spares.len() + new_spares.len() < LOG_SPARES_MAX
+                && oldest.bytes == self.segment_bytes
+                && oldest.first >= self.erased_before;
+            let done = if is_kept {
                 let spare = self.spare_name();
                 self.disk.rename(&path, &spare).map(|()| new_spares.push(spare))
             } else {
@@ -179,6 +193,21 @@ impl Files {
         // Not before: under a name that comes back after a crash there must be what was there.
         self.spares.extend(new_spares);
         Ok(())
+    }
+
+    /// Removes all spares, and from now on each segment that begins before `next` when it is freed: of what was written before, nothing
+    /// stays on the disk then.
+    pub(super) fn erase_before(&mut self, next: Sequence) -> Result<(), Failure> {
+        self.erased_before = next;
+        for spare in std::mem::take(&mut self.spares) {
+            match self.disk.remove_file(&spare) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(Failure::Harmless(Error::io("remove", &spare, source)));
+                }
+                _ => {}
+            }
+        }
+        self.sync_folder()
     }
 
     /// Makes a spare, unless there is one.

@@ -224,6 +224,17 @@ impl Log {
         self.files.end_preparing(prepared)
     }
 
+    /// Goes on in a file made anew, so that nothing of the records up to here is on the disk once they are freed: not in files kept for
+    /// use either. To be called with nothing appended. Takes as long as writing a whole segment.
+    pub fn begin_afresh(&mut self) -> Result<(), Error> {
+        self.refuse_poisoned()?;
+        assert!(self.batch.is_empty(), "what was appended would be numbered before the segment that it is in");
+        let next = self.next();
+        let turned = self.files.erase_before(next).and_then(|()| self.files.turn(self.epoch, next, self.previous));
+        self.active = turned.map_err(|failure| self.failed(failure))?;
+        Ok(())
+    }
+
     /// Makes sure that what was appended fits where it will be written, so that [`Self::commit`] writes it or poisons the log, and
     /// nothing else. Where that fails for want of space, what was appended stays, to be tried again.
     pub fn reserve(&mut self) -> Result<(), Error> {

@@ -79,10 +79,10 @@ pub(super) fn open(
     let (overlay, mut writer) = Overlay::new(overlay_settings);
     let (_, tables) = shared.tables();
     let recovered = recovery::recover(data, settings, &tables, &mut writer)?;
-    let recovery::Ready { log, positions, oldest, recovered, covered } = recovered;
+    let recovery::Ready { log, positions, oldest, has_deletes, recovered, covered } = recovered;
     shared.counters.recovered(&recovered, covered);
     let (queue, shared) = (Arc::clone(queue), Arc::clone(shared));
-    let recorder = Recorder::new(settings.clone(), queue, shared, (log, writer, positions), oldest);
+    let recorder = Recorder::new(settings.clone(), queue, shared, (log, writer, positions), (oldest, has_deletes));
     Ok((recorder, overlay, recovered))
 }
 

@@ -26,6 +26,7 @@ pub(super) struct Group {
     known: u64,
     newest: BTreeMap<TableId, (Arc<StreamTable>, i64)>,
     oldest: BTreeMap<TableId, i64>,
+    has_deletes: bool,
     /// Cores that have something to take.
     to_wake: Vec<bool>,
 }
@@ -132,7 +133,8 @@ impl Recorder {
     }
 
     fn take_note(&mut self, rows: &Rows<'_>) {
-        let Group { newest, oldest, .. } = &mut self.group;
+        let Group { newest, oldest, has_deletes, .. } = &mut self.group;
+        *has_deletes |= rows.has_deletes();
         rows.times(|table, newest_us, oldest_us| {
             if let Some(newest_us) = newest_us {
                 let known = newest.entry(table.id).or_insert_with(|| (Arc::clone(table), newest_us));
@@ -165,6 +167,7 @@ impl Recorder {
                 for (table, newest_us) in self.group.newest.values() {
                     table.advance_watermark(*newest_us);
                 }
+                self.has_deletes |= self.group.has_deletes;
                 for (id, oldest_us) in &self.group.oldest {
                     let known = self.oldest.entry(*id).or_insert(*oldest_us);
                     *known = (*oldest_us).min(*known);
@@ -182,6 +185,7 @@ impl Recorder {
             }
         }
         (self.group.rows, self.group.known) = (0, 0);
+        self.group.has_deletes = false;
         self.group.newest.clear();
         self.group.oldest.clear();
         for (core, Write { tag, payload }) in self.group.writes.drain(..) {

@@ -50,6 +50,8 @@ pub(super) struct Recorder {
     pub(super) unflushed_since_us: Option<u64>,
     /// Of the rows of that part, the oldest event time.
     pub(super) oldest: BTreeMap<TableId, i64>,
+    /// Whether that part, or one before it, holds deletes: then the log leaves nothing behind of what it held.
+    pub(super) has_deletes: bool,
     pub(super) wants_freeze: bool,
     flush: FlushState,
     /// Told to stop while one is running.
@@ -104,7 +106,7 @@ impl Recorder {
         queue: Arc<Queue>,
         shared: Arc<Shared>,
         (log, overlay, positions): (Log, OverlayWriter, Positions),
-        oldest: BTreeMap<TableId, i64>,
+        (oldest, has_deletes): (BTreeMap<TableId, i64>, bool),
     ) -> Self {
         let now = settings.clock.now();
         let (tables_version, tables) = shared.tables();
@@ -126,6 +128,7 @@ impl Recorder {
             last_commit_us: now.monotonic_us,
             unflushed_since_us,
             oldest,
+            has_deletes,
             wants_freeze: false,
             flush: FlushState::Idle,
             compacting: None,
@@ -209,6 +212,17 @@ impl Recorder {
         let is_free = matches!(self.flush, FlushState::Idle) && !self.overlay.has_frozen();
         if !is_free || self.overlay.usage().rows == 0 || self.commit().is_err() {
             return false;
+        }
+        // If there is no space for it, what was deleted stays in files of the log until the next time.
+        if self.has_deletes {
+            match self.log.begin_afresh() {
+                Ok(()) => self.has_deletes = false,
+                Err(error) if self.log.is_poisoned() => {
+                    self.failed(&error);
+                    return false;
+                }
+                Err(_) => {}
+            }
         }
         // Everything that is committed was shown; in the midst of a group nothing of it is staged.
         let Some(frozen) = self.overlay.freeze(self.log.committed()) else { return false };

@@ -38,6 +38,7 @@ pub(super) struct Ready {
     pub(super) log: Log,
     pub(super) positions: Positions,
     pub(super) oldest: BTreeMap<TableId, i64>,
+    pub(super) has_deletes: bool,
     pub(super) recovered: PlaneRecovered,
     /// The last record that a generation holds.
     pub(super) covered: Sequence,
@@ -60,14 +61,15 @@ pub(super) fn recover(
         overlay,
         positions: Positions::new(live.map(|live| live.source_positions).unwrap_or_default()),
         oldest: BTreeMap::new(),
+        has_deletes: false,
         recovered: PlaneRecovered::default(),
         last: from,
         covered: from,
     };
     let (log, read) = data.open_log(settings.log, from, &mut |record| replay.record(record))?;
-    let Replay { positions, oldest, recovered, covered, .. } = replay;
+    let Replay { positions, oldest, has_deletes, recovered, covered, .. } = replay;
     let recovered = PlaneRecovered { records: read.records, cut: read.cut, was_closed: read.was_closed, ..recovered };
-    Ok(Ready { log, positions, oldest, recovered, covered })
+    Ok(Ready { log, positions, oldest, has_deletes, recovered, covered })
 }
 
 /// From what generations know. What is in the log only comes with its records.
@@ -90,6 +92,8 @@ struct Replay<'r> {
     overlay: &'r mut OverlayWriter,
     positions: Positions,
     oldest: BTreeMap<TableId, i64>,
+    /// Stays true if what it is true for was flushed meanwhile: the log is open only later.
+    has_deletes: bool,
     recovered: PlaneRecovered,
     /// The last record that is in the overlay, or in a generation.
     last: Sequence,
@@ -131,6 +135,7 @@ impl Replay<'_> {
             let max = self.settings.overlay_budget_bytes as u64 / 2;
             return Err(Error::TooLarge { what: "a write in the log, in half of the overlay's budget,", max });
         }
+        self.has_deletes |= rows.has_deletes();
         self.overlay.show_staged();
         self.overlay.reclaim();
         rows.times(|table, newest_us, oldest_us| {

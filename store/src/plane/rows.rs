@@ -58,6 +58,10 @@ impl<'w> Rows<'w> {
         self.rows.len()
     }
 
+    pub(super) fn has_deletes(&self) -> bool {
+        self.rows.iter().any(|row| row.is_tombstone)
+    }
+
     /// Stages all rows, or none.
     pub(super) fn stage(&self, overlay: &mut OverlayWriter, sequence: Sequence, now_us: i64) -> Result<Stage, Error> {
         let staged = overlay.staged();

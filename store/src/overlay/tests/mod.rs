@@ -1,5 +1,6 @@
 //! The overlay against a map, against many orders of the same writes, and against its readers.
 
+mod combined;
 mod memory;
 mod model;
 mod order;

@@ -85,6 +85,33 @@ impl Server {
         outcomes.into_iter().flatten().collect()
     }
 
+    /// Goes on as a server does until the plane has come so far.
+    fn until(&mut self, is_so: impl Fn(&PlaneStatus) -> bool) {
+        for _ in 0..60_000 {
+            if is_so(&self.plane.status()) {
+                return;
+            }
+            self.adopt();
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        panic!("{:?}", self.plane.status());
+    }
+
+    /// All files that hold these bytes.
+    fn files_with(&self, bytes: &[u8]) -> Vec<std::path::PathBuf> {
+        let (mut folders, mut found) = (vec![self.data.root().to_owned()], Vec::new());
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if entry.is_dir() {
+                    folders.push(entry);
+                } else if std::fs::read(&entry).unwrap().windows(bytes.len()).any(|part| part == bytes) {
+                    found.push(entry);
+                }
+            }
+        }
+        found
+    }
+
     fn read(&self, table: &'static str, key: &[u8]) -> Option<i64> {
         let (pin, mut bytes) = (self.reader.pin(), Vec::new());
         let table_ = self.tables.get(table).unwrap();
@@ -169,4 +196,34 @@ fn many_writes_go_through_flushes_and_compactions() {
         assert_eq!(status.work_failed, None);
         server.plane.stop().unwrap();
     }
+}
+
+#[test]
+fn nothing_is_left_of_what_was_deleted() {
+    let folder = TempDir::new().unwrap();
+    let at_once = PlaneSettings { flush_after: Duration::ZERO, tombstones_kept: Duration::ZERO, ..settings() };
+    let mut server = Server::start(&folder, at_once);
+    let secret = b"a secret of somebody";
+    for table in [PLAIN, SUMS] {
+        let other =
+            payload(&server.tables, None, [(table, row(b"other", 1, Some(1))), (table, row(secret, 1, Some(1)))]);
+        assert_eq!(server.write(vec![other]), [Ok(())]);
+    }
+    server.until(|status| status.flushes >= 1);
+    assert!(!server.files_with(secret).is_empty());
+    let deletion = payload(&server.tables, None, [(PLAIN, row(secret, 2, None)), (SUMS, row(secret, 2, None))]);
+    assert_eq!(server.write(vec![deletion]), [Ok(())]);
+    let deleted = server.plane.status();
+    server.until(|status| status.log_covered > deleted.log_covered);
+    // Both tables are compacted in their turn.
+    for _ in 0..6_000 {
+        if server.files_with(secret).is_empty() {
+            break;
+        }
+        server.adopt();
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    assert_eq!(server.files_with(secret), Vec::<std::path::PathBuf>::new());
+    assert_eq!((server.read(PLAIN, b"other"), server.read(SUMS, b"other")), (Some(1), Some(1)));
+    server.plane.stop().unwrap();
 }
