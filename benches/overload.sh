@@ -9,7 +9,7 @@
 #
 # usage: benches/overload.sh [SECONDS_EACH=6] [USERS=100000]
 # environment: CAP (percent of its core that the server gets, by a control group: one client core cannot offer ten times what an
-#   uncapped ordinary service can do), SERVICES ("ordinary costly"), CONNECTIONS ("256 2000"), FACTORS ("2 10"), DATA (target/overload), GANNET, LOADGEN
+#   uncapped ordinary service can do), SERVICES ("ordinary costly"), CONNECTIONS ("256 2000"), FACTORS ("2 10"), PORT (8106), DATA (target/overload), GANNET, LOADGEN
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 each=${1:-6} users=${2:-100000} port=${PORT:-8106}

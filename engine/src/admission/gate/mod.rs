@@ -173,13 +173,13 @@ impl<T: Copy> Gate<T> {
     }
 
     fn refill(&mut self, now_ns: u64, wall_ns: f64) {
-        let turn_ns = self.turn_ns();
-        let mut used = self.load.operations + self.load.refused;
+        let (turn_ns, had) = (self.turn_ns(), self.load.had());
+        let mut used = (self.load.operations + self.load.refused) / had;
         for class in Criticality::ALL {
             // Where more critical requests take a part of the turn, what is left of it is shorter too.
             let left = (share(self.config.mark(class).limit_percent) - used).max(0.0);
             self.credit[class.index()].refill(wall_ns, turn_ns, left);
-            used += self.load.admitted[class.index()];
+            used += self.load.admitted[class.index()] / had;
         }
         let patient = |since_ns| now_ns - since_ns <= as_ns(self.config.held_time_max);
         let percent = match self.line.longest(|_| true) {
@@ -187,7 +187,7 @@ impl<T: Copy> Gate<T> {
             _ => self.config.refusal_percent,
         };
         let most = (2.0 * turn_ns * share(self.config.refusal_percent)).max(self.load.refusal_ns);
-        self.refusal_credit_ns = (self.refusal_credit_ns + wall_ns * share(percent)).clamp(-most, most);
+        self.refusal_credit_ns = (self.refusal_credit_ns + wall_ns * had * share(percent)).clamp(-most, most);
     }
 
     /// A request for health, metrics or administration: it is admitted, and counted.

@@ -12,7 +12,8 @@ impl<T: Copy> Gate<T> {
     /// A connection that is gone (`lives` says so) is dropped from the line, and nothing is paid for it.
     pub fn release(&mut self, now_ns: u64, lives: impl Fn(T) -> bool, released: &mut Vec<(T, Decision)>) {
         // What is left over when shedding ends is answered, but only as much as does not keep the core from new requests for long.
-        let much = as_f64(self.line.len() as u64) * self.load.answer_ns > as_f64(as_ns(self.config.window));
+        let rest_ns = as_f64(self.line.len() as u64) * self.load.answer_ns / self.load.had();
+        let much = rest_ns > as_f64(as_ns(self.config.window));
         let shedding = self.shedding.map(|shedding| much || shedding);
         self.line.move_late(now_ns);
         let mut moves = [false; Criticality::ALL.len()];
