@@ -51,8 +51,8 @@ struct Sale {
 
 impl Sale {
     fn line(&self) -> String {
-        let clerk = self.clerk.map_or("null".to_owned(), |clerk| format!("{clerk:?}"));
-        let cents = self.cents.map_or("null".to_owned(), |cents| cents.to_string());
+        let clerk = self.clerk.map_or_else(|| "null".to_owned(), |clerk| format!("{clerk:?}"));
+        let cents = self.cents.map_or_else(|| "null".to_owned(), |cents| cents.to_string());
         let (seconds, micros) = (self.at_us.div_euclid(1_000_000), self.at_us.rem_euclid(1_000_000));
         let (day, second) = (seconds / 86_400 + 1, seconds % 86_400);
         let time = format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60);
