@@ -187,6 +187,17 @@ impl Aggregates {
         &rows[from..]
     }
 
+    /// The moment that windows over a job's data are taken at, when its newest event is this one: the interval that it falls into counts as
+    /// over.
+    pub fn end_of_data_us(&self, event_time_max_us: i64) -> i64 {
+        match self.shape.grid {
+            Grid::Tiles { interval_us } => {
+                event_time_max_us.div_euclid(interval_us).saturating_add(1).saturating_mul(interval_us)
+            }
+            Grid::Events => event_time_max_us,
+        }
+    }
+
     /// Whether an event of this time is refused because its tile has expired.
     pub fn is_expired(&self, event_time_us: i64, now_us: i64) -> bool {
         self.oldest_kept(now_us).is_some_and(|oldest| self.shape.grid.number(event_time_us) < oldest)

@@ -100,6 +100,9 @@ impl Materialize {
         let mut chosen: Vec<View<'a>> = Vec::new();
         for name in &self.views {
             let view = find(all, self.workspace.as_deref(), name)?;
+            if view.view.source.is_none() {
+                bail!("{} has no source to read: what it serves is pushed to its stream", view.name());
+            }
             if !chosen.iter().any(|other| std::ptr::eq(other.view, view.view)) {
                 chosen.push(view);
             }

@@ -23,6 +23,7 @@ pub(crate) mod source;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tiles;
 mod types;
 
 use std::{path::PathBuf, sync::Arc, thread};
@@ -31,7 +32,7 @@ use anyhow::{Context as _, Result, anyhow};
 use gannet_api::definitions::model::{FeatureView, SourceFormat};
 use gannet_store::{
     Schema,
-    build::{BuildOptions, RowSink, TableBuilder},
+    build::{BuildOptions, Fold, RowSink, TableBuilder},
     directory::TableEntry,
 };
 
@@ -41,7 +42,7 @@ pub(crate) use report::Report;
 
 use self::{
     blocks::BLOCK_BYTES, csv::CsvSource, fault::BadRows, ndjson::NdjsonSource, parquet::ParquetSource, rows::Rows,
-    shape::Shape,
+    shape::Shape, tiles::Tiles,
 };
 use crate::clock;
 
@@ -67,7 +68,8 @@ pub(crate) fn materialize(job: Job<'_>) -> Result<(TableEntry, Report)> {
 /// The size of blocks is nothing to whoever reads, only to tests.
 fn in_blocks(job: Job<'_>, block_bytes: usize) -> Result<(TableEntry, Report)> {
     let started = clock::seconds();
-    let shape = Shape::new(job.view, Arc::clone(&job.schema));
+    let shape = Shape::new(job.view);
+    let tiles = Tiles::of(job.view, &job.schema, job.now_us).map(Arc::new);
     let workers = job.build.workers;
     let bytes_in = bytes_of(&job.files)?;
     let input = match job.format {
@@ -75,7 +77,14 @@ fn in_blocks(job: Job<'_>, block_bytes: usize) -> Result<(TableEntry, Report)> {
         SourceFormat::Csv => Input::Csv(CsvSource::open(&job.files, &shape, block_bytes)?),
         SourceFormat::Ndjson => Input::Ndjson(NdjsonSource::new(&job.files, block_bytes)),
     };
-    let builder = TableBuilder::new(job.schema, job.build).with_context(|| format!("cannot build {}", job.name))?;
+    let builder = match &tiles {
+        None => TableBuilder::new(job.schema, job.build),
+        Some(tiles) => {
+            let fold: Arc<dyn Fold> = Arc::<Tiles>::clone(tiles);
+            TableBuilder::folding(job.schema, job.build, &shape.schema, fold)
+        }
+    };
+    let builder = builder.with_context(|| format!("cannot build {}", job.name))?;
     let progress = match &input {
         Input::Parquet(source) => Progress::new(&format!("{}: reading", job.name), source.rows(), Unit::Rows),
         Input::Csv(_) | Input::Ndjson(_) => Progress::new(&format!("{}: reading", job.name), bytes_in, Unit::Bytes),
@@ -106,7 +115,8 @@ fn in_blocks(job: Job<'_>, block_bytes: usize) -> Result<(TableEntry, Report)> {
         .with_context(|| format!("cannot build {}", job.name))?;
     drop(merging);
     let seconds = clock::seconds() - started;
-    let report = Report { name: job.name, files: job.files, rows_read, bad, bytes_in, built, seconds };
+    let keys_cut = tiles.as_ref().map(|tiles| tiles.keys_cut());
+    let report = Report { name: job.name, files: job.files, rows_read, bad, bytes_in, built, keys_cut, seconds };
     Ok((entry, report))
 }
 

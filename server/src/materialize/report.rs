@@ -17,6 +17,8 @@ pub(crate) struct Report {
     pub(crate) bad: BadRows,
     pub(crate) bytes_in: u64,
     pub(crate) built: BuildSummary,
+    /// With aggregates: how many keys lost their oldest tiles, because a row holds no more.
+    pub(crate) keys_cut: Option<u64>,
     pub(crate) seconds: f64,
 }
 
@@ -49,8 +51,19 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let BuildSummary { rows_in, rows_kept, raw_bytes, disk_bytes, .. } = self.built;
         writeln!(f, "{}", self.name)?;
-        let superseded = count(rows_in - rows_kept);
-        write!(f, "  rows    {} read, {} kept, {superseded} superseded", count(self.rows_read), count(rows_kept))?;
+        match self.keys_cut {
+            None => {
+                let superseded = count(rows_in - rows_kept);
+                let (read, kept) = (count(self.rows_read), count(rows_kept));
+                write!(f, "  rows    {read} read, {kept} kept, {superseded} superseded")?;
+            }
+            Some(keys_cut) => {
+                write!(f, "  rows    {} read, aggregated for {} keys", count(self.rows_read), count(rows_kept))?;
+                if keys_cut > 0 {
+                    write!(f, ", of which {} have more than a row holds and lost the oldest", count(keys_cut))?;
+                }
+            }
+        }
         if self.bad.total() > 0 {
             let reasons: Vec<_> = self.bad.by_reason().map(|(r, n)| format!("{} {}", count(n), r.words())).collect();
             write!(f, ", {} bad ({})", count(self.bad.total()), reasons.join(", "))?;

@@ -1,15 +1,14 @@
 //! What a view wants of its source: which columns, as what.
 
-use std::sync::Arc;
-
 use gannet_api::definitions::model::FeatureView;
-use gannet_store::{ColumnType, KeyType, Schema};
+use gannet_store::{ColumnType, Field, KeyType, Schema};
 
 /// A view's columns by *slot*: join keys first, then the event time if there is one, then features; each in the order in
 /// which the store wants them.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
-    pub(crate) schema: Arc<Schema>,
+    /// Of the rows that records become: with aggregates not yet those of the table.
+    pub(crate) schema: Schema,
     pub(crate) key_types: Vec<KeyType>,
     pub(crate) slots: Vec<Slot>,
     /// The slot of the event time.
@@ -28,7 +27,7 @@ pub(crate) struct Slot {
 }
 
 impl Shape {
-    pub(crate) fn new(view: &FeatureView, schema: Arc<Schema>) -> Self {
+    pub(crate) fn new(view: &FeatureView) -> Self {
         let mut slots: Vec<Slot> = Vec::new();
         for key in &view.join_keys {
             let column_type = match key.key_type {
@@ -43,9 +42,20 @@ impl Shape {
             slots.push(Slot { column, column_type: ColumnType::Timestamp, role: "event time" });
         }
         let features = slots.len();
-        for feature in &view.features {
-            let (column, column_type) = (feature.column.clone(), feature.data_type.clone());
-            slots.push(Slot { column, column_type, role: "feature" });
+        let schema = view.event_schema();
+        if view.aggregation.is_some() {
+            let aggregated = schema.columns.iter();
+            let slot = |column: &Field| (column.name.clone(), column.column_type.clone());
+            slots.extend(aggregated.map(slot).map(|(column, column_type)| Slot {
+                column,
+                column_type,
+                role: "aggregated",
+            }));
+        } else {
+            for feature in &view.features {
+                let (column, column_type) = (feature.column.clone(), feature.data_type.clone());
+                slots.push(Slot { column, column_type, role: "feature" });
+            }
         }
         let key_types = view.join_keys.iter().map(|key| key.key_type).collect();
         Self { schema, key_types, slots, time, features }

@@ -32,13 +32,15 @@ const FILES: &[(&str, &[u8])] = examples![
     "definitions/fraud.toml" = "fraud/definitions/fraud.toml",
     "definitions/bench.toml" = "fraud/definitions/bench.toml",
     "data/flights-2013.parquet" = "flights/data/flights-2013.parquet",
+    "data/flights-2013-12-31.parquet" = "flights/data/flights-2013-12-31.parquet",
+    "data/flights-2013-12-31.ndjson" = "flights/data/flights-2013-12-31.ndjson",
     "data/planes.parquet" = "flights/data/planes.parquet",
     "data/weather-2013.parquet" = "flights/data/weather-2013.parquet",
     "data/last_transaction_amount_sql.ndjson" = "fraud/data/last_transaction_amount_sql.ndjson",
     "data/transaction_amount_is_high.ndjson" = "fraud/data/transaction_amount_is_high.ndjson",
     "data/transaction_amount_is_higher_than_average.ndjson" =
         "fraud/data/transaction_amount_is_higher_than_average.ndjson",
-    "data/transaction_amount_last_1000d.ndjson" = "fraud/data/transaction_amount_last_1000d.ndjson",
+    "data/transactions.ndjson" = "fraud/data/transactions.ndjson",
 ];
 
 const DEFINITIONS: &str = "definitions";

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, hint::black_box};
 
 /// What decides a row's place in the order: by hash, then the newest first, then the latest in the input first. So the
-/// first row of a key is the one to keep.
+/// first row of a key is the one to keep. Where all rows of a key are folded, times and ordinals are inverted: the oldest comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rank {
     pub(super) hash: u64,

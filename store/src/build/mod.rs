@@ -1,7 +1,8 @@
 //! Building a table from rows in any order, in bounded memory, on several threads.
 //!
 //! Each thread owns a [`RowSink`]. A sink sorts what fits its share of memory and spills sorted runs; `finish` merges all
-//! runs by hash, keeps the newest event time of each key (equal times: the highest ordinal) and writes segments.
+//! runs by hash, keeps the newest event time of each key (equal times: the highest ordinal), or folds all rows of a key to one
+//! ([`Fold`]), and writes segments.
 //!
 //! | module | what |
 //! |---|---|
@@ -9,6 +10,7 @@
 //! | `sink` | one thread's way in: fill, sort, spill |
 //! | `run` | sorted rows in a scratch file, readable from any hash on |
 //! | `merge` | many sorted sources become one; the newest row of each key |
+//! | `fold` | one row of all rows of a key |
 //! | `sorted` | everything that was pushed, sorted: bounding the number of runs, and sorting anew under another seed |
 //! | `ascending` | rows that come sorted already become segments, one row at a time |
 //! | `segments` | one segment per partition, each by one thread |
@@ -19,6 +21,7 @@
 
 mod arena;
 mod ascending;
+mod fold;
 mod merge;
 mod parallel;
 mod run;
@@ -47,9 +50,10 @@ use crate::{
     table::{KeyHash, Table},
 };
 
-use self::{scratch::Scratch, sorted::Sorted};
+use self::{arena::Rank, merge::Seen, scratch::Scratch, sorted::Sorted};
 
 pub(crate) use ascending::AscendingTable;
+pub use fold::{Fold, Folder};
 pub use sink::RowSink;
 
 /// How to build.
@@ -98,6 +102,21 @@ impl TableBuilder {
         Self::new_on(schema, options, seed, Table::hash_with, Arc::new(SystemDisk))
     }
 
+    /// Starts a build of a table of this schema, whose rows `fold` makes of all rows of a key. Those that are pushed have the same key parts
+    /// and the columns of `pushed`.
+    pub fn folding(
+        schema: Arc<Schema>,
+        options: BuildOptions,
+        pushed: &Schema,
+        fold: Arc<dyn Fold>,
+    ) -> Result<Self, Error> {
+        let layout = RowLayout::new(pushed, &format!("a row for {}", options.table));
+        let mut builder = Self::new(schema, options)?;
+        let build = Arc::get_mut(&mut builder.build).expect("nobody shares a build that was made just now");
+        (build.layout, build.fold) = (layout, Some(fold));
+        Ok(builder)
+    }
+
     /// With all that tests choose.
     fn new_on(
         schema: Arc<Schema>,
@@ -113,7 +132,7 @@ impl TableBuilder {
         let layout = RowLayout::new(&schema, &format!("a row of {}", options.table));
         let scratch = Scratch::new(&options.root, Arc::clone(&disk));
         let sinks = AtomicUsize::new(0);
-        Ok(Self { build: Arc::new(Build { schema, layout, options, seed, hash, disk, scratch, sinks }) })
+        Ok(Self { build: Arc::new(Build { schema, layout, fold: None, options, seed, hash, disk, scratch, sinks }) })
     }
 
     /// A sink for one thread; memory is shared out among all sinks there are.
@@ -135,13 +154,14 @@ impl TableBuilder {
             return Err(disk::failed("finish the build of", &failed.folder(), source));
         }
         let mut summary = BuildSummary { rows_in: sinks.iter().map(RowSink::rows_in).sum(), ..BuildSummary::default() };
+        let event_time_max_us = sinks.iter().filter_map(RowSink::event_time_max_us).max().unwrap_or(i64::MIN);
         let mut seed = build.seed;
         let mut sorted = Sorted::new(build, sinks)?;
         summary.runs_spilled = sorted.runs() as u64;
         let mut reseeds = 0;
         let segments = loop {
             sorted.bound_runs(build)?;
-            match segments::write(build, seed, &sorted, progress) {
+            match segments::write(build, seed, &sorted, event_time_max_us, progress) {
                 Err(Error::Reseed { .. }) if reseeds < RESEEDS_MAX => {
                     reseeds += 1;
                     seed = disk::random();
@@ -176,7 +196,9 @@ impl TableBuilder {
 #[derive(Debug)]
 struct Build {
     schema: Arc<Schema>,
+    /// Of the rows that are pushed.
     layout: RowLayout,
+    fold: Option<Arc<dyn Fold>>,
     options: BuildOptions,
     /// Of the first attempt.
     seed: u64,
@@ -202,6 +224,24 @@ impl Build {
     fn fan_in(&self) -> usize {
         let blocks = self.options.memory_bytes / 4 / self.block_bytes();
         (blocks / self.workers()).clamp(2, RUNS_MERGED_MAX)
+    }
+
+    /// A row's place in the order: the newest of a key first, or the oldest if all are folded.
+    fn rank(&self, hash: u64, event_time_us: i64, ordinal: u64) -> Rank {
+        match self.fold {
+            None => Rank { hash, event_time_us, ordinal },
+            Some(_) => Rank { hash, event_time_us: !event_time_us, ordinal: !ordinal },
+        }
+    }
+
+    /// The ordinal that a row was pushed with.
+    fn ordinal(&self, rank: Rank) -> u64 {
+        if self.fold.is_some() { !rank.ordinal } else { rank.ordinal }
+    }
+
+    /// Whether a row is needed, but for the last merge. A colliding key stays: that is for the last merge to find.
+    fn keeps(&self, seen: Seen) -> bool {
+        self.fold.is_some() || seen != Seen::Again
     }
 
     fn workers(&self) -> usize {

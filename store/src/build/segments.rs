@@ -16,12 +16,14 @@ use crate::{
     },
     error::Error,
     limits::{PARTITIONS_MAX, SEGMENT_BYTES_MAX},
+    row::Row,
     segment::{Placement, SegmentSummary, SegmentWriter, partition_of},
     table::KeyHash,
 };
 
 use super::{
     Build,
+    fold::Folding,
     merge::{Newest, Seen, merge},
     parallel::parallel,
     sorted::Sorted,
@@ -39,6 +41,7 @@ pub(super) fn write(
     build: &Build,
     seed: u64,
     sorted: &Sorted,
+    event_time_max_us: i64,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Vec<Written>, Error> {
     let partitions = partitions(build, sorted);
@@ -62,18 +65,27 @@ pub(super) fn write(
         let temporary = folder.join(disk::temporary_name(&names[index]));
         let mut segment = SegmentWriter::create(&temporary, &build.schema, placement)?;
         let mut newest = Newest::new(&build.layout);
+        let mut folding = build.fold.as_deref().map(|fold| Folding::new(fold, event_time_max_us));
         let mut untold = 0;
         merge(&mut sorted.sources(&files, &hashes(partition, partitions))?, |rank, row| {
             untold += 1;
             if untold == ROWS_UNTOLD_MAX {
                 told.add(std::mem::take(&mut untold));
             }
-            match newest.see(rank.hash, row)? {
-                Seen::First => segment.push(KeyHash(rank.hash), row),
-                Seen::Again => Ok(()),
-                Seen::Collides => Err(Error::Reseed { seed }),
+            match (newest.see(rank.hash, row)?, &mut folding) {
+                (Seen::Collides, _) => Err(Error::Reseed { seed }),
+                (Seen::First, None) => segment.push(KeyHash(rank.hash), row),
+                (Seen::Again, None) => Ok(()),
+                (Seen::First, Some(folding)) => {
+                    folding.end(&mut segment)?;
+                    folding.begin(rank.hash, &Row::parse(&build.layout, row)?)
+                }
+                (Seen::Again, Some(folding)) => folding.add(&Row::parse(&build.layout, row)?),
             }
         })?;
+        if let Some(folding) = &mut folding {
+            folding.end(&mut segment)?;
+        }
         told.add(untold);
         let summary = segment.finish()?;
         let file = folder.join(&names[index]);

@@ -10,7 +10,7 @@ use crate::{error::Error, row::Row};
 use super::{
     Build,
     arena::{Arena, Entry, Rank},
-    merge::{Newest, Seen},
+    merge::Newest,
     run::{Run, RunWriter},
 };
 
@@ -22,6 +22,7 @@ pub struct RowSink {
     resident: Resident,
     runs: Vec<Run>,
     rows_in: u64,
+    event_time_max_us: Option<i64>,
     has_failed: bool,
 }
 
@@ -38,7 +39,7 @@ impl RowSink {
     pub(super) fn new(build: Arc<Build>, seed: u64) -> Self {
         build.sinks.fetch_add(1, Relaxed);
         let resident = Resident::new(&build);
-        Self { build, seed, resident, runs: Vec::new(), rows_in: 0, has_failed: false }
+        Self { build, seed, resident, runs: Vec::new(), rows_in: 0, event_time_max_us: None, has_failed: false }
     }
 
     pub(super) fn is_of(&self, build: &Arc<Build>) -> bool {
@@ -57,6 +58,10 @@ impl RowSink {
         self.rows_in
     }
 
+    pub(super) fn event_time_max_us(&self) -> Option<i64> {
+        self.event_time_max_us
+    }
+
     /// What it still holds, in no order yet, and what it spilled.
     pub(super) fn into_parts(mut self) -> (Resident, Vec<Run>) {
         let emptied = Resident::new(&self.build);
@@ -67,12 +72,14 @@ impl RowSink {
         let parsed = Row::parse(&self.build.layout, row).ok().filter(|parsed| parsed.bytes() == row.len());
         let parsed = parsed.ok_or(Error::NotARow)?;
         let hash = (self.build.hash)(self.seed, parsed.key()).0;
-        let rank = Rank { hash, event_time_us: parsed.event_time_us(), ordinal };
+        let event_time_us = parsed.event_time_us();
+        let rank = self.build.rank(hash, event_time_us, ordinal);
         if self.resident.growth_bytes(row.len()) > 0 {
             self.make_room(row.len())?;
         }
         self.resident.push(rank, row);
         self.rows_in += 1;
+        self.event_time_max_us = self.event_time_max_us.max(Some(event_time_us));
         Ok(())
     }
 
@@ -128,7 +135,7 @@ impl Resident {
         Ok(())
     }
 
-    /// Writes what is sorted to a run, of each key only the newest row.
+    /// Writes what is sorted to a run, of each key only what is needed.
     pub(super) fn spill(&self, build: &Build) -> Result<Run, Error> {
         let mut run = RunWriter::create(&build.scratch, build.block_bytes())?;
         let mut newest = Newest::new(&build.layout);
@@ -136,8 +143,7 @@ impl Resident {
             self.arena.touch(entries);
             for entry in entries {
                 let row = self.arena.row(entry.position);
-                // A colliding key stays: that is for the merge to find.
-                if newest.see(entry.rank.hash, row)? != Seen::Again {
+                if build.keeps(newest.see(entry.rank.hash, row)?) {
                     run.push(entry.rank, row)?;
                 }
             }

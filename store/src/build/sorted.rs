@@ -10,7 +10,7 @@ use crate::error::Error;
 
 use super::{
     Build, RUNS_MERGED_MAX,
-    merge::{Newest, Seen, Source, merge},
+    merge::{Newest, Source, merge},
     parallel::parallel,
     run::{Run, RunWriter},
     sink::{Resident, RowSink},
@@ -91,7 +91,7 @@ impl Sorted {
         for run in self.runs.drain(..) {
             let file = run.open()?;
             let source = Source::run(&run, &file, &(None..None))?;
-            merge(&mut [source], |rank, row| sink.push(row, rank.ordinal))?;
+            merge(&mut [source], |rank, row| sink.push(row, build.ordinal(rank)))?;
         }
         Self::new(build, vec![sink])
     }
@@ -116,9 +116,9 @@ fn merge_runs(build: &Build, runs: &[Run]) -> Result<Run, Error> {
     let mut sources = sources.collect::<Result<Vec<_>, _>>()?;
     let mut merged = RunWriter::create(&build.scratch, build.block_bytes())?;
     let mut newest = Newest::new(&build.layout);
-    merge(&mut sources, |rank, row| match newest.see(rank.hash, row)? {
-        Seen::Again => Ok(()),
-        Seen::First | Seen::Collides => merged.push(rank, row), // a collision is for the last merge to find
+    merge(&mut sources, |rank, row| match build.keeps(newest.see(rank.hash, row)?) {
+        true => merged.push(rank, row),
+        false => Ok(()),
     })?;
     merged.finish()
 }

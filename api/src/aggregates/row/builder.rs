@@ -170,7 +170,7 @@ impl<'s> RowBuilder<'s> {
     }
 
     /// The time of the newest event; `None` before the first.
-    pub(in crate::aggregates) fn newest_event_us(&self) -> Option<i64> {
+    pub fn newest_event_us(&self) -> Option<i64> {
         (self.newest_event_us != i64::MIN).then_some(self.newest_event_us)
     }
 

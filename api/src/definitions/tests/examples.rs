@@ -81,3 +81,20 @@ user_transaction_counts.count_30d int64
 user_transaction_counts.count_7d int64";
     assert_eq!(vector(&fraud(), "fraud_bench"), expected);
 }
+
+#[test]
+fn delay_history_is_made_of_windows() {
+    let definitions = flights();
+    let mut expected = Vec::new();
+    for view in ["carrier_delays", "plane_delays"] {
+        for (function, data_type) in [("count", "int64"), ("max", "float64"), ("mean", "float64")] {
+            for window in ["1d", "30d", "7d"] {
+                expected.push(format!("{view}.departure_delay_minutes_{function}_{window}_1d {data_type}"));
+            }
+        }
+    }
+    assert_eq!(vector(&definitions, "delay_history"), expected.join("\n"));
+    let workspace = &definitions.workspaces["prod"];
+    assert_eq!(workspace.stream_sources["flights"].fields.len(), 8);
+    assert_eq!(workspace.feature_views["plane_delays"].stream.as_deref(), Some("flights"));
+}

@@ -1,4 +1,5 @@
 mod faults;
+mod fold;
 mod model;
 mod reseed;
 

@@ -5,10 +5,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::table::KeyHash;
 
-const COLLIDING: u64 = 5;
+pub(super) const COLLIDING: u64 = 5;
 
 /// Under the first seed, keys fall on a hundred hashes.
-fn few_hashes(seed: u64, key: &[u8]) -> KeyHash {
+pub(super) fn few_hashes(seed: u64, key: &[u8]) -> KeyHash {
     match Table::hash_with(seed, key) {
         KeyHash(hash) if seed == COLLIDING => KeyHash((hash % 100) << 57),
         hash => hash,
