@@ -408,20 +408,15 @@ impl<'t> Rows<'t> for TurnRows<'t> {
     // Inlined, since a row is nine words: copying it out through two results cost 80 instructions a lookup (callgrind).
     #[inline(always)]
     fn newest(&self, view: usize, read_bytes: &mut u64) -> Result<Found<'t>, Unreadable> {
-        let Self { batch, tables, cache, lookups } = *self;
-        let lookup = &batch.lookups[lookups + view];
-        if let Stage::Spread(_) = lookup.stage {
-            return newest_of_levels(self, view, read_bytes);
+        let lookup = &self.batch.lookups[self.lookups + view];
+        // As good as always.
+        if let (Stage::Resident(probe), Some(base)) = (lookup.stage, &self.tables[lookup.table].base) {
+            let row = base.row(probe, lookup.key.of(&self.batch.keys)).map_err(Unreadable::Now)?;
+            let Some(row) = row else { return Ok(Found::Absent) };
+            *read_bytes += row.bytes() as u64;
+            return Ok(if row.is_tombstone() { Found::Absent } else { Found::Row(row) });
         }
-        let base = tables[lookup.table].base.as_deref();
-        Ok(match fetched_from(base, lookup.stage, lookup.key.of(&batch.keys), cache)? {
-            Fetched::Row(row) => {
-                *read_bytes += row.bytes() as u64;
-                if row.is_tombstone() { Found::Absent } else { Found::Row(row) }
-            }
-            Fetched::Absent => Found::Absent,
-            Fetched::Cold(_) => Found::Late,
-        })
+        newest_of_levels(self, view, read_bytes)
     }
 
     fn at(&self, view: usize, level: Level) -> Result<Found<'t>, Unreadable> {

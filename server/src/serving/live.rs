@@ -199,3 +199,6 @@ fn outdated(manifest: &Manifest, applied: &Applied) -> Vec<String> {
 
 /// A delta up to this is brought in before it is read from: half a second of an ordinary disk, and what it has was in memory a moment ago.
 const DELTA_BROUGHT_IN_BYTES_MAX: u64 = 256 << 20;
+
+#[cfg(test)]
+mod tests;

@@ -123,7 +123,7 @@ impl Kind {
     }
 
     /// A value of no fixed size, which is all of `bytes`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read_variable<'t>(&'t self, bytes: &'t [u8]) -> Option<ValueRef<'t>> {
         Some(match self {
             Self::String => ValueRef::String(bytes),
@@ -168,7 +168,8 @@ impl TupleLayout {
     }
 
     /// The value at this position of the tuple at the start of `bytes`.
-    #[inline]
+    // Inlined into answers: see `Row::value`.
+    #[inline(always)]
     pub(crate) fn value<'t>(&'t self, bytes: &'t [u8], width: EndWidth, position: usize) -> Option<ValueRef<'t>> {
         let slot = self.slots.get(position)?;
         if is_null(bytes, position)? {
