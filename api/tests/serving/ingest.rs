@@ -1,7 +1,8 @@
 //! `POST /ingest`: what is written of a body, and what its sender is told, to the byte.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
+use gannet_api::aggregates::LeadingEdge;
 use gannet_engine::{
     Answer, Asked, Finished, Now, Service,
     admission::{Criticality, Reason},
@@ -267,6 +268,16 @@ fn records_older_than_what_is_served_are_rejected_by_each_view_for_itself() {
     check_records(&mut writing, &sent(now_us - kept_us - HOUR_US), &[("last", &ttl("last")), ("sums", &ttl("sums"))]);
     let (_, rows) = writing.write(head(Method::Post, "/ingest"), &sent(now_us + 5 * 24 * HOUR_US));
     assert_eq!(rows.len(), 3, "the future is taken");
+
+    // Where windows end with the newest event of the view, what counts is how much older than that an event is.
+    writing.lead_sums_by(LeadingEdge::LatestEventTime);
+    let old = sent(now_us - kept_us - HOUR_US);
+    check_records(&mut writing, &old, &[("last", &ttl("last"))]);
+    let sums = Arc::clone(writing.streams.get("prod/sums").unwrap());
+    sums.advance_watermark(now_us - 2 * HOUR_US);
+    check_records(&mut writing, &old, &[("last", &ttl("last"))]);
+    sums.advance_watermark(now_us);
+    check_records(&mut writing, &old, &[("last", &ttl("last")), ("sums", &ttl("sums"))]);
 }
 
 #[test]

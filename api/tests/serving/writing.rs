@@ -167,6 +167,13 @@ impl Writing {
         writing
     }
 
+    /// From now on windows of `sums` end with it.
+    pub(crate) fn lead_sums_by(&mut self, edge: LeadingEdge) {
+        let workspace = self.definitions.workspaces.get_mut("prod").unwrap();
+        workspace.feature_views.get_mut("sums").unwrap().aggregation.as_mut().unwrap().leading_edge = edge;
+        self.publish();
+    }
+
     pub(crate) fn publish(&self) {
         let metrics = self.world.shared.metrics();
         let catalog = Catalog::compile(&self.definitions, std::collections::BTreeMap::new(), &self.streams, 8, metrics);

@@ -18,11 +18,15 @@ use gannet_store::directory::DataDirectory;
 use super::{apply::apply, materialize::Options, serve};
 use crate::{
     clock, keys, output,
-    quickstart::{bench, examples, request::SAMPLES},
+    quickstart::{
+        bench, examples,
+        replay::{Replay, replay},
+        request::{DELAY_HISTORY, ONE_RECORD, SAMPLES},
+    },
     serving::{IngestSettings, MemorySettings, Settings},
 };
 
-/// Load example data, serve it, and show what to try. Ctrl-C ends it; a second run finds its data again.
+/// Load example data, serve it, stream a day of flights in, and show what to try. Ctrl-C ends it; a second run finds its data again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -82,18 +86,31 @@ impl Quickstart {
         serve::serve(data, &settings, |signals, process| {
             let address = process.address();
             for sample in SAMPLES {
-                sample.send(address, KEY).with_context(|| format!("the request `{}` failed", sample.title))?;
+                sample.send(address, KEY)?;
             }
-            tell(address, root, &sources)?;
+            let replay = replay(address, KEY, examples::DEPARTURES)?;
+            tell(address, root, &sources, &replay)?;
             process.watch(signals, || None);
             Ok(())
         })
     }
 }
 
-fn tell(address: SocketAddr, root: &Path, sources: &Path) -> Result<()> {
-    output::say(format_args!("\nGannet answers on http://{address}. Try:\n"))?;
-    for sample in SAMPLES {
+fn tell(address: SocketAddr, root: &Path, sources: &Path, replay: &Replay) -> Result<()> {
+    let (records, table) = (replay.records(), replay.table());
+    output::say(format_args!(
+        "\nWrites: {records} departures of 2013-12-31 were sent to POST /ingest, 100 a request."
+    ))?;
+    output::say("What `delay_history` says of the carrier UA, over 1, 7 and 30 days:\n")?;
+    output::say(table)?;
+    if !replay.changed() {
+        output::say(
+            "They count since an earlier start already. Each request says with a source token how far it comes, so what\n\
+             was sent before is not counted twice.",
+        )?;
+    }
+    output::say(format_args!("Gannet answers on http://{address}. Try:\n"))?;
+    for sample in SAMPLES.iter().chain([&ONE_RECORD, &DELAY_HISTORY]) {
         output::say(format_args!("# {}\n{}\n", sample.title, sample.curl(address, KEY)))?;
     }
     output::say(format_args!("metrics      curl -s http://{address}/metrics"))?;

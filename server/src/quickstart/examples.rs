@@ -19,6 +19,9 @@ pub(crate) fn write(root: &Path) -> Result<PathBuf> {
     Ok(root.join(DEFINITIONS))
 }
 
+/// The departures of one day, as records of the stream source `flights`, one a line.
+pub(crate) const DEPARTURES: &str = include_str!("../../../examples/flights/data/flights-2013-12-31.ndjson");
+
 macro_rules! examples {
     ($($to:literal = $from:literal),* $(,)?) => {
         &[$(($to, include_bytes!(concat!("../../../examples/", $from)))),*]

@@ -2,4 +2,5 @@
 
 pub(crate) mod bench;
 pub(crate) mod examples;
+pub(crate) mod replay;
 pub(crate) mod request;

@@ -27,6 +27,23 @@ fn it_serves_the_sample_answer_and_finds_its_data_again() {
     assert!(said.starts_with("Example data in quickstart-data:") && world.path("quickstart-data/CURRENT").exists());
     assert_eq!(std::fs::read_dir(world.path("data")).unwrap().count(), 0);
 
+    // Real flights streamed in: what the features are by hand, from the data.
+    let row = |feature: &str| -> Vec<String> {
+        let line = said.lines().find_map(|line| line.trim().strip_prefix(feature));
+        line.unwrap_or_else(|| panic!("no {feature}: {said}")).split_whitespace().map(str::to_owned).collect()
+    };
+    for (window, before, after) in [
+        ("1d", ["148", "21.1689", "306.0000"], ["145", "10.8690", "122.0000"]),
+        ("7d", ["1043", "18.4123", "306.0000"], ["1032", "15.2006", "306.0000"]),
+        ("30d", ["4659", "17.5203", "392.0000"], ["4679", "18.0417", "392.0000"]),
+    ] {
+        for (at, function) in ["count", "mean", "max"].into_iter().enumerate() {
+            let feature = format!("departure_delay_minutes_{function}_{window}_1d");
+            assert_eq!(row(&feature), [before[at], after[at]], "{feature}");
+        }
+    }
+    assert!(!said.contains("not counted twice"), "{said}");
+
     let samples: Vec<&str> =
         said.lines().filter_map(|line| line.trim().strip_prefix("-d '")?.strip_suffix('\'')).collect();
     let ask = |request: &str| {
@@ -71,10 +88,23 @@ fn it_serves_the_sample_answer_and_finds_its_data_again() {
     assert_eq!((&slow["name"], &slow["status"]), (&sample["metadata"]["features"][3]["name"], &"PRESENT".into()));
     assert!(answer["result"]["features"][3].is_string(), "{answer}");
 
+    // The two that show a write: one more departure, and what it changes.
+    let [record, history] = samples[samples.len() - 2..] else { panic!("{said}") };
+    let (status, body) = server.ask("POST", "/ingest", "quickstart", record);
+    assert_eq!(status, 200, "{body}");
+    let answer = ask(history);
+    let names = answer["metadata"]["features"].as_array().unwrap();
+    let count = names.iter().position(|feature| feature["name"] == COUNT).unwrap();
+    assert_eq!(answer["result"]["features"][count], "146");
+
     server.signal("INT");
     assert_eq!(server.wait().code(), Some(0));
     let (mut server, said) = start(&world);
-    assert!(said.contains("Nothing to change"), "{said}");
+    assert!(said.contains("Nothing to change") && said.contains("not counted twice"), "{said}");
+    let again = said.lines().find(|line| line.contains("_count_1d_1d")).unwrap();
+    assert_eq!(again.split_whitespace().skip(1).collect::<Vec<_>>(), ["146", "146"]);
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0));
 }
+
+const COUNT: &str = "carrier_delays.departure_delay_minutes_count_1d_1d";
