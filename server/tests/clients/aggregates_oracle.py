@@ -345,7 +345,7 @@ def file(name, condition):
 
 
 with open(f"{folder}/gannet.toml", "w") as out:
-    out.write("[writes]\noverlay_mib = 1\n")
+    out.write("[ingest]\noverlay_mib = 8\n")
 batch = [view for view in views if view.where == FILE]
 file("before.parquet", "before")
 file("all.parquet", "phase = 0")
