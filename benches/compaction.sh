@@ -39,7 +39,7 @@ with open(sys.argv[1], "w") as out:
     out.write("user_id,at,amount,merchant\n")
     out.writelines(f"C{n:010},2026-01-01T00:00:00Z,{n},M{n % 1000}\n" for n in range(int(sys.argv[2])))
 PY
-printf '[writes]\noverlay_mib = %s\n' "${OVERLAY_MIB:-64}" >"$data/gannet.toml"
+printf '[ingest]\noverlay_mib = %s\n' "${OVERLAY_MIB:-64}" >"$data/gannet.toml"
 export GANNET_DATA=$data/store
 (cd "$data" && "$gannet" apply definitions --materialize >/dev/null)
 key=$("$gannet" keys create --role admin)

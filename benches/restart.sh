@@ -34,7 +34,7 @@ TOML
 export GANNET_DATA=$data
 "$gannet" apply "$data-sources/definitions" >/dev/null
 key=$("$gannet" keys create --role admin)
-printf '[writes]\noverlay_mib = 2048\n' >"$data-restart.toml" # nothing is flushed: all of it is read back from the log
+printf '[ingest]\noverlay_mib = 2048\n' >"$data-restart.toml" # nothing is flushed: all of it is read back from the log
 url=http://127.0.0.1:8173
 serve() { "$gannet" serve --listen 127.0.0.1:8173 --config "$data-restart.toml" 2>"$data-serve.log" & pid=$!; }
 ask() {

@@ -309,7 +309,7 @@ def main():
     with open(f"{folder}/definitions/soak.toml", "w") as out:
         out.write(DEFINITIONS)
     with open(f"{folder}/gannet.toml", "w") as out:
-        out.write("[writes]\noverlay_mib = 1\n")
+        out.write("[ingest]\noverlay_mib = 8\n")
     profile.write(0)
     run("apply", "definitions", "--materialize")
     key = run("keys", "create", "--role", "admin").strip()

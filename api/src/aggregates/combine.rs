@@ -95,7 +95,8 @@ impl Combine for CombineTiles {
         // where windows end at the newest event of the view, that of the key is not beyond it
         let moment_us = match self.leading_edge {
             LeadingEdge::WallClock => Some(now_us),
-            LeadingEdge::LatestEventTime => builder.newest_event_us(),
+            // an event of a time to come must not drive out what is served until then
+            LeadingEdge::LatestEventTime => builder.newest_event_us().map(|newest_us| newest_us.min(now_us)),
         };
         if let Some(moment_us) = moment_us {
             self.aggregates.expire(&mut builder, moment_us);

@@ -1,13 +1,15 @@
 //! What of a view the store sees: its schema, its table's name, and a fingerprint of all that its stored rows depend on.
 
-use gannet_store::{ColumnType, Field, Schema, schema::KeyPart};
+use std::sync::{Arc, atomic::AtomicU64};
+
+use gannet_store::{ColumnType, Field, Schema, plane::Combine, schema::KeyPart};
 use sha2::{Digest, Sha256};
 
 use super::{
     model::{FeatureView, SourceFormat},
     types,
 };
-use crate::aggregates::Aggregates;
+use crate::aggregates::{Aggregates, CombineTiles};
 
 impl FeatureView {
     /// The shape of the view's table: key parts are the join keys, columns the features, each sorted by name. With aggregates there is one
@@ -44,6 +46,14 @@ impl FeatureView {
         Some(Aggregates::new(specification).unwrap_or_else(|faults| {
             panic!("the aggregations of {} were checked with the definitions: {faults:?}", self.name)
         }))
+    }
+
+    /// How rows of the view's table become one; `None`: of several rows of a key the newest counts. `rows_cut` counts rows that had
+    /// become too long and lost their oldest tiles.
+    pub fn combine(&self, rows_cut: &Arc<AtomicU64>) -> Option<Arc<dyn Combine>> {
+        let aggregation = self.aggregation.as_ref()?;
+        let (aggregates, rows_cut) = (Arc::new(self.aggregates()?), Arc::clone(rows_cut));
+        Some(Arc::new(CombineTiles::new(aggregates, aggregation.leading_edge, self.schema(), &self.name, rows_cut)))
     }
 
     /// The name of a view's table: `prod/plane_delays`, or `prod/plane_delays@v2` for a variant, since a colon in a file

@@ -8,7 +8,7 @@ use gannet_store::{
 };
 
 use crate::{
-    aggregates::Aggregates,
+    aggregates::{Aggregates, LeadingEdge},
     catalog::service_id,
     definitions::model::{Definitions, FeatureView, JoinKey, StreamSource, Workspace},
     metrics::Metrics,
@@ -66,6 +66,7 @@ pub(crate) struct ViewIntake {
     pub(super) key_types: Box<[KeyType]>,
     pub(super) ttl_us: Option<i64>,
     pub(super) aggregates: Option<Aggregates>,
+    pub(super) leading_edge: LeadingEdge,
     /// `None`: nothing can be written to it now.
     pub(crate) table: Option<Arc<StreamTable>>,
     /// Place of the view's counters.
@@ -154,6 +155,7 @@ fn view_intake(workspace: &Workspace, view: &FeatureView, streams: &StreamTables
         key_types: view.join_keys.iter().map(|key| key.key_type).collect(),
         ttl_us: view.ttl_us,
         aggregates: view.aggregation.as_ref().and_then(|of| Aggregates::new(&of.specification).ok()),
+        leading_edge: view.aggregation.as_ref().map_or_else(LeadingEdge::default, |of| of.leading_edge),
         table: table.cloned(),
         slot: metrics.view_slot(&workspace.name, &view.name),
     }

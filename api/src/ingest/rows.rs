@@ -55,7 +55,7 @@ impl<'v> RowMaker<'v> {
         now_us: i64,
         write: &mut WriteBuilder,
     ) -> Result<(), Rejected> {
-        if is_expired(self.view, event_time_us, now_us) {
+        if self.is_expired(event_time_us, now_us) {
             let message = format_args!(
                 "timestamp value is outside of the serving TTL defined for Feature View {}",
                 self.view.name
@@ -98,6 +98,18 @@ impl<'v> RowMaker<'v> {
         write.row(self.table, row);
         self.rows += 1;
         Ok(())
+    }
+}
+
+impl RowMaker<'_> {
+    fn is_expired(&self, event_time_us: i64, now_us: i64) -> bool {
+        let ViewIntake { aggregates, leading_edge, ttl_us, .. } = self.view;
+        let Some(aggregates) = aggregates else {
+            return ttl_us.is_some_and(|ttl_us| event_time_us <= now_us.saturating_sub(ttl_us));
+        };
+        // Windows end no later than now, whatever the newest event says.
+        let moment_us = leading_edge.moment_us(now_us, self.table.watermark_us());
+        moment_us.is_some_and(|moment_us| aggregates.is_expired(event_time_us, moment_us.min(now_us)))
     }
 }
 
@@ -150,13 +162,6 @@ fn nested_bytes(source: &SourceIntake, field: usize, cell: &Cell<'_>) -> Vec<u8>
     let mut bytes = Vec::new();
     ValueLayout::new(&source.fields[field].column_type).write(value, &mut bytes);
     bytes
-}
-
-fn is_expired(view: &ViewIntake, event_time_us: i64, now_us: i64) -> bool {
-    match &view.aggregates {
-        Some(aggregates) => aggregates.is_expired(event_time_us, now_us),
-        None => view.ttl_us.is_some_and(|ttl_us| event_time_us <= now_us.saturating_sub(ttl_us)),
-    }
 }
 
 fn set(writer: &mut RowWriter, column: usize, cell: &Cell<'_>) {

@@ -15,7 +15,7 @@ fn fraud() -> World {
             ("transaction_amount_is_high", vec![(user(), SAMPLE_US, vec![Int64(0)])]),
             ("transaction_amount_is_higher_than_average", vec![(user(), SAMPLE_US, vec![Int64(1)])]),
             ("last_transaction_amount_sql", vec![(user(), SAMPLE_US, vec![Float64(216_409.0)])]),
-            ("transaction_amount_last_1000d", vec![(vec![text("other")], SAMPLE_US, vec![Int64(1)])]),
+            ("transaction_amount_last_1000d", vec![]),
         ],
     )
 }

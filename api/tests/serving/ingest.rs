@@ -327,6 +327,7 @@ fn a_body_that_is_wrong_in_every_record_gets_an_answer_of_bounded_size() {
 #[test]
 fn more_than_a_record_of_the_log_holds_is_refused() {
     let mut writing = Writing::new();
+    writing.with_copies_of("wide", 3);
     let text = "x".repeat(400_000);
     let each: Vec<String> =
         (0..9).map(|n| format!(r#"{{"record":{{"user_id":"u{n}","at":"{AT}","tags":["{text}"]}}}}"#)).collect();
@@ -336,7 +337,7 @@ fn more_than_a_record_of_the_log_holds_is_refused() {
         &mut writing,
         &body,
         400,
-        "What the request writes comes to more than 2097152 bytes. Send less at once.",
+        "What the request writes comes to more than 12582912 bytes. Send less at once.",
     );
     let text = "x".repeat(1 << 20);
     let long = records("clicks", &format!(r#"{{"record":{{"user_id":"u","at":"{AT}","tags":["{text}"]}}}}"#));

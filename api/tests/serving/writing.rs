@@ -174,6 +174,17 @@ impl Writing {
         self.publish();
     }
 
+    /// Adds views that take the same as this one.
+    pub(crate) fn with_copies_of(&mut self, view: &str, copies: usize) {
+        let views = &mut self.definitions.workspaces.get_mut("prod").unwrap().feature_views;
+        for copy in 1..=copies {
+            let name = format!("{view}_{copy}");
+            views.insert(name.clone(), FeatureView { name, ..views[view].clone() });
+        }
+        self.streams = tables(&self.definitions, &self.streams);
+        self.publish();
+    }
+
     pub(crate) fn publish(&self) {
         let metrics = self.world.shared.metrics();
         let catalog = Catalog::compile(&self.definitions, std::collections::BTreeMap::new(), &self.streams, 8, metrics);

@@ -223,6 +223,8 @@ fn build(
         let job = Job { name: name.clone(), view: view.view, schema, format, files, now_us, build };
         let (entry, report) = reading::materialize(job).with_context(in_view)?;
         tell(report, options).with_context(in_view)?;
+        // What is cut then is cut once more, and counted, by whoever serves.
+        built.combines.extend(view.view.combine(&Arc::default()).map(|combine| (table.clone(), combine)));
         built.tables.insert(table.clone(), entry);
         built.notes.insert(table, note);
     }

@@ -9,10 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use gannet_api::{
-    aggregates::{Aggregates, CombineTiles},
-    definitions::model::{Aggregation, FeatureView},
-};
+use gannet_api::definitions::model::FeatureView;
 use gannet_engine::clock::Clock;
 use gannet_store::{
     Error,
@@ -128,10 +125,7 @@ pub(super) struct Combining {
 impl Combining {
     /// `None`: of several rows of a key the newest counts.
     pub(super) fn of(&self, view: &FeatureView) -> Option<Arc<dyn Combine>> {
-        let Aggregation { specification, leading_edge } = view.aggregation.as_ref()?;
-        let aggregates = Arc::new(Aggregates::new(specification).ok()?); // checked when it was applied
-        let cut = Arc::clone(&self.rows_cut);
-        Some(Arc::new(CombineTiles::new(aggregates, *leading_edge, view.schema(), &view.name, cut)))
+        view.combine(&self.rows_cut)
     }
 
     /// Rows that became too long and lost their oldest tiles.

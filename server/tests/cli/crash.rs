@@ -55,6 +55,9 @@ fn a_second_writer_is_refused_while_keys_and_inspection_work() {
     let world = world();
     world.write("data/users.csv", many_rows());
     let mut child = start(&world);
+    // Stopped, so that it does not end while others wait for it.
+    let stopped = std::process::Command::new("kill").args(["-STOP", &child.id().to_string()]).status().unwrap();
+    assert!(stopped.success());
     world.fail(&["materialize"], "LOCK is held by");
     world.fail(&["apply", "definitions"], "LOCK is held by");
     world.succeed(&["keys", "create"]);

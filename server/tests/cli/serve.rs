@@ -326,9 +326,9 @@ fn a_core_that_is_not_there_is_told_with_those_that_are() {
 
 #[test]
 fn a_busy_port_is_one_clear_line() {
-    let world = world();
+    let (world, other) = (world(), world());
     let server = start(&world, &[]);
-    let run = world.run(&["serve", "--listen", &server.address, "--cores", "0"]);
+    let run = other.run(&["serve", "--listen", &server.address, "--cores", "0"]);
     assert_eq!(run.code, Some(1), "{run:?}");
     let error = run.err.lines().last().unwrap();
     assert!(error.starts_with("error: ") && error.contains("in use"), "{run:?}");

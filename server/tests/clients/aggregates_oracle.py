@@ -3,6 +3,7 @@ same events. Every function over every kind of window has to give the same, at s
 
 usage: aggregates_oracle.py GANNET FLIGHTS_PARQUET FOLDER [KEYS=24] [SEED=1]
 """
+import atexit
 import datetime
 import functools
 import http.client
@@ -122,7 +123,7 @@ class View:
     def toml(self):
         lines = [f"[feature_views.{self.name}]", 'entity = "flyer"', 'leading_edge = "latest_event_time"']
         if "stream" in self.where:
-            lines.append('stream = "flights"')
+            lines.append(f'stream = "{self.where["stream"]}"')
         if "file" in self.where:
             lines += ['timestamp = "at"', f'source = {{ parquet = "../{self.where["file"]}" }}']
         if self.interval:
@@ -141,7 +142,7 @@ def iso(us):
     return moment.isoformat(timespec="microseconds") + "Z"
 
 
-STREAM, FILE, BOTH = {"stream": True}, {"file": "all.parquet"}, {"stream": True, "file": "before.parquet"}
+STREAM, FILE, BOTH = {"stream": "flights"}, {"file": "all.parquet"}, {"stream": "later_flights", "file": "before.parquet"}
 views = [View("continuous", STREAM, None, CONTINUOUS, FUNCTIONS), View("both", BOTH, DAY, TILED[DAY], FUNCTIONS)]
 for interval, windows in TILED.items():
     for kind, where in (("batch", FILE), ("stream", STREAM)):
@@ -151,9 +152,11 @@ for kind, where in (("batch", FILE), ("stream", STREAM)):
 views.append(View("continuous_by_origin", STREAM, None, [(7 * DAY, 0), (400 * DAY, 0)], GROUPED, secondary="origin"))
 
 with open(f"{folder}/definitions/flights.toml", "w") as out:
-    out.write('workspace = "prod"\n[entities.flyer]\njoin_keys = { key = "string" }\n[stream_sources.flights]\ntimestamp = "at"\n')
+    out.write('workspace = "prod"\n[entities.flyer]\njoin_keys = { key = "string" }\n')
     fields = ", ".join(f'{name} = "{kind}"' for name, kind in {"key": "string", "at": "timestamp", **COLUMNS}.items())
-    out.write(f"fields = {{ {fields} }}\n" + "".join(view.toml() for view in views))
+    for source in (STREAM["stream"], BOTH["stream"]):
+        out.write(f'[stream_sources.{source}]\ntimestamp = "at"\nfields = {{ {fields} }}\n')
+    out.write("".join(view.toml() for view in views))
 
 
 # --- the server
@@ -161,7 +164,8 @@ class Server:
     def __init__(self):
         self.log = open(f"{folder}/serve.log", "w+")
         command = [gannet, "serve", "--listen", "127.0.0.1:0", "--config", f"{folder}/gannet.toml"]
-        self.process = subprocess.Popen(command, cwd=folder, stderr=self.log)
+        self.process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=self.log)
+        atexit.register(self.process.kill)  # or it goes on after a lie
         while "message=listening address=" not in (said := open(f"{folder}/serve.log").read()):
             assert self.process.poll() is None, said
             time.sleep(0.01)
@@ -174,7 +178,9 @@ class Server:
         return answer.status, json.loads(answer.read())
 
     def ingest(self, batch):
-        body = {"workspace_name": "prod", "dry_run": False, "records": {"flights": [{"record": record(event)} for event in batch]}}
+        sources = {STREAM["stream"]: batch, BOTH["stream"]: [event for event in batch if not event["before"]]}
+        records = {source: [{"record": record(event)} for event in events] for source, events in sources.items() if events}
+        body = {"workspace_name": "prod", "dry_run": False, "records": records}
         for _ in range(2000):
             status, said = self.ask("/ingest", body)
             if status != 429:
@@ -345,7 +351,7 @@ def file(name, condition):
 
 
 with open(f"{folder}/gannet.toml", "w") as out:
-    out.write("[writes]\noverlay_mib = 1\n")
+    out.write("[ingest]\noverlay_mib = 8\n")
 batch = [view for view in views if view.where == FILE]
 file("before.parquet", "before")
 file("all.parquet", "phase = 0")
@@ -353,7 +359,7 @@ run("apply", "definitions", "--materialize")
 key = run("keys", "create", "--role", "admin").strip()
 server = Server()
 for phase, edge in enumerate(EDGES):
-    streamed = [event for event in events if event["phase"] == phase and not event["before"]]
+    streamed = [event for event in events if event["phase"] == phase]
     dice.shuffle(streamed)
     while streamed:
         many = dice.choice([1, 10, 100, 400])

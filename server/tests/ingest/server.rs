@@ -158,6 +158,6 @@ pub(crate) fn within<T: PartialEq + std::fmt::Debug>(time: Duration, expected: &
 
 /// A configuration with so little memory for recent writes that they are flushed all the time.
 pub(crate) fn small_overlay(world: &World) -> &'static str {
-    world.write("small.toml", "[writes]\noverlay_mib = 1\n");
+    world.write("small.toml", "[ingest]\noverlay_mib = 8\n");
     "small.toml"
 }

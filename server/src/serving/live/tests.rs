@@ -4,7 +4,7 @@ use gannet_api::Settings;
 use gannet_store::{
     build::{BuildOptions, TableBuilder},
     directory::WriterLock,
-    levels::{FlushOptions, flush},
+    levels::{FlushOptions, Stop, flush},
     log::Sequence,
     overlay::{Overlay, OverlaySettings},
     row::RowWriter,
@@ -41,7 +41,9 @@ impl World {
     }
 
     fn open(&self, before: Option<&Live>) -> Live {
-        Live::open(&self.data, before, &self.shared, &BTreeMap::new(), &|_| None).unwrap().unwrap()
+        let none = StreamTables::default();
+        let streams = before.map_or(&none, |before| &before.streams);
+        Live::open(&self.data, before, &self.shared, &BTreeMap::new(), streams, &|_| None).unwrap().unwrap()
     }
 
     fn build(&self, live: &Live) {
@@ -62,8 +64,9 @@ impl World {
         writer.put(stream.id, Sequence(1), &row(&stream.schema, 2)).unwrap();
         let frozen = writer.freeze(Sequence(1)).unwrap();
         let manifest = self.data.current().unwrap().unwrap();
-        let options = FlushOptions { root: self.data.root().to_owned(), memory_bytes: 1 << 20, now_us: 0 };
-        let known = |id| (id == stream.id).then(|| (NAME.to_owned(), Arc::clone(&stream.schema)));
+        let (root, stop) = (self.data.root().to_owned(), Stop::default());
+        let options = FlushOptions { root, memory_bytes: 1 << 20, now_us: 0, stop };
+        let known = |id| (id == stream.id).then(|| Arc::clone(stream));
         let flushed = flush(&options, &manifest, &frozen, &known).unwrap();
         self.data.publish(&self.lock, |manifest| flushed.change(manifest)).unwrap();
     }
