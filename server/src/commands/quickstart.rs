@@ -106,7 +106,7 @@ fn tell(address: SocketAddr, root: &Path, sources: &Path, replay: &Replay) -> Re
     if !replay.changed() {
         output::say(
             "They count since an earlier start already. Each request says with a source token how far it comes, so what\n\
-             was sent before is not counted twice.",
+             was sent before is not counted twice.\n",
         )?;
     }
     output::say(format_args!("Gannet answers on http://{address}. Try:\n"))?;

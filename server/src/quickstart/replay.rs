@@ -76,6 +76,7 @@ fn features(answer: &str) -> Option<Vec<(String, String)>> {
 fn shown(value: &Value) -> String {
     match (value.as_str(), value.as_f64()) {
         (Some(text), _) => text.to_owned(),
+        (None, Some(number)) if number.fract() == 0.0 => number.to_string(),
         (None, Some(number)) => format!("{number:.4}"),
         (None, None) => value.to_string(),
     }
@@ -102,9 +103,9 @@ mod tests {
     #[test]
     fn the_carriers_features_are_shown_as_people_read_them() {
         check(
-            r#"{"result":{"features":["148",21.16891,null,"3"]},"metadata":{"features":[{"name":"carrier_delays.count"},
-               {"name":"carrier_delays.mean"},{"name":"carrier_delays.max"},{"name":"plane_delays.count"}]}}"#,
-            &[("count", "148"), ("mean", "21.1689"), ("max", "null")],
+            r#"{"result":{"features":["148",21.16891,306,null,"3"]},"metadata":{"features":[{"name":"carrier_delays.count"},
+               {"name":"carrier_delays.mean"},{"name":"carrier_delays.max"},{"name":"carrier_delays.min"},{"name":"plane_delays.count"}]}}"#,
+            &[("count", "148"), ("mean", "21.1689"), ("max", "306"), ("min", "null")],
         );
         assert!(features(r#"{"result":{}}"#).is_none());
     }
