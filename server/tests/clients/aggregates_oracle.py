@@ -84,10 +84,11 @@ CREATE TABLE sent AS
   FROM moved;
 INSERT INTO sent FROM (SELECT * FROM sent WHERE key = 'TWICE' AND us % 300000000 = 0);
 """)
-# Batch views end behind their newest event, and stream views at it: an event just before and one right at each edge make both the same.
+# Batch views end behind their newest event, and stream views at it: an event just before and one right at each edge make both the same. They have
+# an origin: an event without a secondary key counts nowhere, and is no newest event either.
 for phase, edge in enumerate(EDGES):
     for us in (edge - 1, edge):
-        duck.execute(f"INSERT INTO sent (key, us, phase, before) VALUES ('EDGE', {us}, {phase}, false)")
+        duck.execute(f"INSERT INTO sent (key, us, origin, phase, before) VALUES ('EDGE', {us}, 'EDGE', {phase}, false)")
 events = [dict(zip(["key", "us", *COLUMNS, "phase", "before"], row)) for row in duck.execute(f"SELECT key, us, {', '.join(COLUMNS)}, phase, before FROM sent ORDER BY us, key").fetchall()]
 keys = sorted({event["key"] for event in events} - {"EDGE"})
 assert sum(event["key"] == "TWICE" for event in events) > sum(event["key"] == "OO" for event in events)

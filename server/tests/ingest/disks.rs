@@ -101,14 +101,15 @@ impl Disk {
         fs::remove_file(self.path("store/filler")).unwrap();
     }
 
-    /// From here on the device has an error for whatever lies beyond its first MiB, read or written. Nobody may write meanwhile.
+    /// From here on the device has an error for whatever lies beyond its first MiB, read or written. The file system is frozen meanwhile:
+    /// what a server that does nothing asked for writes just then would make the image longer again.
     fn fail(&self) {
-        self.shell("cp --sparse=always backing/image backing/saved && truncate -s 1m backing/image && losetup -c $(losetup -nO NAME -j backing/image)");
+        self.shell("fsfreeze -f store && cp --sparse=always backing/image backing/saved && truncate -s 1m backing/image && losetup -c $(losetup -nO NAME -j backing/image) && fsfreeze -u store");
     }
 
     /// The device as it was, with everything that it has taken; the file system is mounted anew, as after a restart of the machine.
     fn repair(&self) {
-        self.shell("umount store && dd if=backing/image of=backing/saved conv=notrunc status=none && mount -o loop backing/saved store");
+        self.shell("umount store && dd if=backing/image of=backing/saved bs=1M count=1 conv=notrunc status=none && mount -o loop backing/saved store");
     }
 
     fn start(&self, world: &World, key: &str) -> Server {

@@ -72,9 +72,25 @@ pub(super) fn copy_row(memory: &Memory, place: Place, head: EntryHead, out: &mut
     memory.append(row_at(place), head.row_bytes as usize, out);
 }
 
-/// How many words an entry takes with a row of this length.
+/// How many words an entry takes with a row of this length. Long ones, which are those that grow, take up to an eighth more, so that
+/// there are few lengths, and what one leaves is used again by another.
 pub(super) fn words(row_bytes: usize) -> usize {
-    HEAD_WORDS + row_bytes.div_ceil(WORD_BYTES)
+    let words = HEAD_WORDS + row_bytes.div_ceil(WORD_BYTES);
+    if words <= EXACT_WORDS_MAX { words } else { words.next_multiple_of(step(words)) }
+}
+
+/// Numbers the lengths that [`words`] gives, without a gap.
+pub(super) fn length_class(words: usize) -> usize {
+    if words <= EXACT_WORDS_MAX {
+        return words;
+    }
+    let step = step(words);
+    EXACT_WORDS_MAX + STEPS * (step / (EXACT_WORDS_MAX / STEPS)).ilog2() as usize + (words / step - STEPS)
+}
+
+/// Between two lengths that entries of about this many words have: an eighth of the power of two below.
+fn step(words: usize) -> usize {
+    words.next_power_of_two() / 2 / STEPS
 }
 
 /// Key and event time of an encoded row.
@@ -90,3 +106,9 @@ fn row_at(place: Place) -> Place {
 
 /// Words before the row.
 const HEAD_WORDS: usize = 2;
+
+/// Entries up to here, of rows of about 1 KiB, take no more than they need.
+const EXACT_WORDS_MAX: usize = 128;
+
+/// Lengths between a power of two and the next.
+const STEPS: usize = 8;

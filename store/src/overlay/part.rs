@@ -6,6 +6,7 @@ use super::{
     memory::{LINE_WORDS, Memory, Place, WORD_BYTES},
     pool::Pool,
 };
+use crate::limits::ROW_BYTES_MAX;
 
 /// One part.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(super) struct Part {
     /// Where the next entry goes, and the end of the room there.
     next: Place,
     end: Place,
-    /// Where entries were that nobody reads any more, by their words.
+    /// Where entries were that nobody reads any more, by the class of their length.
     reusable: Vec<Vec<Place>>,
 }
 
@@ -33,7 +34,7 @@ impl Part {
         let buckets_log2 = buckets_log2.max(memory.chunk_lines_log2());
         let index = make_index(memory, pool, number, buckets_log2)?;
         let chunks = index_chunks(memory, index).collect();
-        let reusable = vec![Vec::new(); REUSED_WORDS_MAX + 1];
+        let reusable = vec![Vec::new(); entry::length_class(entry::words(ROW_BYTES_MAX)) + 1];
         let (next, end, chunks_max) = (Place(0), Place(0), memory.chunks() / 2);
         Some(Self { number, index, chunks, chunks_max, rows: 0, row_bytes: 0, next, end, reusable })
     }
@@ -55,7 +56,7 @@ impl Part {
     /// Room for an entry with a row of this length.
     pub(super) fn room(&mut self, memory: &Memory, pool: &mut Pool, row_bytes: usize) -> Option<Place> {
         let words = entry::words(row_bytes);
-        if let Some(place) = self.reusable.get_mut(words).and_then(Vec::pop) {
+        if let Some(place) = self.reusable.get_mut(entry::length_class(words)).and_then(Vec::pop) {
             return Some(place);
         }
         if ((self.end.0 - self.next.0) as usize) < words {
@@ -84,9 +85,7 @@ impl Part {
 
     /// Takes back the room of an entry that nobody reads any more.
     pub(super) fn reuse(&mut self, place: Place, words: usize) {
-        if let Some(places) = self.reusable.get_mut(words) {
-            places.push(place);
-        }
+        self.reusable[entry::length_class(words)].push(place);
     }
 
     /// Whether seven eighths of its share are used, or no more can be had.
@@ -122,6 +121,3 @@ fn index_chunks(memory: &Memory, index: Index) -> std::ops::Range<usize> {
     let first = memory.chunk_of(Place(index.line * 8));
     first..first + index.lines().div_ceil(1 << memory.chunk_lines_log2())
 }
-
-/// Entries of rows up to 1 KiB are used again one by one; those of longer ones with their part.
-const REUSED_WORDS_MAX: usize = 130;

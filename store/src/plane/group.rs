@@ -101,6 +101,7 @@ impl Recorder {
                 return self.refuse(core, write, failure);
             }
         }
+        let staged_before = self.overlay.staged();
         let staged = match rows.stage(&mut self.overlay, self.log.next(), now.unix_us) {
             Ok(Stage::Full) if !self.group.writes.is_empty() => {
                 self.wants_freeze = true;
@@ -119,7 +120,7 @@ impl Recorder {
             Err(_) => return self.refuse(core, write, Failure::Malformed),
         }
         if let Err(error) = self.log.append(&[&write.payload]) {
-            self.overlay.drop_staged(self.overlay.staged() - rows.len());
+            self.overlay.drop_staged(staged_before);
             let failure = self.failed(&error);
             return self.refuse(core, write, failure);
         }

@@ -1,7 +1,7 @@
 //! What rows take, that room is used again, and that nothing is left when all is dropped.
 
 use super::*;
-use crate::limits::OVERLAY_CHUNK_BYTES_MIN;
+use crate::limits::{OVERLAY_CHUNK_BYTES_MIN, ROW_BYTES_MAX};
 
 #[test]
 fn a_row_takes_at_most_half_as_much_again_and_48_bytes() {
@@ -36,6 +36,33 @@ fn the_room_of_replaced_rows_is_used_again() {
     }
     assert!(!writer.is_full());
     assert_eq!(writer.usage().current_bytes, 3 * OVERLAY_CHUNK_BYTES_MIN);
+}
+
+#[test]
+fn the_room_of_a_long_row_that_grows_is_used_again() {
+    let (overlay, mut writer) = Overlay::new(OverlaySettings { budget_bytes: 16 << 20, seed: 1 });
+    let reader = overlay.reader();
+    let text = "0123456789abcdef".repeat(3000);
+    for sequence in 1..10_000 {
+        let length = (sequence as usize * 16).min(32_000 + sequence as usize % 16_000);
+        let put = writer.put(TABLE, Sequence(sequence), &row(b"hot", 0, Some(&text[..length])));
+        assert_eq!(put.unwrap(), if sequence == 1 { Put::New } else { Put::Newer });
+        writer.reclaim();
+        drop(reader.pin());
+    }
+    assert!(!writer.is_full());
+}
+
+#[test]
+fn lengths_are_numbered_without_a_gap_and_waste_an_eighth() {
+    let mut last = (entry::words(0), entry::length_class(entry::words(0)));
+    for row_bytes in 0..=ROW_BYTES_MAX {
+        let words = entry::words(row_bytes);
+        let now = (words, entry::length_class(words));
+        assert!(now == last || (now.0 > last.0 && now.1 == last.1 + 1), "{row_bytes}: {now:?} after {last:?}");
+        assert!(words * 8 >= row_bytes + 16 && words * 8 <= (row_bytes + 24) * 9 / 8, "{row_bytes}: {words}");
+        last = now;
+    }
 }
 
 #[test]
