@@ -88,6 +88,16 @@ impl Part {
         self.reusable[entry::length_class(words)].push(place);
     }
 
+    /// Gives back all room but the index, where no entry was ever shown: what was dropped may have been of other lengths than what comes.
+    pub(super) fn begin_again(&mut self, memory: &Memory, pool: &mut Pool) {
+        debug_assert!(self.rows == 0, "readers may look at what was shown");
+        let of_index = index_chunks(memory, self.index);
+        self.chunks.iter().filter(|chunk| !of_index.contains(chunk)).for_each(|chunk| pool.give_back(*chunk));
+        self.chunks.retain(|chunk| of_index.contains(chunk));
+        self.reusable.iter_mut().for_each(Vec::clear);
+        (self.next, self.end) = (Place(0), Place(0));
+    }
+
     /// Whether seven eighths of its share are used, or no more can be had.
     pub(super) fn is_full(&self, pool: &Pool) -> bool {
         self.chunks.len() >= self.chunks_max - self.chunks_max / 8 || pool.free() == 0

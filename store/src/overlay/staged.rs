@@ -27,13 +27,6 @@ pub(super) struct StagedRow {
     before: Option<usize>,
 }
 
-/// Where one is among those that are staged, and the record of the log that it is of.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct StagedAt {
-    at: usize,
-    pub(super) sequence: u64,
-}
-
 impl Staged {
     pub(super) fn push(&mut self, table: TableId, hash: u32, place: Place, words: usize, is_combined: bool) {
         let before = if is_combined { self.last.insert(hash, self.rows.len()) } else { None };
@@ -66,27 +59,15 @@ impl Staged {
         self.rows = rows;
     }
 
-    /// Copies the last row of a key among those that are combined to `scratch`, and says which it is.
-    pub(super) fn find(
-        &self,
-        memory: &Memory,
-        hash: u32,
-        of: (TableId, &[u8]),
-        scratch: &mut Vec<u8>,
-    ) -> Option<StagedAt> {
+    /// Copies the last row of a key among those that are combined to `scratch`.
+    pub(super) fn find(&self, memory: &Memory, hash: u32, of: (TableId, &[u8]), scratch: &mut Vec<u8>) -> bool {
         let mut next = self.last.get(&hash).copied();
-        while let Some((at, row)) = next.and_then(|at| Some((at, self.rows.get(at)?))) {
-            if let Some((head, _)) = entry::row_of(memory, row.place, of, scratch) {
-                return Some(StagedAt { at, sequence: head.sequence });
+        while let Some(row) = next.and_then(|at| self.rows.get(at)) {
+            if entry::row_of(memory, row.place, of, scratch).is_some() {
+                return true;
             }
             next = row.before;
         }
-        None
-    }
-
-    /// Puts another entry in the place of the one that was staged there, and returns that one's.
-    pub(super) fn replace(&mut self, at: StagedAt, place: Place, words: usize) -> (Place, usize) {
-        let row = &mut self.rows[at.at];
-        (std::mem::replace(&mut row.place, place), std::mem::replace(&mut row.words, words))
+        false
     }
 }

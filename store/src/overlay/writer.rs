@@ -133,8 +133,7 @@ impl OverlayWriter {
     /// Takes a row as [`Self::put`] does, but shows it to nobody before [`Self::show_staged`], which cannot fail.
     ///
     /// With `combine`, which is the same for all rows of a table, it does not take the place of the row of its key, but is put together
-    /// with it, whatever their event times; with one that was staged of the same record it is one from then on. With [`Stage::Full`],
-    /// and with an error, nothing was changed.
+    /// with it, whatever their event times. With [`Stage::Full`], and with an error, nothing was changed.
     pub fn stage(
         &mut self,
         table: TableId,
@@ -156,8 +155,8 @@ impl OverlayWriter {
         let (memory, of) = (&self.shared.memory, (table, key));
         let mut combined = std::mem::take(&mut self.combined);
         combined.clear();
-        let staged = self.staged.find(memory, hash, of, &mut self.scratch);
-        let has_lower = staged.is_some() || find(memory, self.current.index, hash, of, &mut self.scratch).1.is_some();
+        let has_lower = self.staged.find(memory, hash, of, &mut self.scratch)
+            || find(memory, self.current.index, hash, of, &mut self.scratch).1.is_some();
         let done = match has_lower {
             true => combine.combine(row, &self.scratch, now_us, &mut combined).map_err(Error::from),
             false => {
@@ -171,16 +170,7 @@ impl OverlayWriter {
         });
         let placed = checked.map(|()| self.write(table, sequence, &combined));
         if let Ok(Some(place)) = placed {
-            let words = entry::words(combined.len());
-            // One of the same record is shown and dropped together with this one, so nobody needs it: or a record with many events
-            // of a key would take the room of its whole row for each.
-            match staged.filter(|staged| staged.sequence == sequence.0) {
-                None => self.staged.push(table, hash, place, words, true),
-                Some(staged) => {
-                    let (place, words) = self.staged.replace(staged, place, words);
-                    self.current.reuse(place, words);
-                }
-            }
+            self.staged.push(table, hash, place, entry::words(combined.len()), true);
         }
         self.combined = combined;
         Ok(if placed?.is_some() { Stage::Staged } else { Stage::Full })
@@ -195,6 +185,9 @@ impl OverlayWriter {
     pub fn drop_staged(&mut self, from: usize) {
         let current = &mut self.current;
         self.staged.cut(from, |row| current.reuse(row.place, row.words)); // nobody was shown it
+        if self.staged.rows.is_empty() && current.rows == 0 {
+            current.begin_again(&self.shared.memory, &mut self.pool);
+        }
     }
 
     /// Shows readers that pin from here on everything that is staged, in the order in which it came.

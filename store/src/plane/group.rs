@@ -74,7 +74,7 @@ impl Recorder {
         }
         self.look_at_tables(); // after the write was taken: its core may know tables that are newer than the last look
         let tables = Arc::clone(&self.tables);
-        let Ok(rows) = Rows::parse(&write.payload, &tables) else {
+        let Ok(rows) = Rows::parse(&write.payload, &tables, now.unix_us) else {
             return self.refuse(core, write, Failure::Malformed);
         };
         if rows.passed_over > 0 || rows.len() == 0 {
@@ -113,7 +113,7 @@ impl Recorder {
         match staged {
             Ok(Stage::Staged) => {}
             // In a part of its own there is no room for it either.
-            Ok(Stage::Full) if self.overlay.usage().rows == 0 && !self.overlay.has_frozen() => {
+            Ok(Stage::Full) if self.is_empty_at_rest() => {
                 return self.refuse(core, write, Failure::Malformed);
             }
             Ok(Stage::Full) => return self.refuse(core, write, Failure::Full),
@@ -232,6 +232,11 @@ impl Recorder {
         }
         self.shared.counters.set_log_full(Some(error.to_string()));
         Failure::DiskFull
+    }
+
+    /// Whether the overlay has all the room that it can have, for whoever writes first.
+    fn is_empty_at_rest(&self) -> bool {
+        self.overlay.usage().rows == 0 && !self.overlay.has_frozen() && !self.overlay.is_reclaiming()
     }
 
     fn refuse(&mut self, core: usize, Write { tag, payload }: Write, failure: Failure) -> Taken {

@@ -102,7 +102,8 @@ struct Replay<'r> {
 
 impl Replay<'_> {
     fn record(&mut self, record: Record<'_>) -> Result<(), Error> {
-        let rows = Rows::parse(record.payload, self.tables).map_err(|malformed| {
+        let now_us = self.settings.clock.now().unix_us;
+        let rows = Rows::parse(record.payload, self.tables, now_us).map_err(|malformed| {
             let (expected, found) = (format!("record {} to be a write", record.sequence), malformed.to_string());
             Corrupt { file: self.data.root().join("log").display().to_string(), offset: 0, expected, found }
         })?;

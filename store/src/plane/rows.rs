@@ -1,10 +1,15 @@
 //! A write's rows, checked and matched with the tables they are for.
 
-use std::sync::Arc;
+use std::{
+    borrow::Cow,
+    collections::hash_map::{Entry, HashMap},
+    sync::Arc,
+};
 
 use super::{MalformedWrite, SourceToken, StreamTable, StreamTables, WriteRows};
 use crate::{
-    error::Error,
+    error::{Corrupt, Error},
+    format::layout::RowHead,
     log::Sequence,
     overlay::{OverlayWriter, Stage},
     row::Row,
@@ -20,17 +25,19 @@ pub(super) struct Rows<'w> {
     pub(super) passed_over: u64,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct OneRow<'w> {
     /// In `tables`.
     table: usize,
-    bytes: &'w [u8],
+    key: &'w [u8],
+    /// `None`: it was put together with an earlier one of its key.
+    bytes: Option<Cow<'w, [u8]>>,
     event_time_us: i64,
     is_tombstone: bool,
 }
 
 impl<'w> Rows<'w> {
-    pub(super) fn parse(payload: &'w [u8], known: &StreamTables) -> Result<Self, MalformedWrite> {
+    pub(super) fn parse(payload: &'w [u8], known: &StreamTables, now_us: i64) -> Result<Self, MalformedWrite> {
         let mut write = WriteRows::parse(payload)?;
         let mut rows = Self { token: write.token.take(), tables: Vec::new(), rows: Vec::new(), passed_over: 0 };
         // Rows of one table mostly follow each other.
@@ -49,9 +56,36 @@ impl<'w> Rows<'w> {
             let parsed = Row::parse(&rows.tables[table].layout, row.row).ok();
             let parsed = parsed.filter(|parsed| parsed.bytes() == row.row.len()).ok_or(MalformedWrite { at })?;
             let (event_time_us, is_tombstone) = (parsed.event_time_us(), parsed.is_tombstone());
-            rows.rows.push(OneRow { table, bytes: row.row, event_time_us, is_tombstone });
+            let key = RowHead::read(row.row).and_then(|head| row.row.get(head.key())).ok_or(MalformedWrite { at })?;
+            rows.rows.push(OneRow { table, key, bytes: Some(Cow::Borrowed(row.row)), event_time_us, is_tombstone });
         }
+        rows.combine(now_us).map_err(|_| MalformedWrite { at: payload.len() })?;
         Ok(rows)
+    }
+
+    /// Of rows of a key that are put together, one is left: or a write with many events of a key would take the room of its whole row
+    /// for each.
+    fn combine(&mut self, now_us: i64) -> Result<(), Corrupt> {
+        if self.rows.len() < 2 {
+            return Ok(());
+        }
+        let mut firsts: HashMap<(usize, &[u8]), usize> = HashMap::new();
+        for at in 0..self.rows.len() {
+            let (table, key) = (self.rows[at].table, self.rows[at].key);
+            let Some(combine) = self.tables[table].combine.as_deref() else { continue };
+            match firsts.entry((table, key)) {
+                Entry::Vacant(first) => drop(first.insert(at)),
+                Entry::Occupied(first) => {
+                    let (upper, mut combined) = (self.rows[at].bytes.take(), Vec::new());
+                    let lower = &mut self.rows[*first.get()].bytes;
+                    if let (Some(upper), Some(lower)) = (&upper, &lower) {
+                        combine.combine(upper, lower, now_us, &mut combined)?;
+                    }
+                    *lower = Some(Cow::Owned(combined));
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -68,7 +102,8 @@ impl<'w> Rows<'w> {
         for row in &self.rows {
             let table = &self.tables[row.table];
             let combine = table.combine.as_deref().map(|combine| (combine, now_us));
-            match overlay.stage(table.id, sequence, row.bytes, combine) {
+            let Some(bytes) = row.bytes.as_deref() else { continue };
+            match overlay.stage(table.id, sequence, bytes, combine) {
                 Ok(Stage::Staged) => {}
                 other => {
                     overlay.drop_staged(staged);

@@ -199,6 +199,28 @@ fn many_writes_go_through_flushes_and_compactions() {
 }
 
 #[test]
+fn rows_of_one_key_in_a_write_count_each_and_are_one() {
+    let folder = TempDir::new().unwrap();
+    let mut server = Server::start(&folder, settings());
+    let many = |from: i64| (from..from + 1000).map(|at| (SUMS, row(b"a", at, Some(1)))).collect::<Vec<_>>();
+    let write = payload(&server.tables, None, many(0));
+    assert_eq!(server.write(vec![write]), [Ok(())]);
+    assert_eq!(server.read(SUMS, b"a"), Some(1000));
+    // A delete in the midst hides what is before it, there and below.
+    let rows = [many(1000), vec![(SUMS, row(b"a", 2500, None)), (SUMS, row(b"b", 1, Some(7)))], many(2000)].concat();
+    let write = payload(&server.tables, None, rows);
+    assert_eq!(server.write(vec![write]), [Ok(())]);
+    assert_eq!((server.read(SUMS, b"a"), server.read(SUMS, b"b")), (Some(1000), Some(7)));
+    assert_eq!(server.tables.get(SUMS).unwrap().watermark_us(), Some(2999), "of every row");
+    let status = server.plane.status();
+    assert_eq!((status.rows, status.overlay_rows), (3002, 2));
+    server.plane.stop().unwrap();
+    let server = Server::start(&folder, settings());
+    assert_eq!((server.read(SUMS, b"a"), server.read(SUMS, b"b")), (Some(1000), Some(7)));
+    server.plane.stop().unwrap();
+}
+
+#[test]
 fn nothing_is_left_of_what_was_deleted() {
     let folder = TempDir::new().unwrap();
     let at_once = PlaneSettings { flush_after: Duration::ZERO, tombstones_kept: Duration::ZERO, ..settings() };
