@@ -70,10 +70,7 @@ fn only_what_was_named_is_deleted() {
     check(json!({"workspace_name": "elsewhere", "join_key_maps": [{"user_id": "bob"}]}), 404);
     check(json!({"workspace_name": "prod", "join_key_maps": []}), 400);
     check(json!({"workspace_name": "prod", "join_key_maps": [{"shop": "x"}]}), 404); // no view has these join keys
-    check(
-        json!({"workspace_name": "prod", "feature_view_names": ["latest"], "join_key_maps": [{"shop": "x"}]}),
-        400,
-    );
+    check(json!({"workspace_name": "prod", "feature_view_names": ["latest"], "join_key_maps": [{"shop": "x"}]}), 400);
     check(json!({"workspace_name": "prod", "join_key_maps": [{"user_id": null}]}), 400);
     check(json!({"join_key_maps": [{"user_id": "bob"}]}), 400);
     assert_eq!(server.features("streamed", "bob"), json!(["2", "2", "3", "9"]));
