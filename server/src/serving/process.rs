@@ -171,6 +171,8 @@ impl Process {
         let plan = MemoryPlan::new(&settings.memory, settings.cores.len());
         let rows_bytes = live.as_ref().ok().and_then(Option::as_ref).map(Live::rows_bytes);
         let row_cache_bytes = plan.row_cache_for(&settings.memory, rows_bytes);
+        // Before it, too: nobody who may ask is told that they may not, which callers do not try again.
+        let seen_keys = read_keys(&data, &shared);
         let mut submitters = submitters.into_iter();
         let server = server::start(&config, |core, waker| {
             let (shared, overlay) = (Arc::clone(&shared), writes.plane().overlay());
@@ -202,13 +204,12 @@ impl Process {
             refused: None,
             seen,
             retry: false,
-            seen_keys: None,
+            seen_keys,
             clock: Clock::new(origin),
             metrics,
             starved: Starved::default(),
         };
         process.take_up(live);
-        process.look_at_keys();
         let serving = cores::text(&settings.cores);
         log::info(
             "listening",
@@ -381,25 +382,29 @@ impl Process {
     }
 
     fn look_at_keys(&mut self) {
-        // The stamp first: a change between the two is seen again next time.
-        self.seen_keys = FileStamp::of(&keys::path(&self.data));
-        match keys::read(&self.data) {
-            Ok(table) => {
-                let now_us = clock::unix_us();
-                let usable = |expires: Option<i64>| expires.is_none_or(|at| at > now_us);
-                let active = table.records().iter().filter(|key| !key.revoked && usable(key.expires_at_us)).count();
-                self.shared.set_keys(table);
-                if active == 0 {
-                    log::warn("no keys: every request is refused; see gannet keys create", &[]);
-                } else {
-                    log::info("keys", &[("active", &active)]);
-                }
-            }
-            Err(e) => {
-                log::error("the keys are refused; those before still hold", &[("cause", &crate::output::chain(&e))])
+        self.seen_keys = read_keys(&self.data, &self.shared);
+    }
+}
+
+/// Takes up the keys that there are, and says which state of their file it was.
+fn read_keys(data: &DataDirectory, shared: &Shared) -> Option<FileStamp> {
+    // The stamp first: a change between the two is seen again next time.
+    let seen = FileStamp::of(&keys::path(data));
+    match keys::read(data) {
+        Ok(table) => {
+            let now_us = clock::unix_us();
+            let usable = |expires: Option<i64>| expires.is_none_or(|at| at > now_us);
+            let active = table.records().iter().filter(|key| !key.revoked && usable(key.expires_at_us)).count();
+            shared.set_keys(table);
+            if active == 0 {
+                log::warn("no keys: every request is refused; see gannet keys create", &[]);
+            } else {
+                log::info("keys", &[("active", &active)]);
             }
         }
+        Err(e) => log::error("the keys are refused; those before still hold", &[("cause", &crate::output::chain(&e))]),
     }
+    seen
 }
 
 /// The binary's own pages, before a request can run into one that is not there.

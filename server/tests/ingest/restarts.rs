@@ -6,8 +6,9 @@ use std::{
 use serde_json::json;
 
 use crate::{
+    client::Connection,
     data::{SHOP, nothing, purchase, purchases, world},
-    server::{command, features, start, within},
+    server::{Server, command, create_key, features, start, within},
 };
 
 #[test]
@@ -25,6 +26,37 @@ fn what_was_written_is_there_after_a_restart() {
         if round % 2 == 0 { server.kill() } else { assert_eq!(server.stop().code(), Some(0)) }
     }
     world.succeed(&["verify", "--all"]);
+}
+
+#[test]
+fn a_restart_refuses_nobody_who_may_ask() {
+    let world = world();
+    let key = create_key(&world, &["--role", "admin"]);
+    let mut server = Server::start(command(&world, &[]), &key);
+    let address = server.address.clone();
+    for _ in 0..20 {
+        server.kill();
+        let is_up = AtomicBool::new(false);
+        server = std::thread::scope(|scope| {
+            // As soon as the port is open, and while it is only being opened.
+            scope.spawn(|| {
+                let mut answered = 0;
+                while answered < 3 {
+                    let Ok(mut connection) = Connection::open(&address, &key) else { continue };
+                    let Ok(answer) =
+                        connection.ask("POST", "/ingest", &purchases(&[purchase("ann", 0, 1)]).to_string())
+                    else {
+                        continue;
+                    };
+                    assert!([200, 503].contains(&answer.status), "{answer:?}");
+                    answered += i32::from(is_up.load(Ordering::Relaxed));
+                }
+            });
+            let server = Server::start(command(&world, &["--listen", &address]), &key);
+            is_up.store(true, Ordering::Relaxed);
+            server
+        });
+    }
 }
 
 #[test]

@@ -34,7 +34,10 @@ impl Drop for Server {
 pub(crate) fn command(world: &World, more: &[&str]) -> Command {
     let cores: Vec<String> = gannet_engine::server::allowed_cpus().iter().take(2).map(ToString::to_string).collect();
     let cores = cores.join(",");
-    let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--cores", &cores];
+    let mut arguments = vec!["serve", "--cores", &cores];
+    if !more.contains(&"--listen") {
+        arguments.extend(["--listen", "127.0.0.1:0"]);
+    }
     arguments.extend(more);
     world.command(&arguments)
 }
