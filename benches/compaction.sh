@@ -59,7 +59,7 @@ load --duration "$((seconds / 4 + 1))s" --rate "$reads" --stream "$read" --json 
 load --duration "${seconds}s" --rate $((reads + rows / 100)) --stream "$read,weight=$reads" --stream "name=write,weight=$((rows / 100)),connections=32,body=@$data/write.json" --json "$data/beside.json"
 curl -sf http://127.0.0.1:8174/metrics >"$data/after.txt"
 python3 "$here/curves.py" compaction "$out" "alone=$data/alone.json" "beside writes=$data/beside.json"
-python3 - "$data" "$seconds" <<'PY'
+python3 - "$data" "$seconds" "$(du -sb --apparent-size "$(ls -t "$data"/store/segments/prod/latest/* | head -1)" | cut -f1)" <<'PY'
 import json, sys
 data, seconds = sys.argv[1], float(sys.argv[2])
 of = lambda name, stream: next(one for one in json.load(open(f"{data}/{name}.json"))["streams"] if one["name"] == stream)
@@ -77,10 +77,10 @@ def metrics(when):
     return sums
 before, after = metrics("before"), metrics("after")
 grown = {name: after[name] - before.get(name, 0) for name in after}
-for what in ("flush", "compaction"):
-    number, spent, size = (grown.get(f"gannet_{what}_{rest}", 0) for rest in ("total", "seconds_total", "bytes_total"))
-    rate = f", {size / spent / 1e6:.0f} MB/s" if spent else ""
-    print(f"{what}: {number:.0f} times, {size / 1e6:.0f} MB in {spent:.1f} s{rate}")
+print(f"flushed {grown['gannet_flushes_total']:.0f} times, in {grown['gannet_flush_seconds_total']:.1f} s")
+number, spent, size = grown["gannet_compactions_total"], grown["gannet_compaction_seconds_total"], float(sys.argv[3])
+rate = f", each of {size / 1e6:.0f} MB: {number * size / spent / 1e6:.0f} MB/s" if number else ""
+print(f"compacted {number:.0f} times, in {spent:.1f} s{rate}")
 PY
 echo "picture: $out"
 kill -INT $pid; wait $pid || { echo "the server failed:"; cat "$data/serve.log"; exit 1; }; pid=

@@ -24,7 +24,10 @@ use gannet_store::{
     directory::{DataDirectory, WriterLock},
 };
 
-use crate::cli::{Cli, Command};
+use crate::{
+    cli::{Cli, Command},
+    output,
+};
 
 /// Runs one command to its end.
 pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
@@ -61,11 +64,17 @@ fn open(root: &Path) -> Result<DataDirectory> {
     DataDirectory::open(root).context("cannot open the data directory")
 }
 
-/// The right to write to a data directory. A server that flushes holds it for a moment, which is waited for.
+/// The right to write to a data directory. A server that flushes holds it for a moment, and one that compacts for as long as that takes;
+/// both are waited for.
 fn lock(data: &DataDirectory) -> Result<WriterLock> {
-    for _ in 0..LOCK_ATTEMPTS {
+    for attempt in 0..LOCK_ATTEMPTS {
         match data.lock() {
-            Err(Error::Locked { .. }) => thread::sleep(LOCK_AGAIN),
+            Err(error @ Error::Locked { .. }) => {
+                if attempt == LOCK_ATTEMPTS_SILENT {
+                    output::note(format_args!("waiting: {error}"));
+                }
+                thread::sleep(LOCK_AGAIN);
+            }
             taken => return taken.context("cannot write to the data directory"),
         }
     }
@@ -74,6 +83,7 @@ fn lock(data: &DataDirectory) -> Result<WriterLock> {
 
 const DATA: &str = "data";
 
-/// Two seconds together.
-const LOCK_ATTEMPTS: usize = 40;
+/// Two minutes together, of which two seconds without a word.
+const LOCK_ATTEMPTS: usize = 2400;
+const LOCK_ATTEMPTS_SILENT: usize = 40;
 const LOCK_AGAIN: Duration = Duration::from_millis(50);

@@ -1,5 +1,6 @@
 use std::{
     fmt::Write as _,
+    io::{BufRead as _, BufReader},
     process::Stdio,
     thread,
     time::{Duration, Instant},
@@ -51,17 +52,25 @@ fn kill_9_leaves_the_live_generation_untouched_and_a_rerun_works() {
 }
 
 #[test]
-fn a_second_writer_is_refused_while_keys_and_inspection_work() {
+fn a_second_writer_waits_and_says_for_whom_while_keys_and_inspection_work() {
     let world = world();
     world.write("data/users.csv", many_rows());
-    let mut child = start(&world);
-    // Stopped, so that it does not end while others wait for it.
-    let stopped = std::process::Command::new("kill").args(["-STOP", &child.id().to_string()]).status().unwrap();
+    let mut first = start(&world);
+    // Stopped, so that it does not end before the others have been heard.
+    let stopped = std::process::Command::new("kill").args(["-STOP", &first.id().to_string()]).status().unwrap();
     assert!(stopped.success());
-    world.fail(&["materialize"], "LOCK is held by");
-    world.fail(&["apply", "definitions"], "LOCK is held by");
+    for command in [&["materialize"][..], &["apply", "definitions"]] {
+        let mut waiting = world.command(command).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(waiting.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        assert!(said.contains("waiting: ") && said.contains("LOCK is held by"), "{said}");
+        waiting.kill().unwrap();
+        waiting.wait().unwrap();
+    }
     world.succeed(&["keys", "create"]);
     world.succeed(&["inspect"]);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let waiting = world.command(&["materialize"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(waiting.unwrap().wait().unwrap().success(), "it goes on when the first is gone");
 }

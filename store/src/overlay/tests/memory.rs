@@ -43,8 +43,7 @@ fn the_room_of_a_long_row_that_grows_is_used_again() {
     let (overlay, mut writer) = Overlay::new(OverlaySettings { budget_bytes: 16 << 20, seed: 1 });
     let reader = overlay.reader();
     let text = "0123456789abcdef".repeat(3000);
-    for (sequence, at) in (1..10_000).zip(1_usize..) {
-        let length = (at * 16).min(32_000 + at % 16_000);
+    for (sequence, length) in (1..).zip((0..10_000_usize).map(|n| (n * 16).min(32_000 + n % 16_000))) {
         let put = writer.put(TABLE, Sequence(sequence), &row(b"hot", 0, Some(&text[..length])));
         assert_eq!(put.unwrap(), if sequence == 1 { Put::New } else { Put::Newer });
         writer.reclaim();
