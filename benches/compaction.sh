@@ -16,7 +16,7 @@ data=${DATA:-$root/target/compaction} out=${OUT:-$root/target/compaction.svg}
 gannet=${GANNET:-$root/target/release/gannet} loadgen=${LOADGEN:-$root/target/release/gannet-loadgen}
 rm -rf "$data" && mkdir -p "$data/definitions"
 pid=
-trap '[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null || true; rm -rf "$data/store" "$data/users.csv"' EXIT
+trap '[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null || true; rm -rf "$data/store"' EXIT
 cat >"$data/definitions/bench.toml" <<'TOML'
 workspace = "prod"
 [entities.user]
@@ -27,21 +27,13 @@ fields = { user_id = "string", at = "timestamp", amount = "int64", merchant = "s
 [feature_views.latest]
 entity = "user"
 stream = "events"
-timestamp = "at"
-source = { csv = "../users.csv" }
 features = { amount = "int64", merchant = "string" }
 [feature_services.model]
 features = ["latest"]
 TOML
-python3 - "$data/users.csv" "$users" <<'PY'
-import sys
-with open(sys.argv[1], "w") as out:
-    out.write("user_id,at,amount,merchant\n")
-    out.writelines(f"C{n:010},2026-01-01T00:00:00Z,{n},M{n % 1000}\n" for n in range(int(sys.argv[2])))
-PY
 printf '[ingest]\noverlay_mib = %s\n' "${OVERLAY_MIB:-64}" >"$data/gannet.toml"
 export GANNET_DATA=$data/store
-(cd "$data" && "$gannet" apply definitions --materialize >/dev/null)
+"$gannet" apply "$data/definitions" >/dev/null
 key=$("$gannet" keys create --role admin)
 record='{"record":{"user_id":"{another-key}","at":"{now}","amount":{random:100000},"merchant":"M{random:1000}"}}'
 { printf '{"workspace_name":"prod","dry_run":false,"records":{"events":['; for _ in $(seq 99); do printf '%s,' "$record"; done; printf '%s]}}' "$record"; } >"$data/write.json"
@@ -52,14 +44,15 @@ for _ in $(seq 600); do
   kill -0 $pid 2>/dev/null || { cat "$data/serve.log"; exit 1; }
   sleep 0.05
 done
-curl -sf http://127.0.0.1:8174/metrics >"$data/before.txt"
 load() { "$loadgen" --url http://127.0.0.1:8174/ingest --key "$key" --cpu "${CLIENT_CORE:-1}" --keys "uniform:$users" --schedule poisson --warmup 1s "$@" >"$data/run.txt" || { cat "$data/run.txt"; exit 1; }; }
+load --duration "$((users / 100000 + 1))s" --closed --connections 32 --body @"$data/write.json" # most of them are there then, and compacted
+curl -sf http://127.0.0.1:8174/metrics >"$data/before.txt"
 read="name=read,path=/api/v1/feature-service/get-features,body=@$data/read.json,connections=64"
 load --duration "$((seconds / 4 + 1))s" --rate "$reads" --stream "$read" --json "$data/alone.json"
 load --duration "${seconds}s" --rate $((reads + rows / 100)) --stream "$read,weight=$reads" --stream "name=write,weight=$((rows / 100)),connections=32,body=@$data/write.json" --json "$data/beside.json"
 curl -sf http://127.0.0.1:8174/metrics >"$data/after.txt"
 python3 "$here/curves.py" compaction "$out" "alone=$data/alone.json" "beside writes=$data/beside.json"
-python3 - "$data" "$seconds" "$(du -sb --apparent-size "$(ls -t "$data"/store/segments/prod/latest/* | head -1)" | cut -f1)" <<'PY'
+python3 - "$data" "$seconds" "$(find "$data/store/segments" -name "*.seg" -printf "%s\\n" | sort -n | tail -1)" <<'PY'
 import json, sys
 data, seconds = sys.argv[1], float(sys.argv[2])
 of = lambda name, stream: next(one for one in json.load(open(f"{data}/{name}.json"))["streams"] if one["name"] == stream)
@@ -78,7 +71,7 @@ def metrics(when):
 before, after = metrics("before"), metrics("after")
 grown = {name: after[name] - before.get(name, 0) for name in after}
 print(f"flushed {grown['gannet_flushes_total']:.0f} times, in {grown['gannet_flush_seconds_total']:.1f} s")
-number, spent, size = grown["gannet_compactions_total"], grown["gannet_compaction_seconds_total"], float(sys.argv[3])
+number, spent, size = grown["gannet_compactions_total"], grown["gannet_compaction_seconds_total"], float(sys.argv[3] or 0)
 rate = f", each of {size / 1e6:.0f} MB: {number * size / spent / 1e6:.0f} MB/s" if number else ""
 print(f"compacted {number:.0f} times, in {spent:.1f} s{rate}")
 PY
