@@ -36,11 +36,7 @@ pub(crate) fn read<'b>(
     out: &mut Vec<u8>,
 ) -> Result<Taken, Fault<'b>> {
     let Frame { workspace, dry_run, views, keys } = Frame::read(root)?;
-    let named = workspace.text.as_bytes();
-    let workspace = asking.intakes.workspace(named).ok_or(Fault::UnknownWorkspace(Quoted(named)))?;
-    if !(asking.may)(named, if dry_run { Role::Viewer } else { Role::Editor }) {
-        return Err(Fault::Forbidden);
-    }
+    let workspace = asking.workspace(workspace, dry_run)?;
     let views = views.map(|names| named_views(workspace, names)).transpose()?;
     if !(1..=RECORDS_MAX).contains(&keys.len()) {
         return Err(Fault::Count { what: "join_key_maps", max: RECORDS_MAX, found: keys.len() });

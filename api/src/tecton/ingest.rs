@@ -44,6 +44,16 @@ pub(crate) struct Asking<'a, M> {
     pub(crate) now_us: i64,
 }
 
+impl<'a, M: Fn(&[u8], Role) -> bool> Asking<'a, M> {
+    /// The workspace that a body names, if the sender may do there what it asks for.
+    pub(super) fn workspace(&self, named: Text<'a>, dry_run: bool) -> Result<&'a WorkspaceIntake, Fault<'a>> {
+        let named = named.text.as_bytes();
+        let workspace = self.intakes.workspace(named).ok_or(Fault::UnknownWorkspace(Quoted(named)))?;
+        let role = if dry_run { Role::Viewer } else { Role::Editor };
+        if (self.may)(named, role) { Ok(workspace) } else { Err(Fault::Forbidden) }
+    }
+}
+
 /// The frame of a body.
 struct Frame<'t, 'b> {
     workspace: Text<'b>,
@@ -67,11 +77,7 @@ pub(crate) fn read<'b>(
     out: &mut Vec<u8>,
 ) -> Result<Taken, Fault<'b>> {
     let Frame { workspace, dry_run, records, token } = Frame::read(root)?;
-    let named = workspace.text.as_bytes();
-    let workspace = asking.intakes.workspace(named).ok_or(Fault::UnknownWorkspace(Quoted(named)))?;
-    if !(asking.may)(named, if dry_run { Role::Viewer } else { Role::Editor }) {
-        return Err(Fault::Forbidden);
-    }
+    let workspace = asking.workspace(workspace, dry_run)?;
     let batches = batches(workspace, records)?;
     write.begin(buffer, token.as_ref());
     rows(workspace, &batches, dry_run, asking.now_us, write, out)

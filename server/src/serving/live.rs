@@ -16,7 +16,6 @@ use gannet_store::{
     Schema, Table,
     directory::{DataDirectory, Manifest, TableEntry},
     levels::Levels,
-    log::Sequence,
     plane::{Combine, StreamTables},
     table::Lock,
 };
@@ -75,7 +74,6 @@ impl Live {
         // Rows of another schema are nobody's any more.
         let is_read =
             |name: &String, entry: &TableEntry| streams.get(name).is_none_or(|stream| *stream.schema == entry.schema);
-        let covers = Sequence(manifest.log_position);
         let deltas = manifest.deltas.into_iter().filter(|(name, entry)| is_read(name, entry));
         let tables = manifest.tables.into_iter().map(|(name, entry)| ((name, Level::Base), entry));
         let entries = tables.chain(deltas.map(|(name, entry)| ((name, Level::Delta), entry)));
@@ -94,7 +92,7 @@ impl Live {
                 stream.advance_watermark(newest_us);
             }
             if !outdated.contains(name) || *level == Level::Delta {
-                let levels = levels.entry(name.clone()).or_insert_with(|| Levels { covers, ..Levels::default() });
+                let levels = levels.entry(name.clone()).or_default();
                 *(if *level == Level::Base { &mut levels.base } else { &mut levels.delta }) =
                     Some(Arc::clone(&open.table));
             }
