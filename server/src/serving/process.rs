@@ -172,7 +172,7 @@ impl Process {
         let rows_bytes = live.as_ref().ok().and_then(Option::as_ref).map(Live::rows_bytes);
         let row_cache_bytes = plan.row_cache_for(&settings.memory, rows_bytes);
         // Before it, too: nobody who may ask is told that they may not, which callers do not try again.
-        let seen_keys = read_keys(&data, &shared);
+        let (seen_keys, active_keys) = read_keys(&data, &shared);
         let mut submitters = submitters.into_iter();
         let server = server::start(&config, |core, waker| {
             let (shared, overlay) = (Arc::clone(&shared), writes.plane().overlay());
@@ -210,6 +210,7 @@ impl Process {
             starved: Starved::default(),
         };
         process.take_up(live);
+        tell_of_keys(active_keys);
         let serving = cores::text(&settings.cores);
         log::info(
             "listening",
@@ -382,29 +383,32 @@ impl Process {
     }
 
     fn look_at_keys(&mut self) {
-        self.seen_keys = read_keys(&self.data, &self.shared);
+        let (seen, active) = read_keys(&self.data, &self.shared);
+        self.seen_keys = seen;
+        tell_of_keys(active);
     }
 }
 
-/// Takes up the keys that there are, and says which state of their file it was.
-fn read_keys(data: &DataDirectory, shared: &Shared) -> Option<FileStamp> {
+/// Takes up the keys that there are. Says which state of their file it was, and how many can be used.
+fn read_keys(data: &DataDirectory, shared: &Shared) -> (Option<FileStamp>, Result<usize>) {
     // The stamp first: a change between the two is seen again next time.
     let seen = FileStamp::of(&keys::path(data));
-    match keys::read(data) {
-        Ok(table) => {
-            let now_us = clock::unix_us();
-            let usable = |expires: Option<i64>| expires.is_none_or(|at| at > now_us);
-            let active = table.records().iter().filter(|key| !key.revoked && usable(key.expires_at_us)).count();
-            shared.set_keys(table);
-            if active == 0 {
-                log::warn("no keys: every request is refused; see gannet keys create", &[]);
-            } else {
-                log::info("keys", &[("active", &active)]);
-            }
-        }
+    let active = keys::read(data).map(|table| {
+        let now_us = clock::unix_us();
+        let usable = |expires: Option<i64>| expires.is_none_or(|at| at > now_us);
+        let active = table.records().iter().filter(|key| !key.revoked && usable(key.expires_at_us)).count();
+        shared.set_keys(table);
+        active
+    });
+    (seen, active)
+}
+
+fn tell_of_keys(active: Result<usize>) {
+    match active {
+        Ok(0) => log::warn("no keys: every request is refused; see gannet keys create", &[]),
+        Ok(active) => log::info("keys", &[("active", &active)]),
         Err(e) => log::error("the keys are refused; those before still hold", &[("cause", &crate::output::chain(&e))]),
     }
-    seen
 }
 
 /// The binary's own pages, before a request can run into one that is not there.
