@@ -38,8 +38,11 @@ for budget in $budgets; do
   jitter 0 "$data-jitter-0.json"
   echo '{"params":{"workspaceName":"prod","featureServiceName":"fraud_bench","joinKeyMap":{"user_id":"{key}"},"requestOptions":{"latencyBudgetMs":'"$budget"'},"metadataOptions":{"includeServingStatus":true}}}' >"$data-budget.body"
   rate=$((peak * load / 100))
+  rm -f "$data-$budget.json"
+  curl -sf http://127.0.0.1:8105/metrics >"$data-metrics-before"
   "$loadgen" "${common[@]}" --cpu 1 --schedule poisson --rate $((rate + 500)) --duration "${each}s" --warmup 1s --connections 256 --expect-timeouts \
-    --stream "name=ordinary,weight=$rate,body=$ordinary" --stream "name=budget,weight=500,body=@$data-budget.body" --json "$data-$budget.json" >"$data-$budget.txt" || true
+    --stream "name=ordinary,weight=$rate,body=$ordinary" --stream "name=budget,weight=500,body=@$data-budget.body" --json "$data-$budget.json" >"$data-$budget.txt" 2>&1 || [ -s "$data-$budget.json" ] || { cat "$data-$budget.txt" >&2; exit 1; }
+  curl -sf http://127.0.0.1:8105/metrics >"$data-metrics-after"
   jitter 1 "$data-jitter-1.json"
   python3 - "$budget" "$data-$budget.json" "$data-jitter-0.json" "$data-jitter-1.json" <<'PY'
 import json, sys
@@ -55,4 +58,5 @@ print(f"budget {budget_ms:g} ms: beyond it p50 {beyond['p50']/1e3:+.3f} p99 {bey
 print(f"  the machine alone (the clock watched on both cores, added up): p50 {jitter['p50']/1e3:.3f} p99 {jitter['p99']/1e3:.3f} p99.9 {jitter['p99_9']/1e3:.3f} max {jitter['max']/1e3:.3f} ms;"
       f" the client's turns: p99.9 {turns['p99_9']/1e3:.3f} max {turns['max']/1e3:.3f} ms" + ("  CLIENT WAS THE LIMIT" if run["client"]["was_the_limit"] else ""))
 PY
+  "$root/benches/server_view.py" "$data-metrics-before" "$data-metrics-after"
 done

@@ -87,8 +87,13 @@ impl Deadline {
                 let reserve_ns = ANSWER_RESERVE_NS.min(budget_ns / 4);
                 Self { at_ns: seen_ns + budget_ns - reserve_ns, partial: true }
             }
-            None => Self { at_ns: seen_ns + TIMED_OUT_AFTER_NS, partial: false },
+            None => Self { at_ns: Self::end_ns(None, seen_ns), partial: false },
         }
+    }
+
+    /// When nobody waits any more.
+    pub(super) fn end_ns(budget_us: Option<u32>, seen_ns: u64) -> u64 {
+        seen_ns + budget_us.map_or(TIMED_OUT_AFTER_NS, |us| u64::from(us) * 1000)
     }
 }
 

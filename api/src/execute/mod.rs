@@ -193,7 +193,14 @@ impl Core {
     }
 
     /// Decodes and plans a request for features, and starts its lookups.
-    fn get_features(&mut self, head: &Head<'_>, body: &mut [u8], mut seen: Seen, granted: Granted) -> Pending {
+    fn get_features(
+        &mut self,
+        now: Now,
+        head: &Head<'_>,
+        body: &mut [u8],
+        mut seen: Seen,
+        granted: Granted,
+    ) -> Pending {
         let mut permits = match self.concurrency.enter_key(granted) {
             Ok(permits) => permits,
             Err(reason) => return self.limited(head, granted, reason, metrics::NONE, seen),
@@ -250,6 +257,15 @@ impl Core {
             Ok(of_field) => of_field,
             Err(fault) => return refused(fault, slot, seen, batch),
         };
+        let budget_us = budget::of(latency_budget_us.or(of_field), [plan.budget, granted.budget]);
+        let deadline = Deadline::of(budget_us, seen.at_ns);
+        if Deadline::end_ns(budget_us, seen.at_ns) <= now.monotonic_ns {
+            // It was held, or other requests were before it. The gate did not know this budget, or would have told it sooner.
+            return match deadline.partial {
+                true => self.limited(head, granted, Reason::Budget, slot, seen),
+                false => refused(Fault::TimedOut, slot, seen, batch),
+            };
+        }
         if let Err(reason) = self.concurrency.enter_service(plan, &mut permits) {
             return self.limited(head, granted, reason, slot, seen);
         }
@@ -260,8 +276,6 @@ impl Core {
         }
         let folding = Folding { leading_edge, coerce_null_counts_to_zero };
         let options = metadata.unwrap_or(self.settings.default_metadata_options);
-        let asked_us = latency_budget_us.or(of_field);
-        let deadline = Deadline::of(budget::of(asked_us, [plan.budget, granted.budget]), seen.at_ns);
         let (permits, criticality) = (batch.keep(permits), granted.criticality(head.criticality));
         Pending::Features(Features { plan: place, options, folding, lookups, seen, deadline, permits, criticality })
     }
@@ -410,7 +424,9 @@ impl Service for Core {
         let seen = self.seen(request.seen_ns, &request.head);
         let known = self.known.take().filter(|_| request.asked);
         let pending = match self.admit(now, &request.head, known) {
-            Ok((Route::GetFeatures, Some(granted))) => self.get_features(&request.head, request.body, seen, granted),
+            Ok((Route::GetFeatures, Some(granted))) => {
+                self.get_features(now, &request.head, request.body, seen, granted)
+            }
             Ok((route @ (Route::Ingest | Route::DeleteKeys), Some(granted))) => {
                 self.take_write(now, route, &request.head, request.body, seen, granted)
             }

@@ -199,6 +199,32 @@ fn a_budget_that_is_over_before_the_rows_are_asked_for_waits_no_more() {
     assert_eq!(String::from_utf8(out).unwrap(), expected);
 }
 
+/// What is answered then comes too late for whoever asked, however much of it is in memory.
+#[test]
+fn a_request_that_comes_to_its_turn_when_nobody_waits_any_more_is_refused() {
+    let check = |asked: &str, late_us: u64, expected: (u16, &str)| {
+        let mut world = world();
+        world.bring_in();
+        let mut body = format!("{{\"params\":{}}}", params(asked)).into_bytes();
+        let seen_ns = world.now.monotonic_ns;
+        world.now.monotonic_ns += late_us * 1000;
+        world.core.turn(world.now);
+        let head = head(gannet_engine::http::Method::Post, GET_FEATURES);
+        let ticket = world.core.begin(world.now, Request { head, body: &mut body, seen_ns, asked: false });
+        world.core.gather(world.now);
+        let mut out = Vec::new();
+        let Finished::Answer(answer) = world.core.finish(world.now, ticket, &mut out) else { panic!("{asked}") };
+        let limited = answer.limited.map_or("", |limited| limited.reason.label());
+        assert_eq!((answer.status.0, limited), expected, "{asked} {late_us}: {}", String::from_utf8_lossy(&out));
+    };
+    let asks = "\"latencyBudgetMs\":5";
+    check(asks, 4999, (200, ""));
+    check(asks, 5000, (429, "budget"));
+    check(asks, 80_000, (429, "budget"));
+    check("", 1_999_999, (200, ""));
+    check("", 2_000_000, (504, ""));
+}
+
 #[test]
 fn rows_that_a_new_generation_replaces_meanwhile_are_those_that_were_asked_for() {
     let mut world = world();

@@ -65,7 +65,7 @@ impl AdmissionMetrics {
     pub fn samples(&self, each: &mut dyn FnMut(Sample)) {
         let mut put = |name, help, kind, label, value: f64| each(Sample { name, help, kind, label, value });
         let count = |c: &Counter| c.value() as f64;
-        let help = "Busy share of the core over the admission window (10 ms unless set otherwise), without spinning.";
+        let help = "Busy share of the core over the admission window (10 ms unless set otherwise; as long as sixty answers take, where that is longer), without spinning.";
         put("gannet_core_utilization", help, Kind::Gauge, None, count(&self.busy) / 1e6);
         let help = "Busy share of the core over a second, without spinning.";
         put("gannet_core_utilization_1s", help, Kind::Gauge, None, count(&self.busy_1s) / 1e6);
