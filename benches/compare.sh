@@ -8,7 +8,9 @@
 #
 # usage: benches/compare.sh [ROUNDS=5] [CONNECTIONS=64] [USERS=1000000]
 # environment: SECONDS_EACH (5), PIPELINE (1), PEERS ("floor nginx plain"), DATA (target/compare), GANNET_FLAGS (for `serve`),
-#   OTHER (the path of another build of gannet, to be one of the peers: what a change costs)
+#   OTHER (the path of another build of gannet, to be one of the peers: what a change costs. It makes its own data, as formats differ. What
+#   deadlines, cold reads, admission and priorities cost together is told by a build of the last commit without any of them:
+#   git worktree add ../without f847ba3 && (cd ../without && cargo build --release -p gannet) && OTHER=../without/target/release/gannet PEERS= benches/compare.sh 8)
 # needs: wrk; nginx if it is among the peers (Debian: apt-get install wrk nginx-light)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -42,7 +44,8 @@ url=http://127.0.0.1:8100/api/v1/feature-service/get-features
 curl -sf -i -H 'Authorization: Tecton-key quickstart' -d "$body" "$url" >"$data/response"
 curl -sf -H 'Authorization: Tecton-key quickstart' -d "$body" "$url" >"$data/body"
 if [ -n "${OTHER:-}" ]; then
-  "$OTHER" serve --data "$data" --listen 127.0.0.1:8107 --cores 0 2>"$data/other.log" & pids+=($!)
+  "$OTHER" quickstart --data "$data/other" --users "$users" --load-only
+  "$OTHER" serve --data "$data/other" --listen 127.0.0.1:8107 --cores 0 2>"$data/other.log" & pids+=($!)
   specs+=("other=8107=$!"); await 8107
 fi
 if [[ $peers == *floor* ]]; then
