@@ -25,7 +25,7 @@ fn step_beside<const N: u32>(now_ns: u64) -> f64 {
 }
 
 fn clients(criticality: Criticality, connections: usize, offers: fn(u64) -> f64) -> Clients {
-    Clients { criticality, connections, offers, grain_ns: 1 }
+    Clients { criticality, connections, offers, grain_ns: 1, budget_ns: None }
 }
 
 /// What came of a kind of clients, in the terms of the promises.
@@ -152,6 +152,23 @@ fn goodput_holds_when_clients_send_in_bursts() {
             let clients = Clients { grain_ns: MS / 5, ..clients(Criticality::Default, connections, offers) };
             let of = &run(name, ORDINARY, &[clients])[0];
             assert!(of.goodput >= 0.85 && of.waits_us <= 3000.0, "{of:?}");
+        }
+    }
+}
+
+/// Who is answered is answered in time, by the client's clock, but for what is on the wire and in the kernel at that moment; and
+/// telling those who are too late does not cost the others their answers.
+#[test]
+fn budgets_are_kept_under_overload() {
+    for (name, costs, budget_ns) in [("ordinary", ORDINARY, 2 * MS), ("costly", COSTLY, 10 * MS)] {
+        for connections in [256, 2000] {
+            let budget_ns = Some(budget_ns);
+            let kinds = [Clients { budget_ns, ..clients(Criticality::Default, connections, step::<100>) }];
+            let of = &run(&format!("10 x, {name}, budget"), costs, &kinds)[0];
+            let outcome = &Simulation::new(AdmissionConfig::default(), costs, &kinds, 1).run(END_NS)[0];
+            let late = outcome.answers.iter().filter(|(_, took)| Some(*took) > budget_ns).count();
+            println!("{name} over {connections}: {late} late of {}", outcome.answers.len());
+            assert!(late * 1000 <= outcome.answers.len() && of.goodput >= 0.85, "{late} {of:?}");
         }
     }
 }

@@ -52,6 +52,8 @@ pub(super) struct Clients {
     pub(super) offers: fn(now_ns: u64) -> f64,
     /// How often the client gets to sending.
     pub(super) grain_ns: u64,
+    /// What the heads of its requests say.
+    pub(super) budget_ns: Option<u64>,
 }
 
 /// What became of the requests of one kind of client, counted by when they were sent.
@@ -195,8 +197,8 @@ impl<'a> Simulation<'a> {
             let mut spent_ns = 0;
             for &(connection, sent_ns) in &batch {
                 spent_ns += self.costs.frame;
-                let criticality = self.clients[self.owner[connection as usize]].criticality;
-                let ask = Ask { seen_ns: now_ns, criticality, budget_ns: None };
+                let Clients { criticality, budget_ns, .. } = self.clients[self.owner[connection as usize]];
+                let ask = Ask { seen_ns: now_ns, criticality, budget_ns };
                 sent[connection as usize] = sent_ns;
                 match self.gate.decide(now_ns, connection, ask, true) {
                     Decision::Hold => {}
