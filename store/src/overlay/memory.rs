@@ -23,10 +23,13 @@ pub(super) struct Memory {
 pub(super) struct Line(pub(super) [Word; LINE_WORDS]);
 
 /// A word's number. 32 bits of words are 32 GiB.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place(pub(super) u32);
 
 impl Place {
+    /// Where no entry begins: an empty slot looks the same.
+    pub(super) const NONE: Self = Self(0);
+
     #[inline]
     fn line(self) -> usize {
         self.0 as usize / LINE_WORDS
@@ -98,17 +101,31 @@ impl Memory {
         let start = out.len();
         // Made longer at once: to look for room word by word costs more than the words.
         out.resize(start + bytes.next_multiple_of(WORD_BYTES), 0);
-        let mut to = out[start..].as_chunks_mut::<WORD_BYTES>().0;
-        let (mut line, mut first) = (place.line(), place.0 as usize % LINE_WORDS);
-        while !to.is_empty() {
-            let words = &self.line(line).0[first..];
-            let (here, behind) = to.split_at_mut(words.len().min(to.len()));
-            for (to, word) in here.iter_mut().zip(words) {
-                *to = word.load().to_le_bytes();
-            }
-            (line, first, to) = (line + 1, 0, behind);
-        }
+        let to = out[start..].as_chunks_mut::<WORD_BYTES>().0;
+        let words = self.stretches(place, to.len()).flatten();
+        to.iter_mut().zip(words).for_each(|(to, word)| *to = word.load().to_le_bytes());
         out.truncate(start + bytes);
+    }
+
+    /// Appends as many words as follow each other from `place` on to `out`.
+    #[inline]
+    pub(super) fn append_words(&self, place: Place, words: usize, out: &mut Vec<[u8; WORD_BYTES]>) {
+        out.reserve(words);
+        for stretch in self.stretches(place, words) {
+            out.extend(stretch.iter().map(|word| word.load().to_le_bytes()));
+        }
+    }
+
+    /// So many words from `place` on, line by line.
+    #[inline]
+    fn stretches(&self, place: Place, words: usize) -> impl Iterator<Item = &[Word]> {
+        let (mut line, mut first, mut left) = (place.line(), place.0 as usize % LINE_WORDS, words);
+        std::iter::from_fn(move || {
+            let here = &self.line((left > 0).then_some(line)?).0[first..];
+            let here = &here[..here.len().min(left)];
+            (line, first, left) = (line + 1, 0, left - here.len());
+            Some(here)
+        })
     }
 
     /// Writes bytes from `place` on, the last word filled up with zeros. Nobody reads there.
