@@ -101,9 +101,10 @@ impl Memory {
         let start = out.len();
         // Made longer at once: to look for room word by word costs more than the words.
         out.resize(start + bytes.next_multiple_of(WORD_BYTES), 0);
-        let to = out[start..].as_chunks_mut::<WORD_BYTES>().0;
-        let words = self.stretches(place, to.len()).flatten();
-        to.iter_mut().zip(words).for_each(|(to, word)| *to = word.load().to_le_bytes());
+        let mut to = out[start..].as_chunks_mut::<WORD_BYTES>().0.iter_mut();
+        self.for_stretches(place, to.len(), |words| {
+            words.iter().zip(&mut to).for_each(|(word, to)| *to = word.load().to_le_bytes());
+        });
         out.truncate(start + bytes);
     }
 
@@ -111,21 +112,24 @@ impl Memory {
     #[inline]
     pub(super) fn append_words(&self, place: Place, words: usize, out: &mut Vec<[u8; WORD_BYTES]>) {
         out.reserve(words);
-        for stretch in self.stretches(place, words) {
-            out.extend(stretch.iter().map(|word| word.load().to_le_bytes()));
-        }
+        self.for_stretches(place, words, |words| out.extend(words.iter().map(|word| word.load().to_le_bytes())));
     }
 
-    /// So many words from `place` on, line by line.
-    #[inline]
-    fn stretches(&self, place: Place, words: usize) -> impl Iterator<Item = &[Word]> {
+    /// So many words from `place` on, line by line. Lines are looked up chunk by chunk.
+    #[inline(always)]
+    fn for_stretches(&self, place: Place, words: usize, mut each: impl FnMut(&[Word])) {
         let (mut line, mut first, mut left) = (place.line(), place.0 as usize % LINE_WORDS, words);
-        std::iter::from_fn(move || {
-            let here = &self.line((left > 0).then_some(line)?).0[first..];
-            let here = &here[..here.len().min(left)];
-            (line, first, left) = (line + 1, 0, left - here.len());
-            Some(here)
-        })
+        while left > 0 {
+            let lines = &self.chunk(line >> self.chunk_lines_log2)[line & ((1 << self.chunk_lines_log2) - 1)..];
+            for words in lines {
+                let here = &words.0[first..LINE_WORDS.min(first + left)];
+                each(here);
+                (line, first, left) = (line + 1, 0, left - here.len());
+                if left == 0 {
+                    return;
+                }
+            }
+        }
     }
 
     /// Writes bytes from `place` on, the last word filled up with zeros. Nobody reads there.

@@ -157,32 +157,42 @@ impl Sight<'_> {
     /// `probe` finds nothing, or `read` a row older than they may have.
     #[inline]
     pub fn prefetch(&self, hash: OverlayHash) -> bool {
-        let mut may_hold = false;
-        for index in [self.current, self.frozen].into_iter().flatten() {
-            if index.may_hold(&self.shared.memory, hash.hash) {
-                index.prefetch(&self.shared.memory, hash.hash);
-                may_hold = true;
-            }
-        }
-        may_hold
+        let memory = &self.shared.memory;
+        let in_part = |index: Option<Index>| {
+            let Some(index) = index.filter(|index| index.may_hold(memory, hash.hash)) else { return false };
+            index.prefetch(memory, hash.hash);
+            true
+        };
+        in_part(self.current) | in_part(self.frozen)
     }
 
     /// Reads the key's bucket line, and starts to load the entry that it names, if any. For keys of which `prefetch` said that there may
     /// be a row.
     #[inline]
     pub fn probe(&self, hash: OverlayHash) -> OverlayProbe {
-        // Where there is one part, it is this one that may hold it.
-        let (is_one, memory) = (self.current.is_none() || self.frozen.is_none(), &self.shared.memory);
-        let [current, frozen] = [self.current, self.frozen].map(|index| {
-            let Some(index) = index.filter(|index| is_one || index.may_hold(memory, hash.hash)) else {
-                return Place::NONE;
-            };
-            let mut cursor = Cursor::START;
-            let Some(place) = index.find(memory, hash.hash, &mut cursor) else { return Place::NONE };
-            map::prefetch(memory.word(place));
-            place
-        });
-        OverlayProbe { current, frozen }
+        let memory = &self.shared.memory;
+        match (self.current, self.frozen) {
+            (Some(current), Some(frozen)) => {
+                let in_part = |index: Index| match index.may_hold(memory, hash.hash) {
+                    true => self.first(index, hash),
+                    false => Place::NONE,
+                };
+                OverlayProbe { current: in_part(current), frozen: in_part(frozen) }
+            }
+            // Where there is one part, it is this one that may hold it.
+            (Some(current), None) => OverlayProbe { current: self.first(current, hash), frozen: Place::NONE },
+            (None, Some(frozen)) => OverlayProbe { current: Place::NONE, frozen: self.first(frozen, hash) },
+            (None, None) => OverlayProbe::default(),
+        }
+    }
+
+    /// The first entry of a hash in a part, on its way.
+    #[inline]
+    fn first(&self, index: Index, hash: OverlayHash) -> Place {
+        let (memory, mut cursor) = (&self.shared.memory, Cursor::START);
+        let Some(place) = index.find(memory, hash.hash, &mut cursor) else { return Place::NONE };
+        map::prefetch(memory.word(place));
+        place
     }
 
     /// Appends the newest row of `key` to `out`, if there is one here; while a flush runs perhaps an older one beside it. `probe` is of
