@@ -17,7 +17,7 @@ use gannet_benches::{Random, tables};
 use gannet_store::{
     KeyHash, Probed, Row, Table, ValueRef,
     log::Sequence,
-    overlay::{Overlay, OverlayHash, OverlayProbe, OverlayReader, OverlaySettings, Pin, Put, TableId},
+    overlay::{Overlay, OverlayHash, OverlayProbe, OverlayReader, OverlaySettings, Put, TableId},
     row::RowLayout,
 };
 
@@ -126,16 +126,17 @@ impl Side<'_> {
 
     /// As a server would: where the overlay may hold a key, its segments are looked into only if it does not, or holds an older row.
     fn both(&self, keys: &[[u8; 11]]) -> u64 {
-        let pin: Pin = self.reader.pin();
+        let pin = self.reader.pin();
+        let sight = self.reader.sight(&pin);
         let mut hashes = [[KeyHash(0); 64]; VIEWS];
         let mut probes = [[Probed::Absent; 64]; VIEWS];
         let mut recent: [[Option<(OverlayHash, OverlayProbe)>; 64]; VIEWS] = [[None; 64]; VIEWS];
         for (i, key) in keys.iter().enumerate() {
-            let of_key = self.reader.hash_key(key);
+            let of_key = sight.hash_key(key);
             for (v, table) in (0..).zip(self.tables) {
-                let hash = self.reader.hash_in(TableId(v), of_key);
+                let hash = sight.hash_in(TableId(v), of_key);
                 let v = v as usize;
-                if self.reader.prefetch(&pin, hash) {
+                if sight.prefetch(hash) {
                     recent[v][i] = Some((hash, OverlayProbe::default()));
                 } else {
                     hashes[v][i] = table.hash(key);
@@ -146,7 +147,7 @@ impl Side<'_> {
         for (i, key) in keys.iter().enumerate() {
             for (v, table) in self.tables.iter().enumerate() {
                 if let Some((hash, probe)) = &mut recent[v][i] {
-                    *probe = self.reader.probe(&pin, *hash);
+                    *probe = sight.probe(*hash);
                     if !probe.is_absent() {
                         continue;
                     }
@@ -155,13 +156,13 @@ impl Side<'_> {
                 probes[v][i] = table.probe(hashes[v][i]).unwrap();
             }
         }
-        let (mut sum, mut bytes) = (0_u64, Vec::with_capacity(512));
+        let (mut sum, mut bytes) = (0_u64, Vec::with_capacity(64));
         for (i, key) in keys.iter().enumerate() {
             bytes.clear();
             for (v, table) in self.tables.iter().enumerate() {
                 let mut row = None;
                 if let Some((hash, probe)) = recent[v][i].filter(|(_, probe)| !probe.is_absent()) {
-                    row = self.reader.read(&pin, hash, probe, key, &mut bytes);
+                    row = sight.read(hash, probe, key, &mut bytes);
                     if row.as_ref().is_none_or(|row| Some(row.event_time_us) < table.event_time_max_us()) {
                         probes[v][i] = table.probe(table.hash(key)).unwrap();
                     }
@@ -170,7 +171,7 @@ impl Side<'_> {
                 let row = row.filter(|row| stored.is_none_or(|stored| stored.event_time_us() <= row.event_time_us));
                 sum = sum.wrapping_add(match row {
                     Some(row) if row.is_tombstone => 0,
-                    Some(row) => value(row.row(&self.layouts[v], &bytes).unwrap()),
+                    Some(row) => value(row.row(&self.layouts[v], bytes.as_flattened()).unwrap()),
                     None => stored.map_or(0, value),
                 });
             }

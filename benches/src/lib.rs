@@ -1,7 +1,8 @@
-//! What the benches share: the canonical request, and the four views of `fraud_bench`.
+//! What the benches share: the canonical request, the four views of `fraud_bench`, and one that aggregates in their place.
 
 pub mod service;
 pub mod tables;
+pub mod tiles;
 
 /// A `get-features` request for one user of `fraud_bench` with all metadata, as `benches/get-features.lua` sends it.
 pub fn request(user: u64) -> Vec<u8> {

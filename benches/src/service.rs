@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use gannet_api::{
     Catalog, Core, Settings, Shared, State,
     auth::{KeyRecord, KeyTable},
-    definitions,
+    definitions::{self, model::Definitions},
 };
 use gannet_engine::{
     Finished, Now, Service, Ticket,
@@ -20,12 +20,12 @@ use gannet_store::{
     plane::StreamTables,
 };
 
-use crate::tables;
+use crate::{tables, tiles};
 
 const DEFINITIONS: &str = include_str!("../../examples/fraud/definitions/bench.toml");
 const ENTITY: &str = "workspace = \"prod\"\n[entities.user]\njoin_keys = { user_id = \"string\" }\n";
 
-/// One core serving `fraud_bench` for the key `quickstart`.
+/// One core serving a service named `fraud_bench` for the key `quickstart`.
 #[derive(Debug)]
 pub struct Serving {
     core: Core,
@@ -62,13 +62,33 @@ impl Serving {
     pub fn over(tables: &[Arc<Table>], written: Written) -> Self {
         let files = [("bench.toml", DEFINITIONS), ("user.toml", ENTITY)].map(|(n, t)| (n.to_owned(), t.to_owned()));
         let definitions = definitions::check(&files).expect("the example's definitions are sound");
+        let named: Vec<_> =
+            tables::VIEWS.iter().map(|view| format!("prod/{view}")).zip(tables.iter().map(Arc::clone)).collect();
+        Self::with(&definitions, &named, written, &mut |table, user| tables::newer(&tables[table], user))
+    }
+
+    /// Serves this table, of [`tiles::build`].
+    pub fn over_tiles(table: &Arc<Table>, written: Written) -> Self {
+        let mut rows = tiles::Rows::new();
+        let named = [(tiles::NAME.to_owned(), Arc::clone(table))];
+        Self::with(&tiles::definitions(), &named, written, &mut |_, user| rows.newer(user).to_vec())
+    }
+
+    /// `newer` makes the row that was written of a table's user.
+    fn with(
+        definitions: &Definitions,
+        tables: &[(String, Arc<Table>)],
+        written: Written,
+        newer: &mut dyn FnMut(usize, u64) -> Vec<u8>,
+    ) -> Self {
         let shared = Arc::new(Shared::new(Settings::default(), Vec::new()));
-        let names = || tables::VIEWS.iter().map(|view| format!("prod/{view}"));
-        let schemas = tables.iter().map(|table| Schema::clone(table.schema()));
-        let streams = StreamTables::default().with(names().zip(schemas).map(|(name, schema)| (name, schema, None)));
-        let base = |(name, table)| (name, Levels { base: Some(Arc::clone(table)), ..Levels::default() });
-        let levels: BTreeMap<_, _> = names().zip(tables).map(base).collect();
-        shared.publish(Some(Arc::new(Catalog::compile(&definitions, levels, &streams, 1, shared.metrics()))));
+        let schemas = tables.iter().map(|(name, table)| (name.clone(), Schema::clone(table.schema()), None));
+        let streams = StreamTables::default().with(schemas);
+        let base = |(name, table): &(String, Arc<Table>)| {
+            (name.clone(), Levels { base: Some(Arc::clone(table)), delta: None })
+        };
+        let levels: BTreeMap<_, _> = tables.iter().map(base).collect();
+        shared.publish(Some(Arc::new(Catalog::compile(definitions, levels, &streams, 1, shared.metrics()))));
         let keys = KeyTable::new(vec![KeyRecord::of("quickstart", "", 0)]).expect("one key cannot clash");
         shared.set_keys(keys);
         shared.set_state(State::Ready);
@@ -78,10 +98,10 @@ impl Serving {
         if written != Written::Never {
             let (overlay, mut writer) = Overlay::new(OverlaySettings { budget_bytes: 1 << 30, seed: 42 });
             if let Written::Recently { users } = written {
-                for (name, table) in names().zip(tables) {
-                    let id = streams.get(&name).expect("all views take writes").id;
+                for (table, (name, _)) in tables.iter().enumerate() {
+                    let id = streams.get(name).expect("all views take writes").id;
                     for user in 0..users {
-                        let row = tables::newer(table, user);
+                        let row = newer(table, user);
                         let put = writer.put(id, Sequence(user), &row).expect("it is a row");
                         assert_eq!(put, Put::New, "there is room");
                     }

@@ -29,7 +29,7 @@ mod tests;
 
 pub use combine::CombineTiles;
 pub use compiled::{Aggregates, Feature};
-pub use event::{EventError, EventRows, add_event};
+pub use event::add_event;
 pub use fold::{FoldOptions, Folded, Item};
 pub use function::{EXPECTED as FUNCTION_EXPECTED, Function, Percentile};
 pub use row::{Damaged, Input, Row, RowBuilder, RowTooLong, UncheckedRow};

@@ -2,8 +2,10 @@
 //!
 //! Nothing here borrows a table or a request: keys are stretches of one arena, rows are named by table and probe, and
 //! are found again when the answer is rendered. By then they are in the processor's cache. A row that is not in memory is not
-//! touched: the request it belongs to is set aside (`waiting.rs`). A key that may have rows in several places takes a way of its own
-//! (`levels.rs`).
+//! touched: the request it belongs to is set aside (`waiting.rs`).
+//!
+//! Where a view is served as it was written, a row of the overlay is most likely as new as everything in files. So they are looked into
+//! only if it is not; then, and for whatever else may have rows in several places, the key takes a way of its own (`levels.rs`).
 
 use std::{io::Write as _, ops::Range};
 
@@ -11,7 +13,7 @@ use gannet_engine::{Limited, ServerTiming, admission::Criticality};
 use gannet_store::{
     ColdStep, Corrupt, KeyHash, Probe, Probed, Row, Table,
     cache::{Place, RowCache},
-    overlay::{OverlayHash, OverlayKeyHash},
+    overlay::{CopiedRows, OverlayHash, OverlayKeyHash, OverlayProbe},
 };
 
 use super::{
@@ -112,10 +114,14 @@ pub(super) enum Stage {
     Hashed(KeyHash),
     /// In memory, in its segment.
     Resident(Probe),
+    /// In the overlay, perhaps, and then most likely nowhere else that counts: among [`Batch::recent`].
+    Recent(OverlayHash),
+    /// The same with its bucket line read.
+    InOverlay(OverlayHash, OverlayProbe),
+    /// In [`Batch::copied`], and no other counts.
+    Copied(Span),
     /// In more than one place, perhaps: position in [`Batch::spread`].
     Spread(usize),
-    /// Looked for only if what is above leaves it open.
-    Later,
     /// In memory, in this core's cache.
     Cached(KeyHash, Place),
     /// Has to be read.
@@ -158,13 +164,15 @@ pub(super) enum Unreadable {
 pub(super) struct Batch {
     pub(super) pending: Vec<Pending>,
     lookups: Vec<Lookup>,
+    /// Positions of those that the overlay may settle.
+    recent: Vec<usize>,
     /// Of those that may have several rows.
     spread: Vec<Spread>,
     keys: Vec<u8>,
     /// The key that was looked for in the overlay last.
     recent_key: Option<(Span, OverlayKeyHash)>,
     /// Rows of the overlay.
-    copied: Vec<u8>,
+    copied: CopiedRows,
     text: Vec<u8>,
     permits: Vec<Permits>,
     /// When the turn began.
@@ -187,11 +195,12 @@ impl Batch {
     pub(super) fn clear(&mut self) {
         self.pending.clear();
         self.lookups.clear();
+        self.recent.clear();
         self.spread.clear();
         self.keys.clear();
         self.recent_key = None;
         self.copied.clear();
-        self.copied.shrink_to(COPIED_KEPT_BYTES_MAX);
+        self.copied.shrink_to(COPIED_KEPT_BYTES_MAX / size_of::<u64>());
         self.text.clear();
         self.permits.clear();
         self.store_ns = None;
@@ -222,7 +231,20 @@ impl Batch {
         };
         let named = &tables[table];
         let recent = recent.and_then(|recent| self.may_be_recent(recent, named, key));
-        let stage = match (recent, &named.delta, &named.base) {
+        let stage = match (recent, &named.aggregates) {
+            (Some(hash), None) => {
+                self.recent.push(self.lookups.len());
+                Stage::Recent(hash)
+            }
+            (recent, _) => self.ask_files(named, table, key, recent),
+        };
+        self.lookups.push(Lookup { table, key, stage });
+    }
+
+    /// Hashes a key for the files of its table and touches their bucket lines; `recent` if rows of the overlay may count beside them.
+    #[inline]
+    fn ask_files(&mut self, named: &NamedTable, table: usize, key: Span, recent: Option<OverlayHash>) -> Stage {
+        match (recent, &named.delta, &named.base) {
             (None, None, Some(base)) => {
                 let hash = base.hash(key.of(&self.keys));
                 base.prefetch_bucket(hash);
@@ -232,8 +254,7 @@ impl Batch {
                 self.spread.push(Spread::begin(named, table, key, recent, &self.keys));
                 Stage::Spread(self.spread.len() - 1)
             }
-        };
-        self.lookups.push(Lookup { table, key, stage });
+        }
     }
 
     /// Whether the overlay may hold the key; then its bucket there is touched.
@@ -243,13 +264,13 @@ impl Batch {
         let of_key = match self.recent_key {
             Some((known, hash)) if known == key => hash,
             _ => {
-                let hash = recent.reader.hash_key(key.of(&self.keys));
+                let hash = recent.sight.hash_key(key.of(&self.keys));
                 self.recent_key = Some((key, hash));
                 hash
             }
         };
-        let hash = recent.reader.hash_in(stream.id, of_key);
-        recent.reader.prefetch(recent.pin, hash).then_some(hash)
+        let hash = recent.sight.hash_in(stream.id, of_key);
+        recent.sight.prefetch(hash).then_some(hash)
     }
 
     /// Keeps what a request holds until the turn is over, or until it is set aside.
@@ -279,6 +300,9 @@ impl Batch {
         cache: &mut RowCache,
         mut corrupt: impl FnMut(&Corrupt),
     ) {
+        if !self.recent.is_empty() {
+            self.gather_recent(tables, recent); // first, as it may ask files
+        }
         for lookup in &mut self.lookups {
             let Stage::Hashed(hash) = lookup.stage else { continue };
             let NamedTable { base: Some(base), delay_ns, .. } = &tables[lookup.table] else { continue };
@@ -289,6 +313,37 @@ impl Batch {
         if !self.spread.is_empty() {
             self.gather_spread(tables, recent, cache, corrupt);
         }
+    }
+
+    /// Of keys that the overlay may settle: reads all bucket lines there and touches all entries, then copies all rows. Where that does
+    /// not settle it, files are asked, as they are for other keys when a turn begins.
+    fn gather_recent(&mut self, tables: &[NamedTable], recent: Option<Recent<'_>>) {
+        let places = std::mem::take(&mut self.recent);
+        for &place in &places {
+            let Lookup { table, key, stage: Stage::Recent(hash) } = self.lookups[place] else { continue };
+            // What was seen when the turn began may be gone by now, if it is in files.
+            let probe = recent.map_or_else(OverlayProbe::default, |recent| recent.sight.probe(hash));
+            self.lookups[place].stage = match probe.is_absent() {
+                false => Stage::InOverlay(hash, probe),
+                true => self.ask_files(&tables[table], table, key, None),
+            };
+        }
+        for &place in &places {
+            let Lookup { table, key, stage: Stage::InOverlay(hash, probe) } = self.lookups[place] else { continue };
+            let named = &tables[table];
+            let row = recent.and_then(|recent| recent.sight.read(hash, probe, key.of(&self.keys), &mut self.copied));
+            self.lookups[place].stage = match row {
+                None => self.ask_files(named, table, key, None),
+                Some(row) if named.newest_us.is_none_or(|newest_us| newest_us <= row.event_time_us) => {
+                    Stage::Copied(span(row.bytes.start, row.bytes.end))
+                }
+                Some(row) => {
+                    self.spread.push(Spread::below(named, table, key, row, &self.keys));
+                    Stage::Spread(self.spread.len() - 1)
+                }
+            };
+        }
+        self.recent = places;
     }
 
     fn gather_spread(
@@ -303,10 +358,10 @@ impl Batch {
             spread.probe(tables, recent, keys, cache, &mut corrupt);
         }
         for spread in &mut *spread {
-            spread.copy(tables, recent, keys, copied);
+            spread.copy(recent, keys, copied);
         }
         for spread in &mut *spread {
-            *cold += spread.settle(tables, keys, cache, &mut corrupt);
+            *cold += spread.settle(tables, keys, cache);
         }
     }
 
@@ -337,12 +392,25 @@ impl Batch {
     ) -> Result<Fetched<'t>, Unreadable> {
         let lookup = &self.lookups[lookup];
         match (lookup.stage, level) {
-            (Stage::Spread(place), _) => self.spread[place].fetched(tables, level, &self.keys, &self.copied, cache),
+            (Stage::Spread(place), _) => {
+                self.spread[place].fetched(tables, level, &self.keys, self.copied.as_flattened(), cache)
+            }
+            (Stage::Copied(bytes), Level::Current) => {
+                Ok(self.copied_row(&tables[lookup.table], bytes)?.map_or(Fetched::Absent, Fetched::Row))
+            }
+            (Stage::Copied(_), _) => Ok(Fetched::Absent),
             (stage, Level::Base) => {
                 fetched_from(tables[lookup.table].base.as_deref(), stage, lookup.key.of(&self.keys), cache)
             }
             _ => Ok(Fetched::Absent),
         }
+    }
+
+    /// A row of the overlay; `None` only if the table took no writes, and then there is none.
+    #[inline]
+    fn copied_row<'t>(&'t self, named: &'t NamedTable, bytes: Span) -> Result<Option<Row<'t>>, Unreadable> {
+        let row = named.stream.as_ref().map(|stream| Row::parse(&stream.layout, bytes.of(self.copied.as_flattened())));
+        row.transpose().map_err(Unreadable::Now)
     }
 
     /// When the turn's store reads began.
@@ -409,14 +477,17 @@ impl<'t> Rows<'t> for TurnRows<'t> {
     #[inline(always)]
     fn newest(&self, view: usize, read_bytes: &mut u64) -> Result<Found<'t>, Unreadable> {
         let lookup = &self.batch.lookups[self.lookups + view];
-        // As good as always.
-        if let (Stage::Resident(probe), Some(base)) = (lookup.stage, &self.tables[lookup.table].base) {
-            let row = base.row(probe, lookup.key.of(&self.batch.keys)).map_err(Unreadable::Now)?;
-            let Some(row) = row else { return Ok(Found::Absent) };
-            *read_bytes += row.bytes() as u64;
-            return Ok(if row.is_tombstone() { Found::Absent } else { Found::Row(row) });
-        }
-        newest_of_levels(self, view, read_bytes)
+        let named = &self.tables[lookup.table];
+        let row = match (lookup.stage, &named.base) {
+            (Stage::Resident(probe), Some(base)) => {
+                base.row(probe, lookup.key.of(&self.batch.keys)).map_err(Unreadable::Now)?
+            }
+            (Stage::Copied(bytes), _) => self.batch.copied_row(named, bytes)?,
+            _ => return newest_of_levels(self, view, read_bytes),
+        };
+        let Some(row) = row else { return Ok(Found::Absent) };
+        *read_bytes += row.bytes() as u64;
+        Ok(if row.is_tombstone() { Found::Absent } else { Found::Row(row) })
     }
 
     fn at(&self, view: usize, level: Level) -> Result<Found<'t>, Unreadable> {
@@ -478,7 +549,7 @@ pub(super) fn fetched_from<'t>(
         Stage::Cold(step) => return Ok(Fetched::Cold(step)),
         Stage::Absent => return Ok(Fetched::Absent),
         Stage::Corrupt => return Err(Unreadable::Before),
-        Stage::Hashed(_) | Stage::Later | Stage::Spread(_) => {
+        Stage::Hashed(_) | Stage::Recent(_) | Stage::InOverlay(..) | Stage::Copied(_) | Stage::Spread(_) => {
             unreachable!("answers are finished after the batch was gathered")
         }
     };

@@ -1,13 +1,14 @@
 //! Keys whose rows may lie in more than one place: in the overlay, in a delta, in the base.
 //!
-//! Most keys have a row in the base and nowhere else, which a word of the overlay's filter tells; they never come here. For the others
-//! every place goes through the same stages as that one row (`batch.rs`), over all requests of the turn.
+//! Most keys have a row in the base and nowhere else, which a word of the overlay's filter tells, and of most others the overlay's row
+//! is all that counts (`batch.rs`); they never come here. For those that are left every place goes through the same stages as that one
+//! row, over all requests of the turn.
 //!
 //! ```text
-//! begin     overlay: prefetch the bucket                     files: prefetch bucket lines, unless the overlay will do
+//! begin     overlay: prefetch the bucket                     files: prefetch bucket lines
 //! gather 1  overlay: read the bucket, prefetch the entry     files: read bucket lines, prefetch rows
-//! gather 2  overlay: copy the rows; where one is older than files may be, prefetch their bucket lines now
-//! gather 3                                                   files: what is left; leave out what upper rows hide
+//! gather 2  overlay: copy the rows
+//! gather 3                                                   files: leave out what upper rows hide
 //! ```
 
 use gannet_store::{
@@ -15,7 +16,7 @@ use gannet_store::{
     cache::RowCache,
     levels,
     log::Sequence,
-    overlay::{OverlayHash, OverlayProbe, OverlayReader, OverlayRow, Pin},
+    overlay::{CopiedRows, OverlayHash, OverlayProbe, OverlayRow, Sight},
 };
 
 use super::batch::{Fetched, Found, Stage, Unreadable, fetched_from, probed};
@@ -32,11 +33,10 @@ pub(super) enum Level {
     Base,
 }
 
-/// The overlay, as a turn sees it.
+/// The overlay, as a request or a stage of the turn sees it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Recent<'c> {
-    pub(super) reader: &'c OverlayReader,
-    pub(super) pin: &'c Pin,
+    pub(super) sight: Sight<'c>,
     /// What is in files already, up to this record of the log.
     pub(super) covered: Sequence,
 }
@@ -63,7 +63,7 @@ pub(super) struct Spread {
 
 #[derive(Debug)]
 enum InOverlay {
-    /// It may be there.
+    /// It may be there, and counts beside what files have.
     Hashed(OverlayHash),
     Found(OverlayHash, OverlayProbe),
     /// Of the current part and the frozen one. Where the newest row counts alone, it is the first.
@@ -105,16 +105,16 @@ pub(super) fn newest_of_levels<'t>(
 }
 
 impl Spread {
-    /// Starts the lookups of a key; `recent` if the overlay may hold it.
+    /// Starts the lookups of a key; `recent` if the overlay may hold rows of it that count together.
     pub(super) fn begin(named: &NamedTable, table: usize, key: Span, recent: Option<OverlayHash>, keys: &[u8]) -> Self {
-        // What the overlay holds is most likely as new as everything in files. Where all rows count it is no matter.
-        let files_later = recent.is_some() && named.aggregates.is_none();
         let recent = recent.map_or(InOverlay::Read([None, None]), InOverlay::Hashed);
-        let mut spread = Self { table, key, recent, delta: Stage::Later, base: Stage::Later };
-        if !files_later {
-            spread.ask_files(named, keys);
-        }
-        spread
+        Self { table, key, recent, delta: Stage::Absent, base: Stage::Absent }.asking_files(named, keys)
+    }
+
+    /// Starts the lookups of a key in files, `recent` being what the overlay has.
+    pub(super) fn below(named: &NamedTable, table: usize, key: Span, recent: OverlayRow, keys: &[u8]) -> Self {
+        let recent = InOverlay::Read([Some(recent), None]);
+        Self { table, key, recent, delta: Stage::Absent, base: Stage::Absent }.asking_files(named, keys)
     }
 
     /// The first stage of gathering.
@@ -127,51 +127,24 @@ impl Spread {
         corrupt: &mut impl FnMut(&Corrupt),
     ) {
         self.probe_files(&tables[self.table], keys, cache, corrupt);
-        let (InOverlay::Hashed(hash), Some(recent)) = (&self.recent, recent) else { return };
-        let probe = recent.reader.probe(recent.pin, *hash);
-        if !probe.is_absent() {
-            self.recent = InOverlay::Found(*hash, probe);
-            return;
+        if let (InOverlay::Hashed(hash), Some(recent)) = (&self.recent, recent) {
+            self.recent = InOverlay::Found(*hash, recent.sight.probe(*hash));
         }
-        self.recent = InOverlay::Read([None, None]);
-        self.ask_files_at_last(&tables[self.table], keys);
     }
 
-    /// The second stage: copies what the overlay has of the key.
-    pub(super) fn copy(
-        &mut self,
-        tables: &[NamedTable],
-        recent: Option<Recent<'_>>,
-        keys: &[u8],
-        copied: &mut Vec<u8>,
-    ) {
-        let (InOverlay::Found(hash, probe), Some(recent)) = (&self.recent, recent) else { return };
-        let named = &tables[self.table];
-        let rows = rows_in_overlay(named.aggregates.is_some(), recent, *hash, *probe, self.key.of(keys), copied);
-        let hides_files = match named.aggregates {
-            None => {
-                rows[0].as_ref().is_some_and(|row| named.newest_us.is_none_or(|newest| newest <= row.event_time_us))
-            }
-            Some(_) => rows.iter().flatten().any(|row| row.is_tombstone),
-        };
-        self.recent = InOverlay::Read(rows);
-        if hides_files {
+    /// The second stage: copies what the overlay has of the key, but for what is in files already.
+    pub(super) fn copy(&mut self, recent: Option<Recent<'_>>, keys: &[u8], copied: &mut CopiedRows) {
+        let (InOverlay::Found(hash, probe), Some(Recent { sight, covered })) = (&self.recent, recent) else { return };
+        let rows = sight.read_parts(*hash, *probe, covered, self.key.of(keys), copied);
+        if rows.iter().flatten().any(|row| row.is_tombstone) {
             (self.delta, self.base) = (Stage::Absent, Stage::Absent);
-        } else {
-            self.ask_files_at_last(named, keys);
         }
+        self.recent = InOverlay::Read(rows);
     }
 
-    /// The last stage: files that had to wait for what the overlay has. Says how many rows have to be read.
-    pub(super) fn settle(
-        &mut self,
-        tables: &[NamedTable],
-        keys: &[u8],
-        cache: &mut RowCache,
-        corrupt: &mut impl FnMut(&Corrupt),
-    ) -> usize {
+    /// The last stage. Says how many rows have to be read.
+    pub(super) fn settle(&mut self, tables: &[NamedTable], keys: &[u8], cache: &RowCache) -> usize {
         let named = &tables[self.table];
-        self.probe_files(named, keys, cache, corrupt);
         if matches!(self.base, Stage::Cold(_))
             && let Ok(Fetched::Row(upper)) = fetched_from(named.delta.as_deref(), self.delta, self.key.of(keys), cache)
         {
@@ -214,13 +187,7 @@ impl Spread {
         fetched_from(level.file(named), stage, self.key.of(keys), cache)
     }
 
-    fn ask_files_at_last(&mut self, named: &NamedTable, keys: &[u8]) {
-        if matches!(self.base, Stage::Later) {
-            self.ask_files(named, keys);
-        }
-    }
-
-    fn ask_files(&mut self, named: &NamedTable, keys: &[u8]) {
+    fn asking_files(mut self, named: &NamedTable, keys: &[u8]) -> Self {
         let key = self.key.of(keys);
         let mut known = None;
         for (file, stage) in [(&named.delta, &mut self.delta), (&named.base, &mut self.base)] {
@@ -234,6 +201,7 @@ impl Spread {
             file.prefetch_bucket(hash);
             *stage = Stage::Hashed(hash);
         }
+        self
     }
 
     fn probe_files(
@@ -248,22 +216,5 @@ impl Spread {
                 *stage = probed(file, named.delay_ns, hash, || self.key.of(keys), cache, &mut *corrupt);
             }
         }
-    }
-}
-
-/// What the overlay has of a key: the newest row, or that of each part where they count together; then what is in files already is
-/// left out.
-fn rows_in_overlay(
-    combined: bool,
-    recent: Recent<'_>,
-    hash: OverlayHash,
-    probe: OverlayProbe,
-    key: &[u8],
-    copied: &mut Vec<u8>,
-) -> [Option<OverlayRow>; 2] {
-    let Recent { reader, pin, covered } = recent;
-    match combined {
-        false => [reader.read(pin, hash, probe, key, copied), None],
-        true => reader.read_parts(pin, hash, probe, covered, key, copied),
     }
 }

@@ -97,7 +97,7 @@ impl Overlaid {
     }
 
     fn recent(&self, catalog: &Catalog) -> Option<Recent<'_>> {
-        Some(Recent { reader: &self.reader, pin: self.pin.as_ref()?, covered: catalog.covered() })
+        Some(Recent { sight: self.reader.sight(self.pin.as_ref()?), covered: catalog.covered() })
     }
 }
 
@@ -271,6 +271,7 @@ impl Core {
         }
         let lookups = batch.lookups_next();
         let recent = self.overlaid.as_ref().and_then(|overlaid| overlaid.recent(catalog));
+        let recent = recent.filter(|recent| !recent.sight.is_empty());
         for view in &plan.views {
             batch.look_up(catalog.tables(), recent, view.table, self.encoder.key(view.key_set));
         }

@@ -21,10 +21,19 @@ pub(crate) struct RowMaker<'v> {
     view: &'v ViewIntake,
     table: &'v StreamTable,
     writer: RowWriter,
-    tiles: Option<RowBuilder<'v>>,
+    tiles: Option<TileMaker<'v>>,
     key: Vec<u8>,
-    encoded: Vec<u8>,
     rows: u32,
+}
+
+/// Makes the tiles of one event after the other.
+#[derive(Debug)]
+struct TileMaker<'v> {
+    builder: RowBuilder<'v>,
+    /// Nested values of the event as the store encodes them, one after the other, and how long each is.
+    nested: Vec<u8>,
+    lengths: Vec<usize>,
+    encoded: Vec<u8>,
 }
 
 impl<'v> RowMaker<'v> {
@@ -32,8 +41,8 @@ impl<'v> RowMaker<'v> {
     pub(crate) fn new(view: &'v ViewIntake) -> Option<Self> {
         let table = view.table.as_deref()?;
         let writer = RowWriter::new(&table.schema);
-        let tiles = view.aggregates.as_ref().map(|aggregates| aggregates.builder());
-        Some(Self { view, table, writer, tiles, key: Vec::new(), encoded: Vec::new(), rows: 0 })
+        let tiles = view.aggregates.as_ref().map(|aggregates| TileMaker::new(aggregates.builder()));
+        Some(Self { view, table, writer, tiles, key: Vec::new(), rows: 0 })
     }
 
     pub(crate) fn view(&self) -> &'v ViewIntake {
@@ -89,9 +98,7 @@ impl<'v> RowMaker<'v> {
                     Some(Cell::Text(text)) => Some(text.as_bytes()),
                     _ => None,
                 };
-                self.encoded.clear();
-                tile(tiles, of, source, cells, event_time_us, secondary_key, &mut self.encoded)?;
-                self.writer.binary(0, &self.encoded);
+                self.writer.binary(0, tiles.of_event(source, of, cells, event_time_us, secondary_key)?);
             }
         }
         let row = self.writer.finish().map_err(|error| Rejected::new(Reason::TooLong, error))?;
@@ -126,25 +133,46 @@ pub(crate) fn encode_key<'c>(types: &[KeyType], parts: impl Iterator<Item = &'c 
     writer.finish()
 }
 
-/// The tiles of this one event.
-fn tile(
-    tiles: &mut RowBuilder<'_>,
-    of: &SourceView,
-    source: &SourceIntake,
-    cells: &[Cell<'_>],
-    event_time_us: i64,
-    secondary_key: Option<&[u8]>,
-    out: &mut Vec<u8>,
-) -> Result<(), Rejected> {
-    let nested: Vec<Vec<u8>> = of.values.iter().map(|field| nested_bytes(source, *field, &cells[*field])).collect();
-    let inputs: Vec<Input<'_>> =
-        of.values.iter().zip(&nested).map(|(field, nested)| input(&cells[*field], nested)).collect();
-    tiles.clear();
-    tiles.add(event_time_us, secondary_key, &inputs);
-    tiles.encode(out).map_err(|error| Rejected::new(Reason::TooLong, error))
+impl<'v> TileMaker<'v> {
+    fn new(builder: RowBuilder<'v>) -> Self {
+        Self { builder, nested: Vec::new(), lengths: Vec::new(), encoded: Vec::new() }
+    }
+
+    fn of_event(
+        &mut self,
+        source: &SourceIntake,
+        of: &SourceView,
+        cells: &[Cell<'_>],
+        event_time_us: i64,
+        secondary_key: Option<&[u8]>,
+    ) -> Result<&[u8], Rejected> {
+        let Self { builder, nested, lengths, encoded } = self;
+        nested.clear();
+        lengths.clear();
+        for field in &of.values {
+            if let Cell::Nested(value) = &cells[*field] {
+                let start = nested.len();
+                ValueLayout::new(&source.fields[*field].column_type).write(value, nested);
+                lengths.push(nested.len() - start);
+            }
+        }
+        let (mut rest, mut lengths) = (nested.as_slice(), lengths.iter());
+        let mut next_nested = || {
+            let (value, behind) = rest.split_at(lengths.next().copied().unwrap_or_default());
+            rest = behind;
+            value
+        };
+        let inputs: Vec<Input<'_>> = of.values.iter().map(|field| input(&cells[*field], &mut next_nested)).collect();
+        builder.clear();
+        builder.add(event_time_us, secondary_key, &inputs);
+        encoded.clear();
+        builder.encode(encoded).map_err(|error| Rejected::new(Reason::TooLong, error))?;
+        Ok(encoded)
+    }
 }
 
-fn input<'c>(cell: &'c Cell<'_>, nested: &'c [u8]) -> Input<'c> {
+/// `nested` gives the bytes of each nested value in turn.
+fn input<'c>(cell: &'c Cell<'_>, nested: &mut impl FnMut() -> &'c [u8]) -> Input<'c> {
     match cell {
         Cell::Null => Input::Null,
         Cell::Boolean(value) => Input::Boolean(*value),
@@ -152,16 +180,8 @@ fn input<'c>(cell: &'c Cell<'_>, nested: &'c [u8]) -> Input<'c> {
         Cell::Float32(value) => Input::Float32(*value),
         Cell::Float64(value) => Input::Float64(*value),
         Cell::Text(text) => Input::Bytes(text.as_bytes()),
-        Cell::Nested(_) => Input::Bytes(nested),
+        Cell::Nested(_) => Input::Bytes(nested()),
     }
-}
-
-/// A nested value as the store encodes it.
-fn nested_bytes(source: &SourceIntake, field: usize, cell: &Cell<'_>) -> Vec<u8> {
-    let Cell::Nested(value) = cell else { return Vec::new() };
-    let mut bytes = Vec::new();
-    ValueLayout::new(&source.fields[field].column_type).write(value, &mut bytes);
-    bytes
 }
 
 fn set(writer: &mut RowWriter, column: usize, cell: &Cell<'_>) {

@@ -190,6 +190,44 @@ fn tiles_of_batch_and_stream_are_folded_together_wherever_they_are() {
     drop(frozen);
 }
 
+/// What was frozen counts once: before a generation has it, beside the one that has it, and when it is gone.
+#[test]
+fn answers_are_the_same_at_every_step_of_a_flush() {
+    let hours = |n: i64| Window::of(n * HOUR);
+    let features = [("units", "count", hours(9)), ("units", "last(9)", hours(9)), ("units", "sum", hours(9))];
+    let view = View::stream(specification(Some(HOUR), &features));
+    let mut store = view.serve(&[units(START, 1)]);
+    #[track_caller]
+    fn answers(store: &mut Store, count: i64, list: &str, sum: i64) {
+        let values = format!("\"{count}\",[{list}],\"{sum}\"");
+        check(store, START + 8 * HOUR, "", &values, Some("2024-01-01T08:00:00Z"), PRESENT);
+    }
+    view.put(&mut store, &[units(START + HOUR, 2)]);
+    store.flush_all();
+    view.put(&mut store, &[units(START + 2 * HOUR, 4)]);
+    view.put(&mut store, &[units(START + 2 * HOUR + 1, 8)]);
+    let before = (4, r#""1","2","4","8""#, 15);
+    let at_each = |store: &mut Store, (count, list, sum)| answers(store, count, list, sum);
+    at_each(&mut store, before);
+    let frozen = store.freeze();
+    at_each(&mut store, before); // base, delta, frozen
+    view.put(&mut store, &[units(START + 3 * HOUR, 16)]);
+    let after = (5, r#""1","2","4","8","16""#, 31);
+    at_each(&mut store, after); // and current
+    store.flush(&frozen);
+    at_each(&mut store, after); // the delta has what is still to be seen as frozen
+    store.compact("v", i64::MIN);
+    at_each(&mut store, after); // and so has the base
+    store.drop_frozen(frozen);
+    at_each(&mut store, after);
+    assert!(store.is_frozen_gone());
+    at_each(&mut store, after);
+    store.flush_all();
+    at_each(&mut store, after);
+    store.compact("v", i64::MIN);
+    at_each(&mut store, after);
+}
+
 #[test]
 fn windows_end_at_the_edge_of_view_or_request() {
     let features = [("units", "sum", Window::of(HOUR))];

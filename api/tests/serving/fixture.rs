@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, os::fd::AsRawFd as _, path::Path, sync::Arc, ti
 
 use gannet_api::{
     Catalog, Core, Settings, Shared, State,
+    aggregates::CombineTiles,
     auth::{KeyRecord, KeyTable},
     definitions::{
         check,
@@ -205,7 +206,14 @@ pub(crate) type Streamed = (String, Schema, Option<Arc<dyn Combine>>);
 pub(crate) fn tables_of(definitions: &Definitions) -> Vec<Streamed> {
     let of = |workspace: &Workspace| {
         let name = |view: &FeatureView| FeatureView::table_name(&workspace.name, &view.name);
-        workspace.feature_views.values().map(|view| (name(view), view.schema(), None)).collect::<Vec<_>>()
+        let combine = |view: &FeatureView| {
+            let aggregates = Arc::new(view.aggregates()?);
+            let edge = view.aggregation.as_ref()?.leading_edge;
+            let combine = CombineTiles::new(aggregates, edge, view.schema(), &name(view), Arc::default());
+            Some(Arc::new(combine) as Arc<dyn Combine>)
+        };
+        let views = workspace.feature_views.values();
+        views.map(|view| (name(view), view.schema(), combine(view))).collect::<Vec<_>>()
     };
     definitions.workspaces.values().flat_map(of).collect()
 }

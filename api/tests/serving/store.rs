@@ -11,12 +11,15 @@ use gannet_store::{
     directory::{DataDirectory, Manifest},
     levels::{FlushOptions, Levels, Stop, compact, flush},
     log::Sequence,
-    overlay::{Frozen, Overlay, OverlaySettings, OverlayWriter, Put},
+    overlay::{Frozen, Overlay, OverlaySettings, OverlayWriter, Stage},
     plane::StreamTable,
     row::write_tombstone,
 };
 
 use crate::fixture::{Rows, World, built, key_of, row_of, streams, tables_of};
+
+/// When rows are combined, flushed and compacted: so early that nothing has expired.
+const NOW_US: i64 = 5;
 
 /// What serves, and what is written to.
 pub(crate) struct Store {
@@ -83,7 +86,9 @@ impl Store {
 
     fn write(&mut self, stream: &StreamTable, row: &[u8]) {
         self.sequence += 1;
-        assert_ne!(self.writer.put(stream.id, Sequence(self.sequence), row).unwrap(), Put::Full);
+        let combine = stream.combine.as_deref().map(|combine| (combine, NOW_US));
+        assert_eq!(self.writer.stage(stream.id, Sequence(self.sequence), row, combine).unwrap(), Stage::Staged);
+        self.writer.show_staged();
         self.writer.reclaim();
     }
 
@@ -144,7 +149,12 @@ impl Store {
     }
 
     fn options(&self) -> FlushOptions {
-        FlushOptions { root: self.directory.root().to_owned(), memory_bytes: 1 << 20, now_us: 5, stop: Stop::default() }
+        FlushOptions {
+            root: self.directory.root().to_owned(),
+            memory_bytes: 1 << 20,
+            now_us: NOW_US,
+            stop: Stop::default(),
+        }
     }
 }
 

@@ -203,7 +203,7 @@ fn row(data: &DataDirectory, name: &str, key: &[String], workspace: Option<&str>
     }
     let open = |entry: Option<&TableEntry>| entry.map(|entry| open(data, entry).map(Arc::new)).transpose();
     let delta = open(delta.filter(|delta| delta.schema == schema))?;
-    let levels = Levels { delta, base: open(base)?, covers: Sequence::default() };
+    let levels = Levels { delta, base: open(base)? };
     let encoded = encode(found.view, key)?;
     if let (Some(delta), Some(base)) = (&levels.delta, &levels.base)
         && schema.columns.iter().any(|column| column.column_type == ColumnType::Binary)

@@ -30,7 +30,6 @@ pub use self::{
 use crate::{
     directory::Manifest,
     error::{Corrupt, Error},
-    log::Sequence,
     row::Row,
     table::Table,
 };
@@ -41,9 +40,6 @@ pub struct Levels {
     /// What was written since.
     pub delta: Option<Arc<Table>>,
     pub base: Option<Arc<Table>>,
-    /// The last record of the log of which these hold what there is to it. Of a frozen part of the overlay that goes no further,
-    /// everything is here.
-    pub covers: Sequence,
 }
 
 impl Levels {
@@ -53,7 +49,6 @@ impl Levels {
         Ok(Self {
             delta: manifest.deltas.get(table).map(open).transpose()?,
             base: manifest.tables.get(table).map(open).transpose()?,
-            covers: Sequence(manifest.log_position),
         })
     }
 

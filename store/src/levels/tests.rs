@@ -152,7 +152,7 @@ impl World {
         let layout = RowLayout::new(&text_schema(), "a test");
         let (pin, mut bytes) = (self.reader.pin(), Vec::new());
         let recent = self.reader.lookup(&pin, TABLE, key, &mut bytes);
-        let recent = recent.map(|recent| recent.row(&layout, &bytes).unwrap());
+        let recent = recent.map(|recent| recent.row(&layout, bytes.as_flattened()).unwrap());
         let mut found = recent;
         for table in self.levels.tables() {
             found = newest(found, table.lookup(key).unwrap());

@@ -30,10 +30,17 @@ pub(super) struct EntryHead {
 impl EntryHead {
     #[inline]
     pub(super) fn read(memory: &Memory, place: Place) -> Self {
-        let first = memory.word(place).load();
-        #[expect(clippy::cast_possible_truncation, reason = "the other half is in the other field")]
-        let (row_bytes, table) = (first as u32, TableId((first >> 32) as u32));
+        let (row_bytes, table) = Self::bytes_and_table(memory, place);
         Self { row_bytes, table, sequence: memory.word(Place(place.0 + 1)).load() }
+    }
+
+    /// What a reader needs of it.
+    #[inline]
+    pub(super) fn bytes_and_table(memory: &Memory, place: Place) -> (u32, TableId) {
+        let first = memory.word(place).load();
+        #[expect(clippy::cast_possible_truncation, reason = "the other half is the other one")]
+        let bytes = first as u32;
+        (bytes, TableId((first >> 32) as u32))
     }
 
     /// Words of the whole entry.
@@ -70,6 +77,12 @@ pub(super) fn row_of<'s>(
 #[inline]
 pub(super) fn copy_row(memory: &Memory, place: Place, head: EntryHead, out: &mut Vec<u8>) {
     memory.append(row_at(place), head.row_bytes as usize, out);
+}
+
+/// The same, as words.
+#[inline]
+pub(super) fn copy_words(memory: &Memory, place: Place, row_bytes: u32, out: &mut Vec<[u8; WORD_BYTES]>) {
+    memory.append_words(row_at(place), (row_bytes as usize).div_ceil(WORD_BYTES), out);
 }
 
 /// How many words an entry takes with a row of this length. Long ones, which are those that grow, take up to an eighth more, so that

@@ -94,21 +94,22 @@ impl Index {
     pub(super) fn find(self, memory: &Memory, hash: u32, cursor: &mut Cursor) -> Option<Place> {
         while (cursor.bucket as usize) < self.buckets() {
             let line = self.bucket(memory, hash, cursor.bucket);
-            let (mut matches, mut is_open) = (0_u32, false);
+            // Without a branch for each slot: which one it is nobody can foresee.
+            let (mut matches, mut last) = (0_u32, 0);
             for (slot, word) in line.0.iter().enumerate() {
-                let word = word.seen();
-                matches |= u32::from(hash_of(word) == hash && word != 0) << slot;
-                is_open |= word == 0;
+                last = word.seen();
+                matches |= u32::from(hash_of(last) == hash) << slot;
             }
             matches &= u32::MAX << cursor.slot;
             if matches != 0 {
                 let slot = matches.trailing_zeros();
                 cursor.slot = slot + 1;
-                // Once more, as it may have been replaced meanwhile: either will do, both are entries of the same key.
-                return Some(place_of(line.0[slot as usize].seen()));
+                // Once more, as it may have been replaced meanwhile: either will do, both are entries of the same key. An empty slot looks
+                // like one with a hash of 0, and there is no entry behind it.
+                return Some(place_of(line.0[slot as usize].seen())).filter(|&place| place != Place::NONE);
             }
-            if is_open {
-                return None;
+            if last == 0 {
+                return None; // it was never full, so nobody had to go on from here
             }
             *cursor = Cursor { bucket: cursor.bucket + 1, slot: 0 };
         }

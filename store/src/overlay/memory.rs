@@ -23,10 +23,13 @@ pub(super) struct Memory {
 pub(super) struct Line(pub(super) [Word; LINE_WORDS]);
 
 /// A word's number. 32 bits of words are 32 GiB.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place(pub(super) u32);
 
 impl Place {
+    /// Where no entry begins: an empty slot looks the same.
+    pub(super) const NONE: Self = Self(0);
+
     #[inline]
     fn line(self) -> usize {
         self.0 as usize / LINE_WORDS
@@ -98,17 +101,35 @@ impl Memory {
         let start = out.len();
         // Made longer at once: to look for room word by word costs more than the words.
         out.resize(start + bytes.next_multiple_of(WORD_BYTES), 0);
-        let mut to = out[start..].as_chunks_mut::<WORD_BYTES>().0;
-        let (mut line, mut first) = (place.line(), place.0 as usize % LINE_WORDS);
-        while !to.is_empty() {
-            let words = &self.line(line).0[first..];
-            let (here, behind) = to.split_at_mut(words.len().min(to.len()));
-            for (to, word) in here.iter_mut().zip(words) {
-                *to = word.load().to_le_bytes();
-            }
-            (line, first, to) = (line + 1, 0, behind);
-        }
+        let mut to = out[start..].as_chunks_mut::<WORD_BYTES>().0.iter_mut();
+        self.for_stretches(place, to.len(), |words| {
+            words.iter().zip(&mut to).for_each(|(word, to)| *to = word.load().to_le_bytes());
+        });
         out.truncate(start + bytes);
+    }
+
+    /// Appends as many words as follow each other from `place` on to `out`.
+    #[inline]
+    pub(super) fn append_words(&self, place: Place, words: usize, out: &mut Vec<[u8; WORD_BYTES]>) {
+        out.reserve(words);
+        self.for_stretches(place, words, |words| out.extend(words.iter().map(|word| word.load().to_le_bytes())));
+    }
+
+    /// So many words from `place` on, line by line. Lines are looked up chunk by chunk.
+    #[inline(always)]
+    fn for_stretches(&self, place: Place, words: usize, mut each: impl FnMut(&[Word])) {
+        let (mut line, mut first, mut left) = (place.line(), place.0 as usize % LINE_WORDS, words);
+        while left > 0 {
+            let lines = &self.chunk(line >> self.chunk_lines_log2)[line & ((1 << self.chunk_lines_log2) - 1)..];
+            for words in lines {
+                let here = &words.0[first..LINE_WORDS.min(first + left)];
+                each(here);
+                (line, first, left) = (line + 1, 0, left - here.len());
+                if left == 0 {
+                    return;
+                }
+            }
+        }
     }
 
     /// Writes bytes from `place` on, the last word filled up with zeros. Nobody reads there.

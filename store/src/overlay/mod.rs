@@ -47,7 +47,7 @@ use std::sync::Arc;
 pub(crate) use self::entry::key_and_time;
 pub use self::{
     frozen::{Frozen, FrozenRows},
-    reader::{OverlayHash, OverlayKeyHash, OverlayProbe, OverlayReader, OverlayRow, Pin},
+    reader::{CopiedRows, OverlayHash, OverlayKeyHash, OverlayProbe, OverlayReader, OverlayRow, Pin, Sight},
     writer::{OverlayUsage, OverlayWriter, Put, Shown, Stage},
 };
 use self::{memory::Memory, word::Word};
@@ -79,7 +79,7 @@ pub struct Overlay {
 struct Shared {
     memory: Memory,
     seed: u64,
-    /// The index that is written to; never 0.
+    /// The index that is written to; 0 until something was put there, so that an empty overlay costs nobody more than this word.
     current: Word,
     /// The index of the part that is being flushed; 0 when there is none.
     frozen: Word,

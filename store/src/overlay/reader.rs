@@ -1,7 +1,7 @@
 //! One core's way to read.
 //!
 //! The stages are those of a segment, to be run beside them: `hash` and `prefetch`, then `probe` (reads the bucket line, starts to load
-//! the entry), then `read` (compares the key, copies the row). All within one [`Pin`].
+//! the entry), then `read` (compares the key, copies the row). All within one [`Pin`], each over what a [`Sight`] shows.
 
 use std::{fmt, ops::Range, sync::Arc};
 
@@ -12,7 +12,7 @@ use super::{
     Shared, TableId,
     entry::{self, EntryHead},
     index::{Cursor, Index},
-    memory::Place,
+    memory::{Place, WORD_BYTES},
     word::interleave,
 };
 use crate::{
@@ -46,27 +46,31 @@ pub struct OverlayHash {
     table: TableId,
 }
 
-/// Where the row of a key may be; most keys have none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct OverlayProbe {
-    current: Option<Found>,
-    frozen: Option<Found>,
-    /// The last record of the log that the frozen part holds.
-    frozen_covers: Sequence,
+/// Which parts a reader sees while it is pinned. Of what is put later it shows some and not all, so each request takes one of its own:
+/// it may have come because a write was over.
+#[derive(Debug, Clone, Copy)]
+pub struct Sight<'p> {
+    shared: &'p Shared,
+    /// `None`: it is empty.
+    current: Option<Index>,
+    frozen: Option<Index>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Found {
-    index: Index,
-    place: Place,
-    /// Where to go on if it is the row of another key.
-    cursor: Cursor,
+/// Where the row of a key may be, in the parts of the [`Sight`] that it was asked of; most keys have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OverlayProbe {
+    /// The first entry of this hash, if any; nearly always the only one.
+    current: Place,
+    frozen: Place,
 }
+
+/// Rows as they are copied out, each from a word's beginning on. `as_flattened` gives the bytes.
+pub type CopiedRows = Vec<[u8; WORD_BYTES]>;
 
 /// A row, copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OverlayRow {
-    /// Where it lies in the bytes that were handed in.
+    /// Where it lies in the bytes of the [`CopiedRows`] that were handed in.
     pub bytes: Range<usize>,
     pub event_time_us: i64,
     /// Whether it says that there is no row.
@@ -78,7 +82,7 @@ impl OverlayProbe {
     /// Whether there is nothing to read.
     #[inline]
     pub fn is_absent(&self) -> bool {
-        self.current.is_none() && self.frozen.is_none()
+        self.current == Place::NONE && self.frozen == Place::NONE
     }
 }
 
@@ -105,6 +109,33 @@ impl OverlayReader {
         Pin { _guard: guard }
     }
 
+    /// What is to be seen now. A look at two words.
+    ///
+    /// The current part's index, then the frozen one's, and in this order: a part that is frozen in between is met twice, not never.
+    /// Met twice, it is told once: by the index that was seen first, which has all that was put before the pin.
+    #[inline]
+    pub fn sight<'p>(&'p self, _pin: &'p Pin) -> Sight<'p> {
+        let current = Index::of_word(self.shared.current.seen());
+        let frozen = Index::of_word(self.shared.frozen.seen());
+        let frozen = frozen.filter(|frozen| current.is_none_or(|current| current.part != frozen.part));
+        Sight { shared: &self.shared, current, frozen }
+    }
+
+    /// All stages for one key.
+    pub fn lookup(&self, pin: &Pin, table: TableId, key: &[u8], out: &mut CopiedRows) -> Option<OverlayRow> {
+        let sight = self.sight(pin);
+        let hash = sight.hash(table, key);
+        sight.read(hash, sight.probe(hash), key, out)
+    }
+}
+
+impl Sight<'_> {
+    /// Whether no key has a row here.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.current.is_none() && self.frozen.is_none()
+    }
+
     #[inline]
     pub fn hash_key(&self, key: &[u8]) -> OverlayKeyHash {
         OverlayKeyHash(hash_of_key(self.shared.seed, key))
@@ -125,118 +156,122 @@ impl OverlayReader {
     /// Where there may be one, it is most likely as new as everything in segments: a caller does well to look into those only if
     /// `probe` finds nothing, or `read` a row older than they may have.
     #[inline]
-    pub fn prefetch(&self, _pin: &Pin, hash: OverlayHash) -> bool {
-        let mut may_hold = false;
-        for index in self.roots().into_iter().flatten() {
-            if index.may_hold(&self.shared.memory, hash.hash) {
-                index.prefetch(&self.shared.memory, hash.hash);
-                may_hold = true;
-            }
-        }
-        may_hold
+    pub fn prefetch(&self, hash: OverlayHash) -> bool {
+        let memory = &self.shared.memory;
+        let in_part = |index: Option<Index>| {
+            let Some(index) = index.filter(|index| index.may_hold(memory, hash.hash)) else { return false };
+            index.prefetch(memory, hash.hash);
+            true
+        };
+        in_part(self.current) | in_part(self.frozen)
     }
 
-    /// Reads the key's bucket line, and starts to load the entry that it names, if any.
+    /// Reads the key's bucket line, and starts to load the entry that it names, if any. For keys of which `prefetch` said that there may
+    /// be a row.
     #[inline]
-    pub fn probe(&self, _pin: &Pin, hash: OverlayHash) -> OverlayProbe {
-        let [current, frozen] = self.roots();
-        let frozen_covers = frozen.map_or(0, |frozen| self.shared.covers(frozen.part).load());
-        OverlayProbe {
-            current: self.find(current, hash),
-            frozen: self.find(frozen, hash),
-            frozen_covers: Sequence(frozen_covers),
+    pub fn probe(&self, hash: OverlayHash) -> OverlayProbe {
+        let memory = &self.shared.memory;
+        match (self.current, self.frozen) {
+            (Some(current), Some(frozen)) => {
+                let in_part = |index: Index| match index.may_hold(memory, hash.hash) {
+                    true => self.first(index, hash),
+                    false => Place::NONE,
+                };
+                OverlayProbe { current: in_part(current), frozen: in_part(frozen) }
+            }
+            // Where there is one part, it is this one that may hold it.
+            (Some(current), None) => OverlayProbe { current: self.first(current, hash), frozen: Place::NONE },
+            (None, Some(frozen)) => OverlayProbe { current: Place::NONE, frozen: self.first(frozen, hash) },
+            (None, None) => OverlayProbe::default(),
         }
+    }
+
+    /// The first entry of a hash in a part, on its way.
+    #[inline]
+    fn first(&self, index: Index, hash: OverlayHash) -> Place {
+        let (memory, mut cursor) = (&self.shared.memory, Cursor::START);
+        let Some(place) = index.find(memory, hash.hash, &mut cursor) else { return Place::NONE };
+        map::prefetch(memory.word(place));
+        place
     }
 
     /// Appends the newest row of `key` to `out`, if there is one here; while a flush runs perhaps an older one beside it. `probe` is of
-    /// the same pin and the same key.
+    /// the same key, and of this sight.
     #[inline]
-    pub fn read(
-        &self,
-        pin: &Pin,
-        hash: OverlayHash,
-        probe: OverlayProbe,
-        key: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Option<OverlayRow> {
-        let current = probe.current.and_then(|found| self.read_at(pin, hash, found, key, out));
-        let Some(frozen) = probe.frozen else { return current };
-        let frozen = self.read_at(pin, hash, frozen, key, out);
+    pub fn read(&self, hash: OverlayHash, probe: OverlayProbe, key: &[u8], out: &mut CopiedRows) -> Option<OverlayRow> {
+        let current = self.read_at(self.current, probe.current, hash, key, out);
+        let frozen = self.read_at(self.frozen, probe.frozen, hash, key, out);
         // What was put later is in the current part, so it counts if the event times are equal.
-        match (current, frozen) {
-            (Some(current), Some(frozen)) if frozen.event_time_us > current.event_time_us => Some(frozen),
-            (current, frozen) => current.or(frozen),
+        match (&current, &frozen) {
+            (Some(one), Some(other)) if other.event_time_us > one.event_time_us => frozen,
+            _ => current.or(frozen),
         }
     }
 
     /// For tables whose rows are combined: appends the rows of `key` in the current part and in the frozen one to `out`, and gives
     /// both in this order, the upper one first. What the generation that is read beside them has already is left out; `covered` is
-    /// the position of the log that it was published with ([`Levels::covers`](crate::levels::Levels::covers)), and is to be taken
-    /// up after the pin. So each row that was written counts once.
+    /// the position of the log that it was published with ([`crate::directory::Manifest::log_position`]), and is to be taken up after
+    /// the pin and before the sight. So each row that was written counts once.
     #[inline]
     pub fn read_parts(
         &self,
-        pin: &Pin,
         hash: OverlayHash,
         probe: OverlayProbe,
         covered: Sequence,
         key: &[u8],
-        out: &mut Vec<u8>,
+        out: &mut CopiedRows,
     ) -> [Option<OverlayRow>; 2] {
-        let frozen = probe.frozen.filter(|_| probe.frozen_covers > covered);
-        [probe.current, frozen].map(|found| self.read_at(pin, hash, found?, key, out))
+        let is_beside = |frozen: &Index| Sequence(self.shared.covers(frozen.part).load()) > covered;
+        [
+            self.read_at(self.current, probe.current, hash, key, out),
+            self.read_at(self.frozen.filter(is_beside), probe.frozen, hash, key, out),
+        ]
     }
 
-    /// All stages for one key.
-    pub fn lookup(&self, pin: &Pin, table: TableId, key: &[u8], out: &mut Vec<u8>) -> Option<OverlayRow> {
-        let hash = self.hash(table, key);
-        self.read(pin, hash, self.probe(pin, hash), key, out)
-    }
-
-    /// Of the entry found, or of those behind it, the row of `key`.
+    /// Of the entry found, or of others with its hash, the row of `key`.
     #[inline]
     fn read_at(
         &self,
-        _pin: &Pin,
+        index: Option<Index>,
+        place: Place,
         hash: OverlayHash,
-        mut found: Found,
         key: &[u8],
-        out: &mut Vec<u8>,
+        out: &mut CopiedRows,
     ) -> Option<OverlayRow> {
-        let memory = &self.shared.memory;
+        let index = index.filter(|_| place != Place::NONE)?;
+        self.row_of(place, hash, key, out).or_else(|| self.read_other(index, hash, key, out))
+    }
+
+    /// Two keys in 2^32 share a hash.
+    #[cold]
+    fn read_other(&self, index: Index, hash: OverlayHash, key: &[u8], out: &mut CopiedRows) -> Option<OverlayRow> {
+        let mut cursor = Cursor::START;
         loop {
-            let head = EntryHead::read(memory, found.place);
-            let start = out.len();
-            entry::copy_row(memory, found.place, head, out);
-            match entry::key_and_time(&out[start..]) {
-                Some((row, found, event_time_us)) if found == key && head.table == hash.table => {
-                    let (bytes, is_tombstone) = (start..out.len(), row.is_tombstone);
-                    return Some(OverlayRow { bytes, event_time_us, is_tombstone, head: row });
-                }
-                _ => out.truncate(start),
+            let place = index.find(&self.shared.memory, hash.hash, &mut cursor)?;
+            if let Some(row) = self.row_of(place, hash, key, out) {
+                return Some(row);
             }
-            found.place = found.index.find(memory, hash.hash, &mut found.cursor)?;
         }
     }
 
+    /// The row of an entry, if it is that of `key`.
     #[inline]
-    fn find(&self, index: Option<Index>, hash: OverlayHash) -> Option<Found> {
-        let (index, mut cursor) = (index?, Cursor::START);
-        if !index.may_hold(&self.shared.memory, hash.hash) {
+    fn row_of(&self, place: Place, hash: OverlayHash, key: &[u8], out: &mut CopiedRows) -> Option<OverlayRow> {
+        let memory = &self.shared.memory;
+        let (row_bytes, table) = EntryHead::bytes_and_table(memory, place);
+        if table != hash.table {
             return None;
         }
-        let place = index.find(&self.shared.memory, hash.hash, &mut cursor)?;
-        map::prefetch(self.shared.memory.word(place));
-        Some(Found { index, place, cursor })
-    }
-
-    /// The current part's index, then the frozen one's, and in this order: a part that is frozen in between is met twice, not never.
-    /// Met twice, it is told once: by the index that was seen first, which has all that was put before the pin.
-    #[inline]
-    fn roots(&self) -> [Option<Index>; 2] {
-        let current = Index::of_word(self.shared.current.seen());
-        let frozen = Index::of_word(self.shared.frozen.seen());
-        [current, frozen.filter(|frozen| current.is_none_or(|current| current.part != frozen.part))]
+        let from = out.len();
+        entry::copy_words(memory, place, row_bytes, out);
+        let start = from * WORD_BYTES;
+        let bytes = start..start + row_bytes as usize;
+        let row = out.as_flattened().get(bytes.clone()).and_then(entry::key_and_time);
+        let Some((head, _, event_time_us)) = row.filter(|(_, found, _)| *found == key) else {
+            out.truncate(from);
+            return None;
+        };
+        Some(OverlayRow { bytes, event_time_us, is_tombstone: head.is_tombstone, head })
     }
 }
 

@@ -96,7 +96,6 @@ impl OverlayWriter {
     pub(super) fn new(shared: Arc<Shared>, local: LocalHandle) -> Self {
         let mut pool = Pool::new(&shared.memory);
         let current = Part::new(&shared.memory, &mut pool, 1, 0).expect("the least budget has room for an index");
-        shared.current.publish(current.index.to_word());
         Self {
             shared,
             pool,
@@ -244,6 +243,9 @@ impl OverlayWriter {
         slot.expect("there are more slots than rows").publish(slot_word(hash, place));
         self.current.row_bytes += head.row_bytes as usize;
         let Some(Before { place, head, .. }) = before else {
+            if self.current.rows == 0 {
+                self.shared.current.publish(self.current.index.to_word()); // with its first row
+            }
             self.current.rows += 1;
             return Put::New;
         };
@@ -272,7 +274,7 @@ impl OverlayWriter {
         self.shared.covers(self.current.index.part).store(covers.0); // before the part is seen as frozen
         // In this order: readers look at the current part first, so that they find a row in one of the two.
         self.shared.frozen.publish(self.current.index.to_word());
-        self.shared.current.publish(next.index.to_word());
+        self.shared.current.publish(0);
         let frozen = Frozen::new(Arc::clone(&self.shared), self.current.index, covers);
         self.frozen = Some(std::mem::replace(&mut self.current, next));
         Some(frozen)

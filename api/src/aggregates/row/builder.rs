@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gannet_store::limits::ROW_BYTES_MAX;
-
 use super::{
     cell::Cell,
     view::{Damaged, Row},
 };
 use crate::aggregates::{
+    limits::TILES_BYTES_MAX,
     partial::Shape,
     window::{Grid, PAST},
 };
@@ -37,9 +36,9 @@ pub struct RowBuilder<'s> {
     pub(super) anew: bool,
 }
 
-/// The row would be longer than a row may be.
+/// With its key the row would be longer than a row may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the row of tiles has {bytes} bytes, more than {ROW_BYTES_MAX} (ROW_BYTES_MAX)")]
+#[error("the row of tiles has {bytes} bytes, more than {TILES_BYTES_MAX} (TILES_BYTES_MAX)")]
 pub struct RowTooLong {
     pub bytes: usize,
 }
@@ -128,7 +127,7 @@ impl<'s> RowBuilder<'s> {
         let start = out.len();
         super::encode::encode(self, out);
         let bytes = out.len() - start;
-        if bytes > ROW_BYTES_MAX {
+        if bytes > TILES_BYTES_MAX {
             out.truncate(start);
             return Err(RowTooLong { bytes });
         }

@@ -16,7 +16,7 @@ use super::{
     world::{Event, Value, at, columns, fold, one, row_of},
 };
 use crate::aggregates::{
-    Aggregates, CombineTiles, EventRows, Function, LeadingEdge, UncheckedRow, Window, limits::TILES_BYTES_MAX,
+    Aggregates, CombineTiles, Function, Input, LeadingEdge, UncheckedRow, Window, add_event, limits::TILES_BYTES_MAX,
 };
 
 /// A view's table, and how its rows combine.
@@ -41,10 +41,11 @@ impl World {
         Self { aggregates, layout: RowLayout::new(&schema, "prod/v"), schema, combine, rows_cut }
     }
 
-    /// The row of one event, as records are written; `None` if it counts nowhere.
+    /// The row of one event; `None` if it counts nowhere.
     fn event(&self, event: &Event) -> Option<Vec<u8>> {
         let columns = self.aggregates.event_columns();
-        let mut writer = RowWriter::new(&Schema { key: self.schema.key.clone(), columns: columns.clone() });
+        let events = Schema { key: self.schema.key.clone(), columns: columns.clone() };
+        let mut writer = RowWriter::new(&events);
         writer.begin(KEY, event.time_us);
         let secondary = event.key.map(|key| Value::Bytes(key.as_bytes().to_vec()));
         for (column, value) in event.values.iter().chain(&secondary).take(columns.len()).enumerate() {
@@ -63,8 +64,17 @@ impl World {
                 },
             }
         }
-        let mut rows = EventRows::new(Arc::clone(&self.aggregates), &self.schema);
-        rows.row(writer.finish().unwrap()).unwrap().map(<[u8]>::to_vec)
+        let layout = RowLayout::new(&events, "an event");
+        let (mut builder, mut tiles) = (self.aggregates.builder(), Vec::new());
+        add_event(&self.aggregates, &mut builder, &Row::parse(&layout, writer.finish().unwrap()).unwrap()).unwrap();
+        if builder.is_empty() {
+            return None;
+        }
+        builder.encode(&mut tiles).unwrap();
+        let mut writer = RowWriter::new(&self.schema);
+        writer.begin(KEY, event.time_us);
+        writer.binary(0, &tiles);
+        Some(writer.finish().unwrap().to_vec())
     }
 
     fn tombstone(&self, time_us: i64) -> Vec<u8> {
@@ -256,12 +266,11 @@ fn newest_tile_that_does_not_fit_leaves_what_was_written_last() {
     let row = world.together(&last, &first, 5);
     assert_eq!(world.tiles(&row), world.tiles(&last));
     assert_eq!(world.rows_cut.load(Ordering::Relaxed), 1);
-    let mut writer = RowWriter::new(&Schema { columns: world.aggregates.event_columns(), ..world.schema.clone() });
-    writer.begin(KEY, 5);
-    writer.string(0, &"a".repeat(TILES_BYTES_MAX));
-    let mut rows = EventRows::new(Arc::clone(&world.aggregates), &world.schema);
-    let refused = rows.row(writer.finish().unwrap()).unwrap_err();
-    assert!(refused.to_string().contains("more than"), "{refused}");
+    // What is combined later has to fit with any key.
+    let (mut builder, mut tiles) = (world.aggregates.builder(), Vec::new());
+    builder.add(5, None, &[Input::Bytes("a".repeat(TILES_BYTES_MAX).as_bytes())]);
+    let refused = builder.encode(&mut tiles).unwrap_err();
+    assert!(refused.to_string().contains("more than") && tiles.is_empty(), "{refused}");
 }
 
 #[test]

@@ -119,13 +119,14 @@ fn letters_are_counted_once(is_covered_left_out: bool) {
                     let pin = reader.pin();
                     let (mut found, covered) = generation.lock().unwrap().as_ref().clone();
                     word::interleave();
-                    let hash = reader.hash(TABLE, b"key");
-                    let (probe, mut bytes) = (reader.probe(&pin, hash), Vec::new());
+                    let (sight, mut bytes) = (reader.sight(&pin), Vec::new());
+                    let hash = sight.hash(TABLE, b"key");
+                    let probe = sight.probe(hash);
                     let covered = Sequence(if is_covered_left_out { covered } else { 0 });
-                    let parts = reader.read_parts(&pin, hash, probe, covered, b"key", &mut bytes);
+                    let parts = sight.read_parts(hash, probe, covered, b"key", &mut bytes);
                     let layout = RowLayout::new(&schema(vec![ColumnType::String]), "a test");
                     for part in parts.into_iter().flatten().rev() {
-                        let row = part.row(&layout, &bytes).unwrap();
+                        let row = part.row(&layout, bytes.as_flattened()).unwrap();
                         found += &row.value(0).unwrap().to_value().unwrap().to_string_lossy();
                     }
                     assert!("abcdef".starts_with(&found), "{found}");

@@ -70,16 +70,17 @@ fn what_a_pinned_reader_may_see_is_not_used_again() {
     let reader = overlay.reader();
     writer.put(TABLE, Sequence(1), &row(b"key", 0, Some("first"))).unwrap();
     let pin = reader.pin();
-    let hash = reader.hash(TABLE, b"key");
-    let probe = reader.probe(&pin, hash);
+    let sight = reader.sight(&pin);
+    let hash = sight.hash(TABLE, b"key");
+    let probe = sight.probe(hash);
     for sequence in 2..100 {
         writer.put(TABLE, Sequence(sequence), &row(b"key", 0, Some("later"))).unwrap();
         writer.reclaim();
     }
     assert!(writer.is_reclaiming());
     let mut bytes = Vec::new();
-    let found = reader.read(&pin, hash, probe, b"key", &mut bytes).unwrap();
-    assert_eq!(bytes[found.bytes], row(b"key", 0, Some("first")));
+    let found = sight.read(hash, probe, b"key", &mut bytes).unwrap();
+    assert_eq!(bytes.as_flattened()[found.bytes], row(b"key", 0, Some("first")));
     drop(pin);
     for _ in 0..100 {
         writer.reclaim(); // some of what waits at a time

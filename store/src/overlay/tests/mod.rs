@@ -35,9 +35,10 @@ fn row(key: &[u8], event_time_us: i64, text: Option<&str>) -> Vec<u8> {
 
 /// What a reader says of a key: event time, and the text unless it is deleted.
 fn read(reader: &OverlayReader, pin: &Pin, table: TableId, key: &[u8]) -> Option<(i64, Option<String>)> {
-    let mut bytes = vec![0xee; 3];
-    let found = reader.lookup(pin, table, key, &mut bytes)?;
-    assert!(bytes[..3] == [0xee; 3] && found.bytes.start >= 3, "what was there stays");
+    let mut copied = vec![[0xee; 8]; 3];
+    let found = reader.lookup(pin, table, key, &mut copied)?;
+    assert!(copied[..3] == [[0xee; 8]; 3] && found.bytes.start >= 24, "what was there stays");
+    let bytes = copied.as_flattened();
     let layout = RowLayout::new(&schema(vec![ColumnType::String]), "a test");
     let row = Row::parse(&layout, &bytes[found.bytes.clone()]).unwrap();
     assert_eq!((row.key(), row.bytes(), row.event_time_us()), (key, found.bytes.len(), found.event_time_us));

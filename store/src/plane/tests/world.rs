@@ -19,7 +19,7 @@ use super::{
 use crate::{
     disk::{Disk, simulated::SimulatedDisk},
     levels::Levels,
-    log::LogSettings,
+    log::{LogSettings, Sequence},
     overlay::{OverlayReader, OverlaySettings},
 };
 
@@ -92,6 +92,8 @@ pub(super) struct Process {
     submitter: Submitter,
     reader: OverlayReader,
     levels: BTreeMap<&'static str, Levels>,
+    /// The last record of the log that they hold.
+    covered: Sequence,
     pub(super) jobs: Vec<Job>,
 }
 
@@ -185,7 +187,16 @@ impl World {
         let overlay = OverlaySettings { budget_bytes: self.settings.overlay_budget_bytes, seed: 3 };
         let (recorder, overlay, _) = executor::open(&data, &self.settings, &queue, &shared, overlay)?;
         let (submitter, reader) = (submitters.pop().unwrap(), overlay.reader());
-        Ok(Process { data, recorder, shared, submitter, reader, levels: BTreeMap::new(), jobs: Vec::new() })
+        Ok(Process {
+            data,
+            recorder,
+            shared,
+            submitter,
+            reader,
+            levels: BTreeMap::new(),
+            covered: Sequence(0),
+            jobs: Vec::new(),
+        })
     }
 
     /// Does what a server does when it finds a new generation; nothing, and false, if it cannot be read.
@@ -197,7 +208,7 @@ impl World {
             Err(_) => return false,
         };
         let levels = [PLAIN, SUMS].map(|table| (table, Levels::open(&self.root, &live, table).unwrap()));
-        process.levels = levels.into();
+        (process.levels, process.covered) = (levels.into(), Sequence(live.log_position));
         process.shared.set_adopted(live.generation);
         true
     }
@@ -288,11 +299,12 @@ impl Process {
     fn read(&self, tables: &StreamTables, name: &'static str, key: &[u8]) -> Option<i64> {
         let (pin, mut bytes) = (self.reader.pin(), Vec::new());
         let table = tables.get(name).unwrap();
-        let hash = self.reader.hash(table.id, key);
-        let probe = self.reader.probe(&pin, hash);
+        let sight = self.reader.sight(&pin);
+        let hash = sight.hash(table.id, key);
+        let probe = sight.probe(hash);
         let levels = self.levels.get(name).cloned().unwrap_or_default();
-        let recent = self.reader.read_parts(&pin, hash, probe, levels.covers, key, &mut bytes);
-        let recent = recent.into_iter().flatten().map(|row| bytes[row.bytes].to_vec());
+        let recent = sight.read_parts(hash, probe, self.covered, key, &mut bytes);
+        let recent = recent.into_iter().flatten().map(|row| bytes.as_flattened()[row.bytes].to_vec());
         let older = levels.tables().filter_map(|table| Some(table.lookup(key).unwrap()?.encoded().to_vec()));
         let rows: Vec<Vec<u8>> = recent.chain(older).collect();
         if table.combine.is_some() {
