@@ -113,6 +113,33 @@ fn sigterm_finishes_what_was_begun() {
     }
 }
 
+/// Writers that go on until they are told that their connection ends, one that has stopped, and one that never asked.
+#[test]
+fn sigterm_waits_for_nobody_who_asks_for_nothing() {
+    let world = world();
+    world.write("patient.toml", "drain_seconds_max = 300\n");
+    let server = start(&world, &["--config", "patient.toml"]);
+    let (mut stopped, _silent) = (server.connect(), server.connect());
+    let body = |n| purchases(&[purchase("ann", n, 1)]).to_string();
+    assert_eq!(stopped.ask("POST", "/ingest", &body(0)).unwrap().status, 200);
+    let written = AtomicI64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let (mut connection, written) = (server.connect(), &written);
+            scope.spawn(move || {
+                while let Ok(answer) = connection.ask("POST", "/ingest", &body(written.fetch_add(1, Ordering::Relaxed)))
+                    && answer.status == 200
+                {}
+            });
+        }
+        within(Duration::from_secs(20), &true, || written.load(Ordering::Relaxed) > 100);
+        server.signal("TERM");
+    });
+    let mut server = server;
+    within(Duration::from_secs(60), &Some(0), || server.child.try_wait().unwrap().and_then(|status| status.code()));
+    assert!(server.log().contains("message=stopped"), "{}", server.log());
+}
+
 #[test]
 fn definitions_and_batches_change_while_writes_go_on() {
     let world = world();
