@@ -205,7 +205,7 @@ fn tables(catalog: Option<&Catalog>, series: &mut Series<'_>) {
             "gannet_feature_view_bytes" => series.add(&labels, sum(|file| file.disk_bytes().0)),
             "gannet_feature_view_index_bytes" => series.add(&labels, sum(|file| file.disk_bytes().1)),
             _ => {
-                if let Some(unix_us) = named.newest_us {
+                if let Some(unix_us) = named.files().filter_map(|file| file.newest_event_us()).max() {
                     let (seconds, rest) = (unix_us.div_euclid(1_000_000), unix_us.rem_euclid(1_000_000));
                     // A float would lose microseconds; negative times (before 1970) need no fraction to be old.
                     let shown = if seconds < 0 { seconds.to_string() } else { format!("{seconds}.{rest:06}") };

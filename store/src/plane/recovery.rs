@@ -76,10 +76,10 @@ pub(super) fn recover(
 fn restore_watermarks(live: Option<&Manifest>, tables: &StreamTables) {
     let Some(live) = live else { return };
     for table in tables.iter() {
-        // Of what was written the manifest knows better: the times of a table count deletes, too.
+        // Of what was written the manifest knows better.
         let base = live.tables.get(&table.name).filter(|base| base.schema == *table.schema && !base.holds_writes);
         let written = live.watermarks_us.get(&table.name).copied();
-        for watermark_us in written.into_iter().chain(base.and_then(|base| base.event_time_max_us)) {
+        for watermark_us in written.into_iter().chain(base.and_then(TableEntry::newest_event_us)) {
             table.advance_watermark(watermark_us);
         }
     }
