@@ -1,6 +1,7 @@
 //! The plane: driven by hand over a disk that crashes, and on its threads.
 
 mod crashes;
+mod full;
 mod threads;
 mod world;
 
