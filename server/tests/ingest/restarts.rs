@@ -76,6 +76,41 @@ fn a_second_server_on_one_directory_refuses() {
     assert_eq!(start(&world, &[]).features("sums", "ann"), json!(["2", "3"]));
 }
 
+/// Nothing of it is in a generation yet, so nothing else would say that it was there.
+#[test]
+fn a_server_whose_log_is_gone_refuses_to_start_until_it_is_given_up() {
+    let world = world();
+    let server = start(&world, &[]);
+    server.ingest(&purchases(&[purchase("ann", 0, 1)])).ok();
+    let second = command(&world, &["--give-up-log"]).output().unwrap();
+    assert_eq!(second.status.code(), Some(1), "another process has the log");
+    server.kill();
+    assert_eq!(start(&world, &["--give-up-log"]).features("sums", "ann"), json!(["1", "1"]), "it can be read");
+
+    let log = world.path("store/log");
+    let file = log.join("0000000001.log");
+    let gone: [&dyn Fn(); 2] = [&|| std::fs::remove_file(&file).unwrap(), &|| std::fs::remove_dir_all(&log).unwrap()];
+    for (n, lose) in (1..).zip(gone) {
+        lose();
+        let refused = command(&world, &[]).output().unwrap();
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        let last = said.lines().last().unwrap();
+        for expected in ["error: ", "--give-up-log", "0000000001.log", "none of them"] {
+            assert!(last.contains(expected), "{expected}: {said}");
+        }
+        assert!(world.run(&["verify"]).err.contains("none of them"));
+        let server = start(&world, &["--give-up-log"]);
+        assert!(server.log().contains("message=\"the write log is given up"), "{}", server.log());
+        assert_eq!(server.features("streamed", "ann"), nothing());
+        server.ingest(&purchases(&[purchase("bob", 0, n)])).ok();
+        server.kill();
+        let server = start(&world, &[]);
+        assert_eq!(server.features("sums", "bob"), json!(["1", n.to_string()]));
+        server.kill();
+    }
+}
+
 #[test]
 fn sigterm_finishes_what_was_begun() {
     let world = world();
