@@ -112,6 +112,33 @@ fn a_server_whose_log_is_gone_refuses_to_start_until_it_is_given_up() {
 }
 
 #[test]
+fn inspect_shows_what_the_log_has_of_a_key_beside_a_server() {
+    let world = world();
+    let server = start(&world, &[]);
+    let row = |view: &str, user: &str| world.run(&["inspect", "key", view, user]);
+    let shown = |view: &str, user: &str| {
+        let shown = world.row(view, user);
+        (shown["features"].clone(), shown["in"].as_str().unwrap().to_owned())
+    };
+    server.ingest(&purchases(&[purchase("ann", 1, 7)])).ok();
+    assert_eq!(shown("latest", "ann"), (json!({"n": "7"}), "write log".to_owned()));
+    server.ingest(&purchases(&[purchase("ann", 0, 5)])).ok(); // older
+    assert_eq!(shown("latest", "ann"), (json!({"n": "7"}), "write log".to_owned()));
+    assert_eq!(shown("profile", "ann"), (json!({"age": "30"}), "tables".to_owned()));
+    assert!(row("totals", "ann").err.contains("in the write log: 2 rows of "), "{:?}", row("totals", "ann"));
+    let bob = row("latest", "bob");
+    assert_eq!(bob.code, Some(1), "{bob:?}");
+    let delete = json!({"workspace_name": "prod", "join_key_maps": [{"user_id": "ann"}]});
+    server.ask("DELETE", "/ingest", &delete).ok();
+    for view in ["latest", "profile"] {
+        let deleted = row(view, "ann");
+        assert!(deleted.code == Some(1) && deleted.err.contains("as the write log has it"), "{deleted:?}");
+    }
+    assert_eq!(shown("profile", "bob"), (json!({"age": "40"}), "tables".to_owned()));
+    assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
 fn sigterm_finishes_what_was_begun() {
     let world = world();
     let server = start(&world, &[]);
