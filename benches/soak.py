@@ -15,11 +15,13 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 gannet, folder, minutes, keys_all, seed, port = sys.argv[1], sys.argv[2], float(sys.argv[3]), *map(int, sys.argv[4:7])
 WORKERS = 4
 # Kills belong to the first part; behind them one process goes on, whose memory is watched once it has settled.
 END, KILLS_END, SETTLED = 60 * minutes, 24 * minutes, 33 * minutes
+DRAIN = 10  # the longest that a server may take after SIGTERM
 os.environ["GANNET_DATA"] = f"{folder}/store"
 DEFINITIONS = """
 workspace = "prod"
@@ -96,10 +98,11 @@ class Gone(Exception):
 
 class Worker(threading.Thread):
     def __init__(self, nth):
-        super().__init__()
+        super().__init__(daemon=True)
         self.nth, self.dice, self.states = nth, random.Random(seed * 1000 + nth), {}
         self.keys = [f"user-{nth}-{n}" for n in range(keys_all // WORKERS)]
         self.connection = None
+        self.doubtful = set()  # of whose last request it is not known what became of it
 
     def ask(self, method, path, body):
         """Waits for a server, if there is none. Raises `Gone` if it goes away before it has answered."""
@@ -151,6 +154,7 @@ class Worker(threading.Thread):
             status, said = self.ask(method, "/ingest", body)
         except Gone:
             if ends.is_set():
+                self.doubtful.update(after)
                 return
             count("unanswered")
             found = {user: self.read(user) for user in after}
@@ -240,6 +244,8 @@ def run(*arguments):
 
 
 class Server:
+    process = None
+
     def start(self):
         log = open(f"{folder}/serve.log", "w")
         command = [gannet, "serve", "--listen", f"127.0.0.1:{port}", "--config", f"{folder}/gannet.toml"]
@@ -267,6 +273,35 @@ class Server:
         self.process.kill()
         self.process.wait()
         count("kills")
+
+    def stop(self):
+        """SIGTERM, while the workers' connections are open and ask for nothing."""
+        self.process.terminate()
+        begun = time.monotonic()
+        try:
+            code = self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+        took = time.monotonic() - begun
+        print(f"SIGTERM: it ended after {took:.1f} s")
+        if code != 0 or took >= DRAIN:
+            lie(f"it ended with {code}, {took:.1f} s after SIGTERM")
+
+    def look(self, worker):
+        """Every key of a worker once more."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        for user, state in worker.states.items():
+            if user in worker.doubtful:
+                continue
+            params = {"workspaceName": "prod", "featureServiceName": "all", "joinKeyMap": {"user_id": user}}
+            connection.request("POST", "/api/v1/feature-service/get-features", json.dumps({"params": params}), {"Authorization": f"Tecton-key {key}"})
+            answer = connection.getresponse()
+            said = json.loads(answer.read())
+            newest, of_profile, *totals = said["result"]["features"] if answer.status == 200 else [said, 0]
+            if [newest] + totals != state.vector() or int(of_profile or -1) < profile.oldest:
+                lie(f"{user} is {[newest, of_profile] + totals} after a restart, not {state.vector()}")
+            count("keys read after the last restart")
 
     def memory(self):
         """MiB that are the process's own, and of files."""
@@ -303,23 +338,23 @@ def reload(server, dice, turn):
         profile.oldest = profile.newest
 
 
-def main():
+def main(server):
     global key
     os.makedirs(f"{folder}/definitions", exist_ok=True)
     with open(f"{folder}/definitions/soak.toml", "w") as out:
         out.write(DEFINITIONS)
     with open(f"{folder}/gannet.toml", "w") as out:
-        out.write("[ingest]\noverlay_mib = 8\n")
+        out.write(f"drain_seconds_max = {DRAIN}\n[ingest]\noverlay_mib = 8\n")
     profile.write(0)
     run("apply", "definitions", "--materialize")
     key = run("keys", "create", "--role", "admin").strip()
-    server, dice = Server(), random.Random(seed)
+    dice = random.Random(seed)
     server.start()
     workers = [Worker(nth) for nth in range(WORKERS)]
     for worker in workers:
         worker.start()
     print(f"{'time':>6} {'rows':>9} {'reads':>9} {'deletes':>8} {'429/503':>8} {'unanswered':>10} {'starts':>6} {'reloads':>7} {'own MiB':>8} {'files MiB':>9} {'log MiB':>8} {'segments MiB':>12}")
-    samples, turn, next_kill, next_reload, next_line = [], 0, 1.0, 2.0, 0.0
+    samples, all_samples, turn, next_kill, next_reload, next_line = [], [], 0, 1.0, 2.0, 0.0
     reloading = None
     while not ends.is_set() and (at := time.monotonic() - started) < END:
         if at >= next_kill and at < KILLS_END:
@@ -328,11 +363,15 @@ def main():
             server.start()
             next_kill = time.monotonic() - started + dice.uniform(0.5, min(12, END / 15))
         if at >= next_reload and (reloading is None or not reloading.is_alive()):
-            reloading = threading.Thread(target=reload, args=(server, dice, turn))
+            reloading = threading.Thread(target=reload, args=(server, dice, turn), daemon=True)
             reloading.start()
             turn, next_reload = turn + 1, at + dice.uniform(2, 10)
             server.process.send_signal(signal.SIGHUP)
+        if server.process.poll() is not None:
+            lie(f"the server ended by itself: {open(f'{folder}/serve.log').read()}")
+            break
         own, of_files = server.memory()
+        all_samples.append((at, own, of_files))
         if at >= SETTLED:
             samples.append(own)
         if at >= next_line:
@@ -346,12 +385,20 @@ def main():
     for thread in workers + ([reloading] if reloading else []):
         thread.join()
     status, metrics = server.get("/metrics")
-    server.process.terminate()
-    if (code := server.process.wait(30)) != 0:
-        lie(f"it ended with {code}")
+    if server.process.poll() is None:
+        server.stop()
     run("verify", "--all")
+    if not wrong:
+        server.start()
+        for worker in workers:
+            server.look(worker)
+        server.kill()
     print(json.dumps(counts, sort_keys=True))
     print("".join(f"{line}\n" for line in metrics.splitlines() if line.startswith(("gannet_overlay", "gannet_flush", "gannet_compact", "gannet_log"))))
+    if all_samples:
+        nearest = lambda at: min(all_samples, key=lambda sample: abs(sample[0] - at))
+        shown = [f"{own:.1f} + {files:.1f} {when}" for (_, own, files), when in zip(map(nearest, (0, END / 2, END)), ("at the start", "in the middle", "at the end"))]
+        print(f"memory of the process that there was, its own + of files, MiB: {', '.join(shown)}")
     third = max(1, len(samples) // 3)
     first, last = samples[:third], samples[-third:]
     if samples:
@@ -359,10 +406,20 @@ def main():
         print(f"own memory of one process over {END - SETTLED:.0f} s: at most {max(first):.1f} MiB in the first third, {max(last):.1f} in the last")
         if grown > 8 + 0.1 * max(first):
             wrong.append(f"memory is not flat: {grown:.1f} MiB more")
-    if wrong:
-        print("WRONG:", *wrong[:10], sep="\n  ")
-        sys.exit(1)
-    print(f"every answer was right (seed {seed})")
 
 
-main()
+server = Server()
+try:
+    main(server)
+except BaseException as e:  # whatever it is, it is no success, and nothing is left behind
+    lie(f"the soak itself failed: {e!r}")
+    traceback.print_exc()
+finally:
+    ends.set()
+    if server.process is not None and server.process.poll() is None:
+        server.process.kill()
+        server.process.wait()
+if wrong:
+    print("WRONG:", *wrong[:10], sep="\n  ", flush=True)
+    os._exit(1)  # whatever a thread still waits for
+print(f"every answer was right (seed {seed})")

@@ -214,7 +214,8 @@ impl NamedTable {
         let base_newest_us = base.as_ref().and_then(|base| base.event_time_max_us());
         let moment = match (&view.stream, &view.aggregation) {
             (None, Some(aggregation)) => {
-                Moment::BatchEnd(base_newest_us.map(|us| batch_end_us(us, aggregation.specification.interval_us)))
+                let newest_us = base.as_ref().and_then(|base| base.newest_event_us());
+                Moment::BatchEnd(newest_us.map(|us| batch_end_us(us, aggregation.specification.interval_us)))
             }
             (_, aggregation) => Moment::Of(aggregation.as_ref().map_or_else(LeadingEdge::default, |a| a.leading_edge)),
         };

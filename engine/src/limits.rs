@@ -216,6 +216,10 @@ pub const ACCEPT_BACKLOG: i32 = 4096;
 /// connection meanwhile is not answered and asks again a second later, so longer would not be kinder.
 pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_millis(1);
 
+/// How long a shard that drains waits for a next request on connections that have none. Whoever asks once a second is told with an answer
+/// that the connection ends; longer would make every drain as long, as clients keep connections that they do not use.
+pub const DRAIN_IDLE_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// Places for connections that were ended to make room and that the kernel has not let go of yet.
 pub const LEAVING_CONNECTIONS: usize = 64;
 

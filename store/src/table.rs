@@ -65,6 +65,7 @@ pub struct Table {
     partitions: u32,
     /// As many as there are partitions, in their order.
     segments: Box<[Segment]>,
+    newest_event_us: Option<i64>,
 }
 
 impl Table {
@@ -78,7 +79,8 @@ impl Table {
             Segment::open(&root.join(&segment.file), expected)
         });
         let segments = segments.collect::<Result<_, _>>()?;
-        Ok(Self { schema: Arc::new(entry.schema.clone()), seed: entry.seed, partitions, segments })
+        let (schema, newest_event_us) = (Arc::new(entry.schema.clone()), entry.newest_event_us());
+        Ok(Self { schema, seed: entry.seed, partitions, segments, newest_event_us })
     }
 
     pub fn schema(&self) -> &Arc<Schema> {
@@ -105,7 +107,12 @@ impl Table {
         self.segments.iter().try_for_each(Segment::advise_scan)
     }
 
-    /// The newest event time of any row, microseconds since the Unix epoch; `None` when there are no rows.
+    /// The newest event time that its rows ever reached, microseconds since the Unix epoch: deletes do not move it.
+    pub fn newest_event_us(&self) -> Option<i64> {
+        self.newest_event_us
+    }
+
+    /// The newest event time of any row, tombstones among them, microseconds since the Unix epoch; `None` when there are no rows.
     pub fn event_time_max_us(&self) -> Option<i64> {
         self.segments.iter().filter_map(Segment::event_time_max_us).max()
     }

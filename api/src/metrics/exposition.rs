@@ -32,7 +32,11 @@ pub(super) const DECLARED: [(&str, &str, &str); 36] = [
         "counter",
         "Sums of int64 values that were null because 64 bits do not hold them.",
     ),
-    ("gannet_feature_view_rows", "gauge", "Rows of the table that is served."),
+    (
+        "gannet_feature_view_rows",
+        "gauge",
+        "Rows in the files that are served, by level; a key with rows in both is in both.",
+    ),
     ("gannet_feature_view_bytes", "gauge", "Bytes on disk of the table that is served, index included."),
     ("gannet_feature_view_index_bytes", "gauge", "Bytes of the index of the table that is served."),
     (
@@ -201,11 +205,18 @@ fn tables(catalog: Option<&Catalog>, series: &mut Series<'_>) {
         }
         let sum = |figure: fn(&Table) -> u64| named.files().map(|file| figure(file)).sum::<u64>();
         match series.name {
-            "gannet_feature_view_rows" => series.add(&labels, sum(Table::rows)),
+            // Added up they would be no number of keys.
+            "gannet_feature_view_rows" => {
+                for (level, file) in [("delta", &named.delta), ("base", &named.base)] {
+                    if let Some(file) = file {
+                        series.add(&[labels[0], labels[1], ("level", level)], file.rows());
+                    }
+                }
+            }
             "gannet_feature_view_bytes" => series.add(&labels, sum(|file| file.disk_bytes().0)),
             "gannet_feature_view_index_bytes" => series.add(&labels, sum(|file| file.disk_bytes().1)),
             _ => {
-                if let Some(unix_us) = named.newest_us {
+                if let Some(unix_us) = named.files().filter_map(|file| file.newest_event_us()).max() {
                     let (seconds, rest) = (unix_us.div_euclid(1_000_000), unix_us.rem_euclid(1_000_000));
                     // A float would lose microseconds; negative times (before 1970) need no fraction to be old.
                     let shown = if seconds < 0 { seconds.to_string() } else { format!("{seconds}.{rest:06}") };

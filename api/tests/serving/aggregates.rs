@@ -284,6 +284,29 @@ fn a_view_that_only_batches_fill_ends_with_its_data() {
 }
 
 #[test]
+fn deletes_do_not_move_the_moment_of_a_view_that_only_batches_fill() {
+    let features = [("units", "sum", Window::of(2 * DAY))];
+    let specification = specification(Some(DAY), &features);
+    let view = View { specification, leading_edge: LeadingEdge::WallClock, is_stream: false };
+    let row = |user: &str, time_us: i64| (vec![text(user)], time_us, vec![view.tiles(&[units(time_us, 1)])]);
+    let rows: Rows = vec![row("u", START), row("newest", START + DAY + HOUR)];
+    let definitions = definitions(&[("v", "x = \"int64\"")], "");
+    let mut store = Store::changed(&definitions, |definitions| view.define(definitions), vec![("v", rows)]);
+    let as_ever = |store: &mut Store| {
+        check(store, START + 20 * DAY, "", "\"1\"", Some("2024-01-03T00:00:00Z"), PRESENT);
+    };
+    as_ever(&mut store);
+    store.delete("v", &[text("newest")], START + 10 * DAY);
+    as_ever(&mut store);
+    store.flush_all();
+    as_ever(&mut store);
+    for tombstones_until_us in [i64::MIN, i64::MAX] {
+        store.compact("v", tombstones_until_us);
+        as_ever(&mut store);
+    }
+}
+
+#[test]
 fn counts_of_nothing_are_null_or_zero_as_the_request_says() {
     let view = View::stream(specification(
         Some(HOUR),

@@ -60,7 +60,7 @@ fn requests_are_counted_by_what_became_of_them() {
         "gannet_ready 1",
         "gannet_keys 1",
         "gannet_feature_services 1",
-        "gannet_feature_view_rows{workspace=\"prod\",feature_view=\"v:2\"} 2",
+        "gannet_feature_view_rows{workspace=\"prod\",feature_view=\"v:2\",level=\"base\"} 2",
         "gannet_feature_view_event_time_max_seconds{workspace=\"prod\",feature_view=\"v:2\"} 1629509038.996000",
     ] {
         assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");

@@ -2,10 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{
-    Shard,
-    connection::{Connection, Fate},
-};
+use super::{Shard, connection::Connection};
 use crate::{clock::Now, service::Service};
 
 impl<S: Service> Shard<S> {
@@ -42,9 +39,7 @@ impl<S: Service> Shard<S> {
 
     /// Makes room by ending the connection that has been idle longest. Rare, so it may look at all of them.
     pub(super) fn drop_oldest_idle(&mut self) -> bool {
-        let quiet = |c: &Connection| c.begun == 0 && c.out.is_empty() && c.unconsumed() == 0 && c.sending.is_none();
-        let idle = |c: &Connection| c.fate == Fate::Open && c.message_since_ns.is_none() && quiet(c);
-        let oldest = self.connections.iter().filter(|(_, c)| idle(c)).min_by_key(|(_, c)| c.active_ns);
+        let oldest = self.connections.iter().filter(|(_, c)| c.is_idle()).min_by_key(|(_, c)| c.active_ns);
         let Some(token) = oldest.map(|(token, _)| token) else { return false };
         self.metrics.pushed_out.add(1);
         self.drop_connection(token);

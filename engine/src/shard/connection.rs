@@ -140,6 +140,12 @@ impl Connection {
         self.input.len() - self.consumed
     }
 
+    /// Whether it only waits for a next request.
+    pub(super) fn is_idle(&self) -> bool {
+        let is_quiet = self.begun == 0 && self.out.is_empty() && self.unconsumed() == 0 && self.sending.is_none();
+        self.fate == Fate::Open && self.message_since_ns.is_none() && is_quiet
+    }
+
     /// Whether another request may begin: it is not held, and neither its share nor the unsent output is used up.
     pub(super) fn may_begin(&self, limits: &Limits) -> bool {
         let unsent = self.out.len() + self.sending.unwrap_or(0) + self.behind_bytes();

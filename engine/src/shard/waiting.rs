@@ -42,6 +42,8 @@ pub(super) enum Timer {
     Read(u32),
     /// The handshakes that were under way when a drain began are over.
     StopListening,
+    /// Whoever has not asked for anything since the drain began need not be waited for.
+    LetGo,
 }
 
 /// Reads on their way to the ring.
@@ -84,6 +86,7 @@ impl<S: Service> Shard<S> {
                     Timer::Conclude(waiting) => self.due.push(waiting),
                     Timer::Read(place) => self.reads.release(place),
                     Timer::StopListening => self.stop_listening(now),
+                    Timer::LetGo => self.let_go_of_idle(now),
                 }
             }
             self.reminders = reminders;

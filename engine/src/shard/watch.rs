@@ -2,7 +2,7 @@
 
 use super::{
     Shard,
-    connection::{Connection, Expiry, RateWindow},
+    connection::{Connection, Expiry, Fate, RateWindow},
     timers::{self, TICK_NS, ns},
     waiting::Timer,
 };
@@ -79,6 +79,18 @@ impl<S: Service> Shard<S> {
         if let Some(listener) = &self.listener {
             system::begin_no_more(listener);
             self.deadlines.arm(now.monotonic_ns + ns(limits::HANDSHAKE_TIME_MAX), Timer::StopListening);
+        }
+        self.deadlines.arm(now.monotonic_ns + ns(limits::DRAIN_IDLE_TIME_MAX), Timer::LetGo);
+    }
+
+    /// Ends the connections that wait for a next request. Those that are about to bring one, or are owed an answer, end with that answer.
+    pub(super) fn let_go_of_idle(&mut self, now: Now) {
+        let idle: Vec<Token> = self.connections.iter().filter(|(_, c)| c.is_idle()).map(|(token, _)| token).collect();
+        for token in idle {
+            if let Some(connection) = self.connections.of(token) {
+                connection.fate = Fate::Closing;
+            }
+            self.settle(now, token); // which reads on for a moment, so that whoever asks just now is told of an end and not of a reset
         }
     }
 

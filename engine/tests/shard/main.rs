@@ -272,6 +272,19 @@ fn a_drain_answers_what_came_and_closes() {
     server.join();
 }
 
+/// The drain's own end is so far away that the test would not see it.
+#[test]
+fn a_drain_ends_connections_that_ask_for_nothing() {
+    let mut server = Started::new();
+    let (mut asked_once, mut never_asked) = (server.connect(), server.connect());
+    asked_once.send(&client::post("before"));
+    assert_eq!(asked_once.response().header("connection"), None);
+    server.wait_for("gannet_connections_open", 2.0);
+    server.drain(Duration::from_secs(3600));
+    assert!(asked_once.is_closed() && never_asked.is_closed());
+    server.join();
+}
+
 #[test]
 fn a_drain_says_close_once_and_answers_nothing_after_it() {
     let mut server = Started::new();

@@ -1,33 +1,28 @@
 //! `gannet inspect`.
 
+mod key;
+
 use std::{
-    io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
 };
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
-use gannet_api::definitions::model::FeatureView;
 use gannet_store::{
-    ColumnType, KeyType, Table, ValueRef,
+    Table,
     directory::{DataDirectory, Manifest, TableEntry},
-    key::KeyWriter,
-    levels::Levels,
     log::Sequence,
 };
-use serde_json::Value as Json;
 
-use super::materialize::{find, views};
-use crate::{clock, keys, output, repository, text};
+use crate::{keys, output, text};
 
 /// Look into a data directory. Changes nothing; works beside a running server.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   gannet inspect                                     # what is live: definitions, tables, sizes, times
-  gannet inspect key plane_attributes N14228         # one row, as it is served
+  gannet inspect key plane_attributes N14228         # one row, of the tables and the write log
   gannet inspect key prod/route_stats carrier=UA origin=EWR
   gannet inspect definitions                         # every version that was applied
   gannet inspect definitions 3                       # the text of one
@@ -41,7 +36,7 @@ pub(crate) struct Inspect {
 enum Command {
     /// What one segment file is made of
     Segment { file: PathBuf },
-    /// The row of one key, as it is served
+    /// The row of one key, as it is served; what the write log has of it counts
     Key {
         /// The feature view, or workspace/view
         view: String,
@@ -63,7 +58,7 @@ impl Inspect {
             None => overview(&data)?,
             Some(Command::Segment { file }) => segment(&data, &file)?,
             Some(Command::Definitions { version }) => definitions(&data, version)?,
-            Some(Command::Key { view, key, workspace }) => return row(&data, &view, &key, workspace.as_deref()),
+            Some(Command::Key { view, key, workspace }) => return key::show(&data, &view, &key, workspace.as_deref()),
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -99,7 +94,7 @@ fn overview(data: &DataDirectory) -> Result<()> {
     all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     for (name, entry) in all {
         let bytes: u64 = entry.segments.iter().map(|segment| segment.bytes).sum();
-        let newest = entry.event_time_max_us.map_or_else(|| "-".to_owned(), text::time);
+        let newest = entry.newest_event_us().map_or_else(|| "-".to_owned(), text::time);
         let (rows, built) = (text::count(entry.rows - entry.tombstones), text::time(entry.built_at_us));
         let (bytes, segments) = (text::bytes(bytes), entry.segments.len());
         output::say(format_args!("{name:<width$} {rows:>14} {bytes:>10} {segments:>9}  {newest:<27} {built}"))?;
@@ -185,117 +180,8 @@ fn segment(data: &DataDirectory, file: &Path) -> Result<()> {
     bail!("{} is no segment of a generation that {} keeps", file.display(), data.root().display())
 }
 
-fn row(data: &DataDirectory, name: &str, key: &[String], workspace: Option<&str>) -> Result<ExitCode> {
-    let manifest = data.current()?;
-    let Some(applied) = repository::applied(data, manifest.as_ref())? else { bail!("no definitions are live") };
-    let all = views(&applied);
-    let found = find(&all, workspace, name)?;
-    let name = found.table();
-    let (base, delta) = manifest
-        .as_ref()
-        .map_or((None, None), |manifest: &Manifest| (manifest.tables.get(&name), manifest.deltas.get(&name)));
-    let schema = found.view.schema();
-    if base.or(delta).is_none() {
-        bail!("{} was not materialized yet, and nothing that was written to it is in a table", found.name());
-    }
-    if base.is_some_and(|base| base.schema != schema) {
-        bail!("{} changed since it was materialized; run `gannet materialize`", found.name());
-    }
-    let open = |entry: Option<&TableEntry>| entry.map(|entry| open(data, entry).map(Arc::new)).transpose();
-    let delta = open(delta.filter(|delta| delta.schema == schema))?;
-    let levels = Levels { delta, base: open(base)? };
-    let encoded = encode(found.view, key)?;
-    if let (Some(delta), Some(base)) = (&levels.delta, &levels.base)
-        && schema.columns.iter().any(|column| column.column_type == ColumnType::Binary)
-    {
-        // Their rows count together, and only what serves them knows how.
-        for (what, table) in [("written", delta), ("materialized", base)] {
-            let row = table.lookup(&encoded)?;
-            let row = row.map_or_else(|| "no row".to_owned(), |row| format!("a row of {} bytes", row.bytes()));
-            output::note(format_args!("{what}: {row}"));
-        }
-    }
-    let Some(row) = levels.lookup(&encoded)? else {
-        output::note("absent");
-        return Ok(ExitCode::FAILURE);
-    };
-    let mut features = serde_json::Map::new();
-    for (column, field) in schema.columns.iter().enumerate() {
-        features.insert(field.name.clone(), json(row.value(column)?)?);
-    }
-    let expired = found.view.ttl_us.is_some_and(|ttl| row.event_time_us() < clock::unix_us().saturating_sub(ttl));
-    let shown = serde_json::json!({
-        "view": found.name(),
-        "effectiveTime": text::time(row.event_time_us()),
-        "expired": expired,
-        "features": features,
-        "bytes": row.bytes(),
-    });
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, &shown)?;
-    writeln!(out)?;
-    Ok(ExitCode::SUCCESS)
-}
-
 fn open(data: &DataDirectory, entry: &TableEntry) -> Result<Table> {
     Ok(Table::open(data.root(), entry)?)
-}
-
-/// Values by position, or `name=value` where every one is written so.
-fn encode(view: &FeatureView, typed: &[String]) -> Result<Vec<u8>> {
-    let names: Vec<_> = view.join_keys.iter().map(|key| key.name.as_str()).collect();
-    if typed.len() != names.len() {
-        bail!("`{}` has the join keys {}; give one value each", view.name, names.join(", "));
-    }
-    let named = |text: &str| text.split_once('=').is_some_and(|(name, _)| names.contains(&name));
-    let by_name = typed.iter().all(|text| named(text));
-    let types: Vec<_> = view.join_keys.iter().map(|key| key.key_type).collect();
-    let mut encoded = Vec::new();
-    let mut writer = KeyWriter::new(&types, &mut encoded);
-    for (at, key) in view.join_keys.iter().enumerate() {
-        let value = if by_name {
-            let prefix = format!("{}=", key.name);
-            let value = typed.iter().find_map(|text| text.strip_prefix(&prefix));
-            value.with_context(|| format!("no value for the join key {}", key.name))?
-        } else {
-            &typed[at]
-        };
-        match key.key_type {
-            KeyType::String => writer.string(value.as_bytes()),
-            KeyType::Int64 => {
-                writer.int64(value.parse().with_context(|| format!("join key {}: `{value}` is no int64", key.name))?);
-            }
-        }
-    }
-    if !writer.finish() {
-        bail!("the key is too long");
-    }
-    Ok(encoded)
-}
-
-fn json(value: ValueRef<'_>) -> Result<Json> {
-    let float =
-        |value: f64| serde_json::Number::from_f64(value).map_or_else(|| Json::from(value.to_string()), Json::from);
-    Ok(match value {
-        ValueRef::Null => Json::Null,
-        ValueRef::Boolean(value) => value.into(),
-        ValueRef::Int64(value) => value.to_string().into(), // as on the wire
-        ValueRef::Float32(value) => value.to_string().parse().map_or_else(|_| float(value.into()), float),
-        ValueRef::Float64(value) => float(value),
-        ValueRef::String(bytes) => String::from_utf8_lossy(bytes).into(),
-        ValueRef::Timestamp(value) => text::time(value).into(),
-        ValueRef::Binary(bytes) => format!("{} bytes", bytes.len()).into(),
-        ValueRef::Array(array) => array.iter().map(|value| json(value?)).collect::<Result<Vec<_>>>()?.into(),
-        ValueRef::Struct(fields) => fields.iter().map(|value| json(value?)).collect::<Result<Vec<_>>>()?.into(),
-        ValueRef::Map(map) => {
-            let mut object = serde_json::Map::new();
-            for entry in map.iter() {
-                let (key, value) = entry?;
-                object.insert(String::from_utf8_lossy(key).into_owned(), json(value)?);
-            }
-            object.into()
-        }
-    })
 }
 
 /// Behind the name of a table: what was written to it since it was built or compacted.

@@ -14,7 +14,7 @@ use gannet_store::directory::DataDirectory;
 use crate::{
     config::{Config, SPIN_US_MAX},
     log, output,
-    serving::{Process, Settings, Signals, cores},
+    serving::{IngestSettings, Process, Settings, Signals, cores},
 };
 
 /// Answer requests, from what is live in the data directory.
@@ -45,6 +45,10 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "MICROSECONDS", num_args = 0..=1, default_missing_value = "1000",
         value_parser = clap::value_parser!(u64).range(..=SPIN_US_MAX))]
     spin: Option<u64>,
+
+    /// Start although the write log is damaged or files of it are gone: it is put aside, and what only it has is lost
+    #[arg(long)]
+    give_up_log: bool,
 }
 
 /// Newtype, because a `Vec` would mean a repeated flag.
@@ -90,7 +94,7 @@ impl Serve {
             limits: config.limits.apply()?,
             admission: config.admission.apply()?,
             memory: config.memory.settings(),
-            ingest: config.ingest.settings(),
+            ingest: IngestSettings { gives_up_log: self.give_up_log, ..config.ingest.settings() },
             slow_tables: config.slow_tables(),
             api,
         })

@@ -47,6 +47,7 @@ impl IngestConfig {
         IngestSettings {
             sync_every: (self.durability == Some(DurabilityConfig::Interval)).then_some(interval),
             overlay_bytes: self.overlay_mib.map_or(default.overlay_bytes, |mib| mib << 20),
+            ..default
         }
     }
 }

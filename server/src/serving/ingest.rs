@@ -13,7 +13,7 @@ use gannet_api::definitions::model::FeatureView;
 use gannet_engine::clock::Clock;
 use gannet_store::{
     Error,
-    directory::DataDirectory,
+    directory::{DataDirectory, GivenUp},
     plane::{
         Combine, Durability, Moment, Plane, PlaneClock, PlaneRecovered, PlaneSettings, PlaneState, PlaneStatus,
         StreamTables, Submitter,
@@ -29,11 +29,13 @@ pub(crate) struct IngestSettings {
     pub(crate) sync_every: Option<Duration>,
     /// Memory of what is in no file yet.
     pub(crate) overlay_bytes: u64,
+    /// A write log that cannot be read back is put aside.
+    pub(crate) gives_up_log: bool,
 }
 
 impl Default for IngestSettings {
     fn default() -> Self {
-        Self { sync_every: None, overlay_bytes: OVERLAY_BYTES }
+        Self { sync_every: None, overlay_bytes: OVERLAY_BYTES, gives_up_log: false }
     }
 }
 
@@ -62,6 +64,7 @@ impl Writes {
         let settings = PlaneSettings {
             durability: settings.sync_every.map_or(Durability::Always, Durability::Interval),
             overlay_budget_bytes: usize::try_from(settings.overlay_bytes).unwrap_or(usize::MAX),
+            gives_up_log: settings.gives_up_log,
             ..PlaneSettings::new(cores, PlaneClock::new(now))
         };
         let (plane, submitters, recovered) = Plane::start(data, settings, tables).map_err(refused)?;
@@ -137,12 +140,21 @@ impl Combining {
 fn refused(error: Error) -> anyhow::Error {
     match error {
         Error::Locked { .. } => anyhow::anyhow!("{error}; another gannet serves this data directory: stop it first"),
+        error @ Error::Corrupt(_) => anyhow::Error::from(error).context(
+            "the write log cannot be opened; `--give-up-log` starts without what only it has, see docs/operating/storage.md",
+        ),
         error => anyhow::Error::from(error).context("the write log cannot be opened"),
     }
 }
 
 fn tell_of(recovered: &PlaneRecovered) {
-    let PlaneRecovered { records, rows, rows_passed_over, cut, was_closed, .. } = recovered;
+    let PlaneRecovered { given_up, records, rows, rows_passed_over, cut, was_closed, .. } = recovered;
+    if let Some(GivenUp { cause, folder }) = given_up {
+        let message = "the write log is given up: what was in it and in no generation is lost";
+        let aside =
+            folder.as_ref().map_or_else(|| "nothing was left".to_owned(), |folder| folder.display().to_string());
+        log::error(message, &[("aside", &aside), ("cause", cause)]);
+    }
     if let Some(cut) = cut {
         let message = "the write log ends in a write that nobody was told of; it is cut";
         log::warn(message, &[("file", &cut.file.display()), ("offset", &cut.offset), ("bytes", &cut.bytes)]);

@@ -85,10 +85,8 @@ impl Live {
                 Some(open) => open.clone(),
                 None => open(data.root(), name, *level, entry)?,
             };
-            // What a batch brought is processed, too; a tombstone's time is no event's.
-            if let (Some(stream), Some(newest_us), 0) =
-                (streams.get(name), open.entry.event_time_max_us, open.entry.tombstones)
-            {
+            // What a batch brought is processed, too.
+            if let (Some(stream), Some(newest_us)) = (streams.get(name), open.entry.newest_event_us()) {
                 stream.advance_watermark(newest_us);
             }
             if !outdated.contains(name) || *level == Level::Delta {

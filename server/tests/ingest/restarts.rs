@@ -76,6 +76,68 @@ fn a_second_server_on_one_directory_refuses() {
     assert_eq!(start(&world, &[]).features("sums", "ann"), json!(["2", "3"]));
 }
 
+/// Nothing of it is in a generation yet, so nothing else would say that it was there.
+#[test]
+fn a_server_whose_log_is_gone_refuses_to_start_until_it_is_given_up() {
+    let world = world();
+    let server = start(&world, &[]);
+    server.ingest(&purchases(&[purchase("ann", 0, 1)])).ok();
+    let second = command(&world, &["--give-up-log"]).output().unwrap();
+    assert_eq!(second.status.code(), Some(1), "another process has the log");
+    server.kill();
+    assert_eq!(start(&world, &["--give-up-log"]).features("sums", "ann"), json!(["1", "1"]), "it can be read");
+
+    let log = world.path("store/log");
+    let file = log.join("0000000001.log");
+    let gone: [&dyn Fn(); 2] = [&|| std::fs::remove_file(&file).unwrap(), &|| std::fs::remove_dir_all(&log).unwrap()];
+    for (n, lose) in (1..).zip(gone) {
+        lose();
+        let refused = command(&world, &[]).output().unwrap();
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        let last = said.lines().last().unwrap();
+        for expected in ["error: ", "--give-up-log", "0000000001.log", "none of them"] {
+            assert!(last.contains(expected), "{expected}: {said}");
+        }
+        assert!(world.run(&["verify"]).err.contains("none of them"));
+        let server = start(&world, &["--give-up-log"]);
+        assert!(server.log().contains("message=\"the write log is given up"), "{}", server.log());
+        assert_eq!(server.features("streamed", "ann"), nothing());
+        server.ingest(&purchases(&[purchase("bob", 0, n)])).ok();
+        server.kill();
+        let server = start(&world, &[]);
+        assert_eq!(server.features("sums", "bob"), json!(["1", n.to_string()]));
+        server.kill();
+    }
+}
+
+#[test]
+fn inspect_shows_what_the_log_has_of_a_key_beside_a_server() {
+    let world = world();
+    let server = start(&world, &[]);
+    let row = |view: &str, user: &str| world.run(&["inspect", "key", view, user]);
+    let shown = |view: &str, user: &str| {
+        let shown = world.row(view, user);
+        (shown["features"].clone(), shown["in"].as_str().unwrap().to_owned())
+    };
+    server.ingest(&purchases(&[purchase("ann", 1, 7)])).ok();
+    assert_eq!(shown("latest", "ann"), (json!({"n": "7"}), "write log".to_owned()));
+    server.ingest(&purchases(&[purchase("ann", 0, 5)])).ok(); // older
+    assert_eq!(shown("latest", "ann"), (json!({"n": "7"}), "write log".to_owned()));
+    assert_eq!(shown("profile", "ann"), (json!({"age": "30"}), "tables".to_owned()));
+    assert!(row("totals", "ann").err.contains("in the write log: 2 rows of "), "{:?}", row("totals", "ann"));
+    let bob = row("latest", "bob");
+    assert_eq!(bob.code, Some(1), "{bob:?}");
+    let delete = json!({"workspace_name": "prod", "join_key_maps": [{"user_id": "ann"}]});
+    server.ask("DELETE", "/ingest", &delete).ok();
+    for view in ["latest", "profile"] {
+        let deleted = row(view, "ann");
+        assert!(deleted.code == Some(1) && deleted.err.contains("as the write log has it"), "{deleted:?}");
+    }
+    assert_eq!(shown("profile", "bob"), (json!({"age": "40"}), "tables".to_owned()));
+    assert_eq!(server.stop().code(), Some(0));
+}
+
 #[test]
 fn sigterm_finishes_what_was_begun() {
     let world = world();
@@ -111,6 +173,33 @@ fn sigterm_finishes_what_was_begun() {
         let expected = written.load(Ordering::Relaxed).to_string();
         assert_eq!(server.features("sums", &format!("writer-{writer}")), json!([expected, expected]));
     }
+}
+
+/// Writers that go on until they are told that their connection ends, one that has stopped, and one that never asked.
+#[test]
+fn sigterm_waits_for_nobody_who_asks_for_nothing() {
+    let world = world();
+    world.write("patient.toml", "drain_seconds_max = 300\n");
+    let server = start(&world, &["--config", "patient.toml"]);
+    let (mut stopped, _silent) = (server.connect(), server.connect());
+    let body = |n| purchases(&[purchase("ann", n, 1)]).to_string();
+    assert_eq!(stopped.ask("POST", "/ingest", &body(0)).unwrap().status, 200);
+    let written = AtomicI64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let (mut connection, written) = (server.connect(), &written);
+            scope.spawn(move || {
+                while let Ok(answer) = connection.ask("POST", "/ingest", &body(written.fetch_add(1, Ordering::Relaxed)))
+                    && answer.status == 200
+                {}
+            });
+        }
+        within(Duration::from_secs(20), &true, || written.load(Ordering::Relaxed) > 100);
+        server.signal("TERM");
+    });
+    let mut server = server;
+    within(Duration::from_secs(60), &Some(0), || server.child.try_wait().unwrap().and_then(|status| status.code()));
+    assert!(server.log().contains("message=stopped"), "{}", server.log());
 }
 
 #[test]

@@ -173,6 +173,7 @@ impl TableBuilder {
         summary.rows_kept = segments.iter().map(|segment| segment.summary.rows).sum();
         summary.raw_bytes = segments.iter().map(|segment| segment.summary.raw_bytes).sum();
         summary.disk_bytes = segments.iter().map(|segment| segment.summary.bytes).sum();
+        let newest_event_us = segments.iter().filter_map(|segment| segment.summary.newest_event_us).max();
         let entry = TableEntry {
             schema: Schema::clone(&build.schema),
             seed,
@@ -183,8 +184,10 @@ impl TableBuilder {
             event_time_max_us: segments.iter().filter_map(|segment| segment.summary.event_time_max_us).max(),
             built_at_us: build.options.now_us,
             holds_writes: false,
+            newest_event_us: None,
             segments: segments.into_iter().map(|segment| segment.entry).collect(),
         };
+        let entry = entry.with_events_up_to(newest_event_us);
         // Before anybody may name them: what was written is opened and read as a server would. From memory, mostly.
         let table = Table::open(&build.options.root, &entry)?;
         table.verify(&mut |_| {})?;

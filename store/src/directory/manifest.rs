@@ -55,6 +55,10 @@ pub struct TableEntry {
     /// Whether rows that were written are in it, which no build of its source would bring back.
     #[serde(default)]
     pub holds_writes: bool,
+    /// The newest event time that its rows ever reached, where `event_time_max_us` does not say it: tombstones have times that are no
+    /// event's, and rows may have gone because of them. See [`Self::newest_event_us`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_event_us: Option<i64>,
 }
 
 /// One segment file of a table.
@@ -66,6 +70,24 @@ pub struct SegmentEntry {
     pub rows: u64,
     /// Root of the file's checksums, as 16 hex digits: ties this entry to these bytes.
     pub root: String,
+}
+
+impl TableEntry {
+    /// The newest event time that its rows ever reached. Deletes move it in neither direction.
+    pub fn newest_event_us(&self) -> Option<i64> {
+        match self.newest_event_us {
+            None if self.tombstones == 0 => self.event_time_max_us,
+            newest_event_us => newest_event_us,
+        }
+    }
+
+    /// The same table, of which it is known that its rows reached this event time.
+    #[must_use]
+    pub fn with_events_up_to(self, event_time_us: Option<i64>) -> Self {
+        let newest_event_us = self.newest_event_us().max(event_time_us);
+        let is_said = self.tombstones == 0 && newest_event_us == self.event_time_max_us;
+        Self { newest_event_us: newest_event_us.filter(|_| !is_said), ..self }
+    }
 }
 
 impl Manifest {

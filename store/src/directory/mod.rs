@@ -8,6 +8,7 @@
 //! DATA/segments/<table>/…       immutable; live only if the live manifest names them
 //! DATA/definitions/000003/      one folder per applied version: info.json and files/…
 //! DATA/log/…                    what was written and is in no segment yet; see `crate::log`
+//! DATA/LOG                      which log that is; replaced by rename
 //! DATA/tmp/…                    sorted runs of a build under way
 //! DATA/keys                     and other small files, replaced by rename
 //! ```
@@ -31,5 +32,6 @@ pub(crate) use create::{SEGMENTS, TEMPORARY};
 pub use definitions::{Definitions, DefinitionsFile, DefinitionsInfo};
 pub use garbage::Collected;
 pub use lock::WriterLock;
+pub use log::GivenUp;
 pub use manifest::{FORMAT_VERSION, FORMAT_VERSION_OLDEST, Manifest, SegmentEntry, SourcePositions, TableEntry};
 pub use publish::Stamp;

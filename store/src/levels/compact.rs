@@ -63,11 +63,14 @@ pub fn compact(
     let holds = |entry: Option<&TableEntry>| entry.is_some_and(|entry| entry.holds_writes);
     let deltas_rows = live.deltas.get(table).filter(|delta| delta.rows > delta.tombstones);
     let holds_writes = holds(live.tables.get(table)) || holds(deltas_rows);
+    let before = live.tables.get(table).into_iter().chain(live.deltas.get(table));
+    let newest_event_us = before.filter_map(TableEntry::newest_event_us).max();
     Ok(merged.map(|base| {
         // One that holds nothing else is still the one that was built then.
         let built_at_us =
             live.tables.get(table).filter(|_| !holds_writes).map_or(base.built_at_us, |old| old.built_at_us);
-        Compacted { table: table.to_owned(), base: Some(TableEntry { holds_writes, built_at_us, ..base }), delta: None }
+        let base = TableEntry { holds_writes, built_at_us, ..base }.with_events_up_to(newest_event_us);
+        Compacted { table: table.to_owned(), base: Some(base), delta: None }
     }))
 }
 
@@ -125,6 +128,7 @@ pub fn strip(
     }
     let (built_at_us, holds_writes) = (base_entry.built_at_us, base_entry.holds_writes);
     let base = TableEntry { built_at_us, holds_writes, ..written.finish()? };
+    let base = base.with_events_up_to(base_entry.newest_event_us());
     Ok(Some(Compacted { table: table.to_owned(), base: Some(base), delta: Some(delta_entry.clone()) }))
 }
 

@@ -278,6 +278,42 @@ fn what_was_deleted_is_in_no_file_after_compaction() {
     assert!(world.folder.path().exists());
 }
 
+/// Neither forward, to the time of a delete that stays, nor back, when the newest row goes.
+#[test]
+fn deletes_do_not_move_the_newest_event() {
+    let check = |world: &World, times: (i64, i64), newest_event_us: i64| {
+        let base = &world.live().tables[NAME];
+        assert_eq!((base.event_time_min_us, base.event_time_max_us), (Some(times.0), Some(times.1)));
+        assert_eq!(base.newest_event_us(), Some(newest_event_us));
+        assert_eq!(world.levels.base.as_ref().unwrap().newest_event_us(), Some(newest_event_us));
+    };
+    let mut world = World::new();
+    for (key, time) in [(b"a", 10), (b"b", 11), (b"c", 12)] {
+        world.put(encode(key, time, Some("text")));
+    }
+    world.flush();
+    world.compact(i64::MIN);
+    check(&world, (10, 12), 12);
+    world.put(encode(b"c", 20, None));
+    world.flush();
+    world.compact(i64::MIN);
+    check(&world, (10, 20), 12);
+    world.compact(20);
+    check(&world, (10, 11), 12);
+    world.put(encode(b"a", 15, Some("text")));
+    world.flush();
+    world.compact(i64::MIN);
+    check(&world, (11, 15), 15);
+
+    // The same of a base that is written anew without what is hidden.
+    world.rebuild();
+    world.put(encode(b"a", 30, None));
+    world.flush();
+    let stripped = strip(&world.options(), &world.live(), NAME, None).unwrap().unwrap();
+    world.publish(|manifest| stripped.change(manifest));
+    check(&world, (11, 11), 15);
+}
+
 fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()

@@ -126,10 +126,10 @@ impl Files {
         })
     }
 
-    /// The first segment of a new log.
-    pub(super) fn begin(&mut self, id: u64) -> Result<Active, Error> {
+    /// The first segment of a new log, in which `first` is the first record.
+    pub(super) fn begin(&mut self, id: u64, first: Sequence) -> Result<Active, Error> {
         self.id = id;
-        self.turn(0, Sequence(1), 0).map_err(|(Failure::Harmless(error) | Failure::Poisons(error))| error)
+        self.turn(0, first, 0).map_err(|(Failure::Harmless(error) | Failure::Poisons(error))| error)
     }
 
     /// Goes on where the log ends. At the next block: the one in which the last record ends is not written again.
@@ -316,6 +316,10 @@ pub(super) fn make_folder(disk: &dyn Disk, folder: &Path) -> Result<(), Error> {
     disk.sync_folder(parent).map_err(|source| Error::io("sync the folder", parent, source))
 }
 
+/// Nothing where there is no folder.
 pub(super) fn list(disk: &dyn Disk, folder: &Path) -> Result<Vec<Listed>, Error> {
-    disk.list(folder).map_err(|source| Error::io("list", folder, source))
+    match disk.list(folder) {
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed.map_err(|source| Error::io("list", folder, source)),
+    }
 }

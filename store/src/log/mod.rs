@@ -38,6 +38,7 @@ pub use recovery::{Cut, Recovered};
 use self::{
     batch::Batch,
     files::{Active, Files},
+    reader::SegmentReader,
     record::{Kind, Place},
 };
 use crate::{
@@ -130,9 +131,9 @@ impl Log {
             end.as_ref().map_or((0, 0, 0), |end| (end.epoch, end.epoch_max, end.previous));
         let active = match end {
             Some(end) => files.resume(end),
-            None => files.begin(settings.id)?,
+            None => files.begin(settings.id, Sequence(1))?,
         };
-        let mut log = Self {
+        let log = Self {
             files,
             active,
             batch: Batch::new(settings.batch_bytes),
@@ -143,11 +144,41 @@ impl Log {
             poisoned: None,
             _lock: lock,
         };
-        log.append_kind(Kind::Opening, &[])?;
-        log.make_room()?; // whose segment still belongs to the epoch before
-        log.epoch = epoch_max + 1;
-        log.commit()?;
-        Ok((log, recovered))
+        Ok((log.begin_epoch(epoch_max + 1)?, recovered))
+    }
+
+    /// Begins a log in `folder`, in which there is none, as if its records up to `from` had been freed.
+    pub(crate) fn begin_behind(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+        settings: LogSettings,
+        from: Sequence,
+    ) -> Result<Self, Error> {
+        settings.check();
+        files::make_folder(disk.as_ref(), folder)?;
+        let lock = disk.lock(&folder.join("LOCK"))?;
+        let listed = files::list(disk.as_ref(), folder)?;
+        let mut files = Files::new(disk, folder, settings, &listed)?;
+        let log = Self {
+            active: files.begin(settings.id, Sequence(from.0 + 1))?,
+            files,
+            batch: Batch::new(settings.batch_bytes),
+            epoch: 0,
+            committed: from,
+            previous: 0,
+            is_unvouched: false,
+            poisoned: None,
+            _lock: lock,
+        };
+        log.begin_epoch(1)
+    }
+
+    fn begin_epoch(mut self, epoch: u32) -> Result<Self, Error> {
+        self.append_kind(Kind::Opening, &[])?;
+        self.make_room()?; // whose segment still belongs to the epoch before
+        self.epoch = epoch;
+        self.commit()?;
+        Ok(self)
     }
 
     /// Adds a record whose payload is `parts` one after the other. Does no I/O and promises nothing: the record counts once a
@@ -269,6 +300,10 @@ impl Log {
         self.batch.has_room(payload_bytes)
     }
 
+    pub(crate) fn last_file(&self) -> LastFile {
+        LastFile { log: self.files.id, number: self.active.number }
+    }
+
     /// How much of the disk those segments take that would be read back.
     pub fn segments_bytes(&self) -> u64 {
         self.files.segments_bytes()
@@ -342,6 +377,26 @@ impl Poison {
     fn error(&self) -> Error {
         Error::Poisoned { file: self.file.clone(), reason: self.reason.clone() }
     }
+}
+
+/// The file that a log ends in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LastFile {
+    /// The log's identity.
+    pub(crate) log: u64,
+    pub(crate) number: u64,
+}
+
+/// The last file of the log in `folder`; `None` where there is none, or no folder.
+pub(crate) fn last_file(disk: &dyn Disk, folder: &Path) -> Result<Option<LastFile>, Error> {
+    let Some(number) = recovery::numbers(&files::list(disk, folder)?).pop() else { return Ok(None) };
+    let reader = SegmentReader::open(disk, folder, number)?;
+    Ok(Some(LastFile { log: reader.header.log, number }))
+}
+
+/// What the file with this number is called.
+pub(crate) fn file_name(number: u64) -> String {
+    segment::segment_name(number)
 }
 
 /// Reads the log in `folder` as [`Log::open`] does, and writes nothing. For checking: beside a process that appends, its last batch

@@ -11,7 +11,7 @@ use super::{
     Record, Sequence,
     reader::{Beyond, Expected, SegmentReader},
     record::Kind,
-    segment::{Named, SegmentHeader},
+    segment::{Named, SegmentHeader, segment_name},
 };
 use crate::{
     disk::{Disk, Listed},
@@ -79,8 +79,7 @@ pub(super) fn read(
     is_to_be_synced: bool,
     each: &mut dyn FnMut(Record<'_>) -> Result<(), Error>,
 ) -> Result<(Recovered, Option<End>), Error> {
-    let mut numbers: Vec<u64> = listed.iter().filter_map(|entry| segment_number(&entry.name)).collect();
-    numbers.sort_unstable();
+    let numbers = numbers(listed);
     let Some(start) = find_start(disk, folder, &numbers, from)? else {
         let recovered = Recovered { last: Sequence::default(), records: 0, cut: None, was_closed: false };
         return Ok((recovered, None));
@@ -135,7 +134,8 @@ fn find_start(disk: &dyn Disk, folder: &Path, numbers: &[u64], from: Sequence) -
         if let Some(&after) = later.first()
             && after != number + 1
         {
-            return Err(missing(format!("log segment {}", number + 1), format!("{number} and {after} only")));
+            let (expected, before) = (segment_name(number + 1), segment_name(number));
+            return Err(missing(expected, format!("{before} and {} without it", segment_name(after))));
         }
         let reader = SegmentReader::open(disk, folder, number)?;
         if reader.header.first.0 <= from.0 + 1 {
@@ -144,12 +144,16 @@ fn find_start(disk: &dyn Disk, folder: &Path, numbers: &[u64], from: Sequence) -
             return Ok(Some(Start { reader, segments, later }));
         }
         later.insert(0, number);
-        oldest = Some(reader.header.first);
+        oldest = Some(reader.header);
     }
     match oldest {
         None if from == Sequence::default() => Ok(None),
         None => Err(missing(format!("a log with record {from}"), "none".into())),
-        Some(first) => Err(missing(format!("record {}", from.0 + 1), format!("records from {first} on"))),
+        Some(SegmentHeader { number, first, .. }) => {
+            let name = segment_name(number);
+            let expected = format!("record {}, in a file before {name}", from.0 + 1);
+            Err(missing(expected, format!("{name} as the first, whose records begin with {first}")))
+        }
     }
 }
 
@@ -239,6 +243,13 @@ impl Reading<'_> {
         let expected = format!("record {}, as records up to {} were durable", self.expected.sequence, self.durable);
         Ok(reader.corrupt(remains.unwrap_or(offset), expected, found))
     }
+}
+
+/// Of the segments among these files, in ascending order.
+pub(super) fn numbers(listed: &[Listed]) -> Vec<u64> {
+    let mut numbers: Vec<u64> = listed.iter().filter_map(|entry| segment_number(&entry.name)).collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 fn segment_number(name: &str) -> Option<u64> {

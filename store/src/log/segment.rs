@@ -91,7 +91,11 @@ impl SegmentHeader {
 
 /// The file of a segment.
 pub(super) fn segment_file(folder: &Path, number: u64) -> PathBuf {
-    folder.join(format!("{number:010}{SEGMENT_ENDING}"))
+    folder.join(segment_name(number))
+}
+
+pub(super) fn segment_name(number: u64) -> String {
+    format!("{number:010}{SEGMENT_ENDING}")
 }
 
 /// A file of a segment that is no longer needed, kept to become a later one.

@@ -116,7 +116,10 @@ impl Recorder {
             Ok(Stage::Full) if self.is_empty_at_rest() => {
                 return self.refuse(core, write, Failure::Malformed);
             }
-            Ok(Stage::Full) => return self.refuse(core, write, Failure::Full),
+            Ok(Stage::Full) => {
+                self.shared.counters.set_memory_full(true);
+                return self.refuse(core, write, Failure::Full);
+            }
             Err(_) => return self.refuse(core, write, Failure::Malformed),
         }
         if let Err(error) = self.log.append(&[&write.payload]) {

@@ -235,6 +235,7 @@ impl Recorder {
             attempts: 0,
         };
         self.flush = FlushState::Waiting { flush: Box::new(flush), at_us: 0 };
+        self.shared.counters.set_memory_full(false);
         (self.wants_freeze, self.unflushed_since_us) = (false, None);
         self.oldest.clear();
         true

@@ -9,7 +9,7 @@ use super::{
     work::{Flush, WorkOptions},
 };
 use crate::{
-    directory::{DataDirectory, Manifest},
+    directory::{DataDirectory, GivenUp, Manifest, TableEntry},
     error::{Corrupt, Error},
     levels::Stop,
     log::{Cut, Log, Record, Sequence},
@@ -19,6 +19,8 @@ use crate::{
 /// What a start found. To be told in the process's log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PlaneRecovered {
+    /// The log that could not be read back, and was put aside as [`PlaneSettings::gives_up_log`] says.
+    pub given_up: Option<GivenUp>,
     /// Records behind the live generation, and their rows.
     pub records: u64,
     pub rows: u64,
@@ -54,6 +56,8 @@ pub(super) fn recover(
     let live = data.current()?;
     let from = Sequence(live.as_ref().map_or(0, |live| live.log_position));
     restore_watermarks(live.as_ref(), tables);
+    // Before anything of it is in memory.
+    let given_up = if settings.gives_up_log { data.give_up_log(settings.log, from)? } else { None };
     let mut replay = Replay {
         data,
         settings,
@@ -62,7 +66,7 @@ pub(super) fn recover(
         positions: Positions::new(live.map(|live| live.source_positions).unwrap_or_default()),
         oldest: BTreeMap::new(),
         has_deletes: false,
-        recovered: PlaneRecovered::default(),
+        recovered: PlaneRecovered { given_up, ..PlaneRecovered::default() },
         last: from,
         covered: from,
     };
@@ -76,10 +80,10 @@ pub(super) fn recover(
 fn restore_watermarks(live: Option<&Manifest>, tables: &StreamTables) {
     let Some(live) = live else { return };
     for table in tables.iter() {
-        // Of what was written the manifest knows better: the times of a table count deletes, too.
+        // Of what was written the manifest knows better.
         let base = live.tables.get(&table.name).filter(|base| base.schema == *table.schema && !base.holds_writes);
         let written = live.watermarks_us.get(&table.name).copied();
-        for watermark_us in written.into_iter().chain(base.and_then(|base| base.event_time_max_us)) {
+        for watermark_us in written.into_iter().chain(base.and_then(TableEntry::newest_event_us)) {
             table.advance_watermark(watermark_us);
         }
     }

@@ -33,6 +33,8 @@ pub struct PlaneSettings {
     pub tombstones_kept: Duration,
     /// Generations that stay.
     pub generations_kept: usize,
+    /// A log that cannot be read back is put aside, and what only it has is lost: an operator's decision, for one start.
+    pub gives_up_log: bool,
 }
 
 /// When a write is answered.
@@ -92,6 +94,7 @@ impl PlaneSettings {
             compaction_after: Duration::from_secs(3600),
             tombstones_kept: Duration::from_secs(24 * 3600),
             generations_kept: 3,
+            gives_up_log: false,
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::log::Sequence;
 pub enum PlaneState {
     #[default]
     Ready,
-    /// There is no space for the log, or for what is to be flushed. Ends by itself when there is.
+    /// Writes are refused: there is no space for the log, or none for what is to be flushed and so no memory for more. Ends by itself when
+    /// there is.
     DiskFull { reason: String },
     /// The log failed: no writes until the process is started again. Reads go on.
     Poisoned { reason: String },
@@ -94,6 +95,8 @@ struct States {
     log_full: Option<String>,
     work_full: Option<String>,
     work_failed: Option<String>,
+    /// Writes were refused since a part was last begun, because it is full.
+    is_memory_full: bool,
 }
 
 impl Counters {
@@ -131,6 +134,11 @@ impl Counters {
         self.with(|states| states.log_full = reason);
     }
 
+    /// A write found no memory, or there is all that there may be.
+    pub(super) fn set_memory_full(&self, is_full: bool) {
+        self.with(|states| states.is_memory_full = is_full);
+    }
+
     pub(super) fn set_work_failed(&self, reason: Option<String>, is_full: bool) {
         self.with(|states| {
             states.work_full = reason.clone().filter(|_| is_full);
@@ -141,7 +149,8 @@ impl Counters {
     pub(super) fn status(&self, queue_length: usize, overlay_budget_bytes: usize) -> PlaneStatus {
         let of = |counter: &AtomicU64| counter.load(Relaxed);
         let states = self.with(|states| states.clone());
-        let full = states.log_full.or(states.work_full);
+        // What cannot be flushed keeps nobody from writing as long as there is memory.
+        let full = states.log_full.or_else(|| states.work_full.filter(|_| states.is_memory_full));
         let state = match (states.poisoned, full) {
             (Some(reason), _) => PlaneState::Poisoned { reason },
             (None, Some(reason)) => PlaneState::DiskFull { reason },

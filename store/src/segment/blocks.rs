@@ -100,7 +100,9 @@ impl Blocks {
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), Corrupt> {
         let direct = direct.to_file().map_err(|error| self.unreadable(0, 0, &error))?;
-        let mut buffer = AlignedBuffer::new(VERIFY_BLOCKS * BLOCK_BYTES);
+        // No longer than the file is: most deltas are of a few blocks.
+        let longest = self.level1.len().max(self.level2.len()).min(VERIFY_BLOCKS);
+        let mut buffer = AlignedBuffer::new(longest * BLOCK_BYTES);
         for (start, expected) in [(1, &self.level1), (1 + self.level1.len(), &self.level2)] {
             for (expected, first) in expected.chunks(VERIFY_BLOCKS).zip((start..).step_by(VERIFY_BLOCKS)) {
                 let bytes = buffer.bytes_mut().get_mut(..expected.len() * BLOCK_BYTES).unwrap_or_default();

@@ -50,6 +50,8 @@ pub struct SegmentSummary {
     /// `None` when there are no rows.
     pub event_time_min_us: Option<i64>,
     pub event_time_max_us: Option<i64>,
+    /// Of the rows, tombstones aside.
+    pub newest_event_us: Option<i64>,
 }
 
 /// Writes one segment. Dropped without `finish`, it removes the file.
@@ -67,6 +69,8 @@ pub struct SegmentWriter {
     tombstones: u64,
     raw_bytes: u64,
     event_times_us: Option<(i64, i64)>,
+    /// Tombstones aside.
+    newest_event_us: Option<i64>,
 }
 
 impl SegmentWriter {
@@ -97,6 +101,7 @@ impl SegmentWriter {
             tombstones: 0,
             raw_bytes: 0,
             event_times_us: None,
+            newest_event_us: None,
         })
     }
 
@@ -116,7 +121,11 @@ impl SegmentWriter {
         let event_time_us = parsed.event_time_us();
         let (min, max) = self.event_times_us.unwrap_or((event_time_us, event_time_us));
         self.event_times_us = Some((min.min(event_time_us), max.max(event_time_us)));
-        self.tombstones += u64::from(parsed.is_tombstone());
+        if parsed.is_tombstone() {
+            self.tombstones += 1;
+        } else {
+            self.newest_event_us = self.newest_event_us.max(Some(event_time_us));
+        }
         self.raw_bytes += parsed.raw_bytes() as u64;
 
         self.output.pad(ROW_ALIGNMENT);
@@ -170,6 +179,7 @@ impl SegmentWriter {
             raw_bytes: self.raw_bytes,
             event_time_min_us: self.event_times_us.map(|(min, _)| min),
             event_time_max_us: self.event_times_us.map(|(_, max)| max),
+            newest_event_us: self.newest_event_us,
         })
     }
 

@@ -36,8 +36,9 @@ fn a_log_that_begins_behind_what_a_generation_holds_is_refused() {
     let disk = four_segments();
     disk.remove_file(&segment(1)).unwrap();
     let (_, expected, found) = corrupt(records(&disk, 0));
-    assert_eq!(expected, "record 1");
-    let first: u64 = found.strip_prefix("records from ").unwrap().strip_suffix(" on").unwrap().parse().unwrap();
+    assert_eq!(expected, "record 1, in a file before 0000000002.log");
+    let first = found.strip_prefix("0000000002.log as the first, whose records begin with ").unwrap();
+    let first: u64 = first.parse().unwrap();
     assert_eq!(records(&disk, first - 1).unwrap().0.first().unwrap().0, first);
 }
 
@@ -59,7 +60,8 @@ fn disk_segments(disk: &SimulatedDisk) -> u64 {
 fn a_segment_that_is_missing_is_named() {
     let disk = four_segments();
     disk.remove_file(&segment(2)).unwrap();
-    assert_eq!(corrupt(records(&disk, 0)).1, "log segment 2");
+    let (_, expected, found) = corrupt(records(&disk, 0));
+    assert_eq!((expected.as_str(), found.as_str()), ("0000000002.log", "0000000001.log and 0000000003.log without it"));
 }
 
 #[test]

@@ -1,8 +1,11 @@
-//! The plane on a disk that crashes, tears and fails, at any operation of any step: what was answered is there, what was not is there
-//! whole or not at all, and what is read in between is just that.
+//! The plane on a disk that crashes, tears and fails, at any operation of any step: what was answered is there, or, where writes are
+//! synced only now and then, what was answered before the last sync; what was not is there whole or not at all, and nothing that came
+//! later without what came before; and what is read in between is just that.
 //!
-//! `GANNET_PLANE_RUNS=1000000 cargo test --release -p gannet-store --lib plane::tests::crashes` makes a long run of it;
-//! `GANNET_PLANE_SEED=…` replays the one whose seed a failure printed.
+//! `GANNET_PLANE_RUNS=1000000 cargo test --release -p gannet-store --lib plane::tests::crashes` makes a long run of it, half as many for
+//! writes that are synced now and then; `GANNET_PLANE_SEED=…` replays the one whose seed a failure printed.
+
+use std::time::Duration;
 
 use super::{
     world::{Change, KEYS, Violation, World},
@@ -19,9 +22,21 @@ enum Kind {
     FolderSyncsLie,
 }
 
-fn run(seed: u64, kind: Kind) -> Result<(), Violation> {
+/// When a write is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answered {
+    Synced,
+    Readable,
+}
+
+fn run(seed: u64, kind: Kind, answered: Answered) -> Result<(), Violation> {
     let mut choices = Choices::seeded(seed);
-    let mut world = World::new(Durability::Always, 1 + choices.below(3));
+    let batch_blocks = 1 + choices.below(3);
+    let durability = match answered {
+        Answered::Synced => Durability::Always,
+        Answered::Readable => Durability::Interval(Duration::from_micros(1 + choices.below(1_500) as u64)),
+    };
+    let mut world = World::new(durability, batch_blocks);
     world.disk.let_syncs_lie(kind == Kind::SyncsLie);
     world.disk.let_folder_syncs_lie(kind == Kind::FolderSyncsLie);
     let mut sequence = 0;
@@ -70,8 +85,11 @@ fn step(world: &mut World, choices: &mut Choices, sequence: &mut u64) -> Result<
             world.check("a write")
         }
         6..8 => {
-            world.work(choices.below(4));
-            world.check("work")
+            if world.work(choices.below(4)) {
+                world.check("work")
+            } else {
+                Ok(())
+            }
         }
         8..10 => {
             world.adopt();
@@ -118,8 +136,8 @@ fn below(choices: &mut Choices, number: usize) -> i64 {
     i64::try_from(choices.below(number)).unwrap()
 }
 
-fn outcome(seed: u64, kind: Kind) -> Result<(), String> {
-    match std::panic::catch_unwind(|| run(seed, kind)) {
+fn outcome(seed: u64, kind: Kind, answered: Answered) -> Result<(), String> {
+    match std::panic::catch_unwind(|| run(seed, kind, answered)) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(Violation(what))) => Err(what),
         Err(_) => Err("a panic".to_owned()),
@@ -130,19 +148,19 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap())
 }
 
-#[test]
-fn seeded_runs_lose_nothing_that_was_answered() {
+/// As many runs as are asked for, or a share of them.
+fn runs(answered: Answered, share: u64) {
     let (first, runs) = match number("GANNET_PLANE_SEED") {
         Some(seed) => (seed, 1),
-        None => (0, number("GANNET_PLANE_RUNS").unwrap_or(5_000)),
+        None => (0, number("GANNET_PLANE_RUNS").unwrap_or(5_000) / share),
     };
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
     std::thread::scope(|scope| {
         for thread in 0..threads {
             scope.spawn(move || {
                 for seed in (first..first + runs).filter(|seed| seed % threads == thread) {
-                    if let Err(what) = outcome(seed, Kind::Honest) {
-                        panic!("seed {seed}: {what}\nGANNET_PLANE_SEED={seed} replays it");
+                    if let Err(what) = outcome(seed, Kind::Honest, answered) {
+                        panic!("seed {seed}, answered when {answered:?}: {what}\nGANNET_PLANE_SEED={seed} replays it");
                     }
                 }
             });
@@ -150,10 +168,22 @@ fn seeded_runs_lose_nothing_that_was_answered() {
     });
 }
 
-/// That the silence of the test above is worth something.
+#[test]
+fn seeded_runs_lose_nothing_that_was_answered() {
+    runs(Answered::Synced, 1);
+}
+
+#[test]
+fn seeded_runs_that_sync_now_and_then_lose_nothing_that_was_synced() {
+    runs(Answered::Readable, 2);
+}
+
+/// That the silence of the tests above is worth something.
 #[test]
 fn a_plane_that_answers_too_early_is_found() {
     for kind in [Kind::SyncsLie, Kind::FolderSyncsLie] {
-        assert!((0..300).any(|seed| outcome(seed, kind).is_err()), "{kind:?}");
+        for answered in [Answered::Synced, Answered::Readable] {
+            assert!((0..300).any(|seed| outcome(seed, kind, answered).is_err()), "{kind:?}, {answered:?}");
+        }
     }
 }

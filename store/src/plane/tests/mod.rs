@@ -1,10 +1,15 @@
 //! The plane: driven by hand over a disk that crashes, and on its threads.
 
 mod crashes;
+mod full;
 mod threads;
 mod world;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use super::*;
 use crate::{
@@ -40,13 +45,16 @@ fn row(key: &[u8], event_time_us: i64, number: Option<i64>) -> Vec<u8> {
 }
 
 fn number_row(key: &[u8], event_time_us: i64, number: i64, begins_anew: bool) -> Vec<u8> {
-    let mut writer = RowWriter::new(&number_schema());
-    writer.begin(key, event_time_us);
-    writer.int64(0, number);
-    if begins_anew {
-        writer.boolean(1, true);
-    }
-    writer.finish().unwrap().to_vec()
+    // Made once: the long runs make rows by the hundred million.
+    thread_local!(static WRITER: RefCell<RowWriter> = RefCell::new(RowWriter::new(&number_schema())));
+    WRITER.with_borrow_mut(|writer| {
+        writer.begin(key, event_time_us);
+        writer.int64(0, number);
+        if begins_anew {
+            writer.boolean(1, true);
+        }
+        writer.finish().unwrap().to_vec()
+    })
 }
 
 /// Adds the numbers up. What lies below a tombstone does not count.
@@ -89,9 +97,10 @@ impl Combine for Sum {
 
 /// What a key comes to, from its rows, the upper ones first.
 fn fold<'r>(rows: impl Iterator<Item = &'r [u8]>) -> Option<i64> {
-    let (sum, mut total) = (Sum::new(), None);
+    static SUM: LazyLock<Sum> = LazyLock::new(Sum::new);
+    let mut total = None;
     for row in rows {
-        let (row, number, hides) = sum.parse(row).unwrap();
+        let (row, number, hides) = SUM.parse(row).unwrap();
         if !row.is_tombstone() {
             total = Some(total.unwrap_or(0) + number);
         }

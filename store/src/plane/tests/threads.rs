@@ -111,8 +111,8 @@ impl Server {
             for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
                 if entry.is_dir() {
                     folders.push(entry);
-                } else if std::fs::read(&entry).unwrap().windows(bytes.len()).any(|part| part == bytes) {
-                    found.push(entry);
+                } else if std::fs::read(&entry).is_ok_and(|file| file.windows(bytes.len()).any(|part| part == bytes)) {
+                    found.push(entry); // one that is removed just now holds nothing
                 }
             }
         }

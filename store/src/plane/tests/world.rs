@@ -50,9 +50,10 @@ impl Model {
         token.is_some_and(|token| self.positions.get(&token.partition).is_some_and(|known| token.sequence <= *known))
     }
 
-    fn apply(&mut self, change: &Change) {
+    /// Returns whether it counted.
+    fn apply(&mut self, change: &Change) -> bool {
         if self.knows(change) {
-            return;
+            return false;
         }
         self.count += 1;
         if let Some(token) = &change.token {
@@ -67,6 +68,7 @@ impl Model {
                 None => drop(self.sums.remove(&key)),
             }
         }
+        true
     }
 }
 
@@ -79,6 +81,10 @@ pub(super) struct World {
     settings: PlaneSettings,
     tables: Arc<StreamTables>,
     model: Model,
+    /// What of it no crash may take.
+    durable: Model,
+    /// In order, what counts beyond that: answered, and not synced yet.
+    volatile: Vec<Change>,
     /// In the order in which they were handed over, without an answer that says whether they count.
     unanswered: Vec<Change>,
     pub(super) process: Option<Process>,
@@ -141,8 +147,19 @@ impl World {
             tombstones_kept: micros(5_000),
             ..PlaneSettings::new(1, clock)
         };
-        let (model, tables) = (Model::default(), Arc::new(tables()));
-        Self { disk, _folder: folder, root, clock_us, settings, tables, model, unanswered: Vec::new(), process: None }
+        Self {
+            disk,
+            _folder: folder,
+            root,
+            clock_us,
+            settings,
+            tables: Arc::new(tables()),
+            model: Model::default(),
+            durable: Model::default(),
+            volatile: Vec::new(),
+            unanswered: Vec::new(),
+            process: None,
+        }
     }
 
     pub(super) fn pass(&self, us: u64) {
@@ -166,17 +183,19 @@ impl World {
             return if may_fail { Ok(false) } else { violation("the generation cannot be read") };
         }
         let count = self.read_count().unwrap_or_default();
-        // Of what was not answered the first so many count, whole, and the rest not at all.
-        let mut unanswered = std::mem::take(&mut self.unanswered).into_iter();
-        while self.model.count < count {
-            let Some(change) = unanswered.next() else {
-                return violation(format!("{count} writes, of {}", self.model.count));
+        // Of what was not durable, or not answered, the first so many count, whole, and the rest not at all.
+        let volatile = std::mem::take(&mut self.volatile).into_iter();
+        let mut doubtful = volatile.chain(std::mem::take(&mut self.unanswered));
+        while self.durable.count < count {
+            let Some(change) = doubtful.next() else {
+                return violation(format!("{count} writes, of {}", self.durable.count));
             };
-            self.model.apply(&change);
+            self.durable.apply(&change);
         }
-        if self.model.count != count {
-            return violation(format!("{count} writes of {} that were answered", self.model.count));
+        if self.durable.count != count {
+            return violation(format!("{count} writes of {} that were durable", self.durable.count));
         }
+        self.model = self.durable.clone();
         self.check("a start").map(|()| true)
     }
 
@@ -207,6 +226,9 @@ impl World {
             Ok(None) => return true,
             Err(_) => return false,
         };
+        if live.generation == process.shared.adopted() {
+            return true;
+        }
         let levels = [PLAIN, SUMS].map(|table| (table, Levels::open(&self.root, &live, table).unwrap()));
         (process.levels, process.covered) = (levels.into(), Sequence(live.log_position));
         process.shared.set_adopted(live.generation);
@@ -237,37 +259,62 @@ impl World {
 
     /// Turns until nothing more waits.
     pub(super) fn turn(&mut self) -> Result<(), Violation> {
-        let Some(process) = &mut self.process else { return Ok(()) };
         loop {
+            let Some(process) = &mut self.process else { return Ok(()) };
             let turn = process.recorder.turn();
             process.jobs.extend(turn.jobs);
             let mut answered = 0;
             while let Some(done) = process.submitter.take_done() {
                 match done.outcome {
                     Ok(()) => {
-                        self.model.apply(&self.unanswered[answered]);
-                        self.unanswered.remove(answered);
+                        let change = self.unanswered.remove(answered);
+                        if self.model.apply(&change) {
+                            self.volatile.push(change);
+                        }
                     }
                     Err(Failure::Full | Failure::DiskFull) => drop(self.unanswered.remove(answered)),
                     Err(Failure::Poisoned) => answered += 1,
                     Err(Failure::Malformed) => return violation("a write that is as it should be is refused"),
                 }
             }
+            self.take_note_of_syncs();
             if !turn.is_busy {
                 return Ok(());
             }
         }
     }
 
-    /// Does one of the jobs that were handed out.
-    pub(super) fn work(&mut self, at: usize) {
-        let Some(process) = &mut self.process else { return };
-        if process.jobs.is_empty() {
-            return;
+    /// What was answered is durable: all of it, or what the log has committed.
+    fn take_note_of_syncs(&mut self) {
+        let Some(Process { recorder, .. }) = &self.process else { return };
+        let uncommitted = match self.settings.durability {
+            Durability::Always => 0,
+            Durability::Interval(_) if recorder.log.is_poisoned() => return,
+            // A record is one write.
+            Durability::Interval(_) => recorder.log.next().0 - recorder.log.committed().0 - 1,
+        };
+        let durable = self.volatile.len().saturating_sub(usize::try_from(uncommitted).unwrap());
+        for change in self.volatile.drain(..durable) {
+            assert!(self.durable.apply(&change), "it counted before");
         }
+    }
+
+    pub(super) fn status(&self) -> PlaneStatus {
+        self.process.as_ref().unwrap().shared.counters.status(0, 0)
+    }
+
+    /// Does one of the jobs that were handed out; `false`: there is none.
+    pub(super) fn work(&mut self, at: usize) -> bool {
+        let Some(process) = self.process.as_mut().filter(|process| !process.jobs.is_empty()) else { return false };
         let job = process.jobs.remove(at % process.jobs.len());
         let done: JobDone = job.run(&process.data, &self.settings.clock);
         process.recorder.done(done);
+        true
+    }
+
+    /// Does all of them.
+    pub(super) fn work_all(&mut self) {
+        while self.work(0) {}
     }
 
     /// What is read is what was answered.
