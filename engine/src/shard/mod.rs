@@ -262,16 +262,14 @@ impl<S: Service> Shard<S> {
         if !self.ready.is_empty() || !self.due.is_empty() {
             return self.reactor.turn(Wait::No, &mut self.completions);
         }
-        // When the next waiting request's time is over.
-        let until_ns = self.deadlines.next_ns().unwrap_or(u64::MAX);
+        // Whatever comes from outside: the next waiting request's time is over, who is held is looked at, timers tick.
+        let look_ns = self.gate.look_in_ns().map_or(u64::MAX, |ns| self.began_ns + ns);
+        let waits_ns = self.deadlines.next_ns().unwrap_or(u64::MAX);
+        let until_ns = waits_ns.min(look_ns).min(self.ticked_ns + TICK_NS);
         if self.spin_ns > 0 && self.spin(until_ns)? {
             return Ok(());
         }
-        let look_ns = self.gate.look_in_ns().map_or(u64::MAX, |ns| self.began_ns + ns);
-        let time_ns = match until_ns.min(look_ns) {
-            u64::MAX => TICK_NS,
-            at_ns => TICK_NS.min(at_ns.saturating_sub(self.clock.now().monotonic_ns)),
-        };
+        let time_ns = until_ns.saturating_sub(self.clock.now().monotonic_ns);
         let wait = if time_ns == 0 { Wait::No } else { Wait::AtMost(Duration::from_nanos(time_ns)) };
         self.reactor.turn(wait, &mut self.completions)
     }

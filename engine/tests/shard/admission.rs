@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use gannet_engine::admission::{AdmissionConfig, Mark};
+use gannet_engine::{
+    admission::{AdmissionConfig, Mark},
+    limits::Limits,
+};
 
 use crate::client::{Client, Started, get, post};
 
@@ -154,6 +157,27 @@ fn a_drain_answers_those_who_are_held() {
     }
     drop(clients);
     server.join();
+}
+
+/// A core that spins looks after those it holds, and after the clock, although nothing comes from outside: credit to refuse, and a head that
+/// is slow, are a matter of time alone.
+#[test]
+fn a_core_that_spins_for_ever_comes_back_to_who_is_held_and_to_the_clock() {
+    let admission = AdmissionConfig { refusal_percent: 1, refusal_percent_held: 1, ..refusing() };
+    let limits = Limits { head_time_max: Duration::from_millis(300), ..Limits::default() };
+    let server = Started::guarded_spinning(limits, admission);
+    warm(&server);
+    let mut clients: Vec<Client> = (0..64).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(&post("x"));
+    }
+    for client in &mut clients {
+        assert_eq!(client.response().status, 429);
+    }
+    server.wait_until("gannet_admission_held_total", |held| held > 0.0);
+    let mut slow = server.connect();
+    slow.send(b"POST /echo HTTP/1.1\r\nHo");
+    assert_eq!(slow.response().status, 408);
 }
 
 /// Fifteen requests before it take longer than it may wait, at what a request is taken for at first. However idle the core is.

@@ -66,6 +66,12 @@ impl Started {
         Self::serving(address, Limits::default(), admission, 256, Duration::ZERO, Echo::default).unwrap()
     }
 
+    /// The same on a core that looks for work for ever before it sleeps.
+    pub(crate) fn guarded_spinning(limits: Limits, admission: AdmissionConfig) -> Self {
+        let address = "127.0.0.1:0".parse().unwrap();
+        Self::serving(address, limits, admission, 256, Duration::MAX, Echo::default).unwrap()
+    }
+
     /// A server whose requests may wait, and what it counts.
     pub(crate) fn patient(spin: Duration) -> (Self, Arc<Seen>) {
         Self::patient_with(Patient::file(), spin)
