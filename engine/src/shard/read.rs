@@ -227,6 +227,9 @@ fn frame_input<S: Service>(
     let mut input = std::mem::take(&mut connection.input);
     let used = frame(now, limits, connection, token, &mut input[connection.consumed..], service, gate, work, metrics);
     connection.consumed += used;
+    if connection.may_begin(limits) {
+        connection.arrivals.is_one_message(connection.consumed); // it stopped for want of bytes
+    }
     if connection.consumed == input.len() {
         connection.consumed = 0;
         connection.arrivals.clear();

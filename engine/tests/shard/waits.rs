@@ -222,6 +222,29 @@ fn the_time_of_a_request_behind_one_that_waits_counts_from_its_own_first_byte() 
     }
 }
 
+/// However many pieces a body comes in, what is pipelined behind it was seen when it came.
+#[test]
+fn the_time_of_a_request_behind_a_large_body_counts_from_its_own_first_byte() {
+    let (server, _) = Started::patient(NO_SPIN);
+    let mut witness = server.connect();
+    let mut now_ns = || {
+        witness.send(&get("/seen"));
+        witness.response().body.parse::<u64>().unwrap()
+    };
+    let mut client = server.connect();
+    let body = vec![b'x'; 100];
+    client.send(format!("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", 200 * body.len()).as_bytes());
+    for _ in 0..199 {
+        client.send(&body);
+        now_ns(); // it was seen by itself
+    }
+    let before_ns = now_ns();
+    client.send(&[body, get("/seen")].concat());
+    assert_eq!(client.response().body.len(), 200 * 100);
+    let seen_ns: u64 = client.response().body.parse().unwrap();
+    assert!(before_ns < seen_ns, "{before_ns} {seen_ns}");
+}
+
 /// A connection that was quiet for nearly as long as it may be, and then asks for what takes a while, is not idle.
 #[test]
 fn a_request_that_waits_is_not_idle() {
