@@ -93,6 +93,8 @@ pub(crate) struct ShardParts {
 struct Work {
     token: Token,
     reply: Reply,
+    /// When its first byte was seen.
+    seen_ns: u64,
     persistence: Persistence,
     /// HEAD: the head alone is sent.
     head_only: bool,
@@ -375,7 +377,7 @@ impl<S: Service> Shard<S> {
         let Self {
             service, connections, work, dirty, pool, responses, clock, metrics, parked, deadlines, gate, ..
         } = self;
-        for Work { token, reply, persistence, head_only } in work.drain(..) {
+        for Work { token, reply, seen_ns, persistence, head_only } in work.drain(..) {
             let Some(connection) = connections.of(token) else {
                 // The connection went while its request was under way: the service still forgets it in `turned`.
                 continue;
@@ -403,7 +405,7 @@ impl<S: Service> Shard<S> {
                             out.truncate(mark.start());
                             connection.begun += 1;
                             let timer = deadlines.arm(until_ns, Timer::Conclude(waiting));
-                            park(connection, parked, waiting, Parked { token, persistence, head_only, timer });
+                            park(connection, parked, waiting, Parked { token, seen_ns, persistence, head_only, timer });
                             metrics.waiting.set(metrics.waiting.value() + 1);
                             metrics.waited.add(1);
                             continue;

@@ -121,7 +121,8 @@ impl<S: Service> Shard<S> {
         // Told once: no timer runs for it any more, and no more of it is parsed.
         connection.message_since_ns = None;
         connection.inbound.close();
-        self.work.push(Work { token, reply, persistence: Persistence::CLOSE, head_only });
+        let seen_ns = now.monotonic_ns;
+        self.work.push(Work { token, reply, seen_ns, persistence: Persistence::CLOSE, head_only });
     }
 }
 
@@ -141,6 +142,7 @@ fn frame<S: Service>(
     let mut at = 0;
     while at < bytes.len() && connection.may_begin(limits) {
         let mut head_only = false;
+        let mut seen_ns = connection.received_ns;
         let before = connection.inbound;
         let (reply, persistence, consumed) = match connection.inbound.next(limits, &mut bytes[at..]) {
             Step::NeedMore => break,
@@ -148,7 +150,7 @@ fn frame<S: Service>(
                 head_only = head.method == Method::Head;
                 let mut asked = false;
                 let place = connection.consumed + at;
-                let seen_ns = connection.arrivals.seen_ns(place).unwrap_or(connection.received_ns);
+                seen_ns = connection.arrivals.seen_ns(place).unwrap_or(seen_ns);
                 // What says something about itself is listened to.
                 let plain = head.criticality.is_none() && head.latency_budget_ms.is_none();
                 let decision = match connection.decided.take() {
@@ -195,7 +197,7 @@ fn frame<S: Service>(
             }
         };
         let goes_on = matches!(reply, Reply::Continue);
-        work.push(Work { token, reply, persistence, head_only });
+        work.push(Work { token, reply, seen_ns, persistence, head_only });
         connection.begun += 1;
         at += consumed;
         if !persistence.keep_alive {

@@ -27,6 +27,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Parked {
     pub(super) token: Token,
+    /// When its first byte was seen.
+    pub(super) seen_ns: u64,
     pub(super) persistence: Persistence,
     pub(super) head_only: bool,
     /// Its deadline in the wheel.
@@ -100,7 +102,7 @@ impl<S: Service> Shard<S> {
     fn conclude(&mut self, now: Now, waiting: Waiting) {
         // Gone already if its last read and its deadline came in the same turn.
         let Some(parked) = self.parked.get_mut(waiting.0 as usize).and_then(Option::take) else { return };
-        let Parked { token, persistence, head_only, timer } = parked;
+        let Parked { token, persistence, head_only, timer, .. } = parked;
         self.deadlines.cancel(timer);
         let Self { connections, service, responses, pool, dirty, ready, clock, metrics, .. } = self;
         metrics.waiting.set(metrics.waiting.value() - 1);
@@ -150,6 +152,13 @@ impl<S: Service> Shard<S> {
         if connection.fate == Fate::Open && connection.peer_done && connection.begun == 0 {
             self.end_of_input(now, token);
         }
+    }
+
+    /// Tells admission of those who wait. Looks at all of them, so that is done once a tick.
+    pub(super) fn tell_of_waiting(&mut self) {
+        let waiting = self.parked.iter().flatten();
+        let oldest_seen_ns = waiting.clone().map(|parked| parked.seen_ns).min();
+        self.gate.set_aside(waiting.count() as u64, oldest_seen_ns);
     }
 
     /// Gives the ring what the service wants read, as far as there are buffers.

@@ -26,6 +26,7 @@ impl<S: Service> Shard<S> {
         self.service.tick(now);
         self.metrics.cpu_ns.set(self.usage.worked_ns());
         self.metrics.major_faults.set(system::thread_major_faults());
+        self.tell_of_waiting();
         self.look_at_control(now);
         self.accept();
         let mut fired = std::mem::take(&mut self.fired);

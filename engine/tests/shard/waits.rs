@@ -90,6 +90,23 @@ fn a_request_that_waits_holds_up_no_other_connection() {
     assert_eq!(seen.waiting.load(Ordering::Relaxed), 1, "it still waits");
 }
 
+/// The oldest request of a core may be one that no turn has been about for long.
+#[test]
+fn a_request_that_waits_is_in_progress_and_grows_old() {
+    let (server, _) = Started::patient(NO_SPIN);
+    let mut clients: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(&get(&format!("/wait/{NEVER_US}/{NEVER_US}")));
+    }
+    server.wait_for("gannet_admission_in_progress", 3.0);
+    server.wait_until("gannet_admission_oldest_seconds", |age| age > 0.3);
+    drop(clients.pop());
+    for client in clients {
+        client.send_and_reset(b"");
+    }
+    server.wait_for("gannet_admission_in_progress", 1.0);
+}
+
 #[test]
 fn who_hangs_up_is_not_waited_for() {
     let (server, seen) = Started::patient(NO_SPIN);

@@ -64,6 +64,8 @@ pub struct Gate<T> {
     taken: [u32; Criticality::ALL.len()],
     /// When the oldest of them was seen.
     oldest_seen_ns: u64,
+    /// Requests of earlier turns that wait for something else than the core, and when the oldest of them was seen.
+    aside: (u64, Option<u64>),
     shedding: [bool; Criticality::ALL.len()],
     credit: [Credit; Criticality::ALL.len()],
     refusal_credit_ns: f64,
@@ -92,6 +94,7 @@ impl<T: Copy> Gate<T> {
             ahead: 0,
             taken: [0; Criticality::ALL.len()],
             oldest_seen_ns: u64::MAX,
+            aside: (0, None),
             shedding: [false; Criticality::ALL.len()],
             credit: [Credit::default(); Criticality::ALL.len()],
             refusal_credit_ns: 0.0,
@@ -194,6 +197,11 @@ impl<T: Copy> Gate<T> {
     pub fn operation(&mut self) {
         self.turns.operations += 1;
         self.ahead += 1;
+    }
+
+    /// So many requests wait for something else than the core. Said once in a while: it is only told on.
+    pub fn set_aside(&mut self, number: u64, oldest_seen_ns: Option<u64>) {
+        self.aside = (number, oldest_seen_ns);
     }
 
     /// What becomes of a request of `connection`. One that cannot be left unread (`may_hold`) is refused where it would be held.
@@ -361,11 +369,13 @@ impl<T: Copy> Gate<T> {
     }
 
     fn last(&self, now_ns: u64) -> Last {
-        let held_since_ns = self.line.since_ns().unwrap_or(u64::MAX);
+        let (aside, aside_seen_ns) = self.aside;
+        let oldest_seen_ns =
+            self.line.oldest_seen_ns().into_iter().chain(aside_seen_ns).fold(self.oldest_seen_ns, u64::min);
         Last {
-            in_progress: self.ahead.into(),
+            in_progress: u64::from(self.ahead) + aside,
             predicted_wait_ns: self.predicted_wait_ns(),
-            oldest_ns: now_ns.saturating_sub(held_since_ns.min(self.oldest_seen_ns)),
+            oldest_ns: now_ns.saturating_sub(oldest_seen_ns),
             held: self.line.len() as u64,
         }
     }

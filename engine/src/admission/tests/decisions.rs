@@ -365,12 +365,25 @@ fn its_metrics_say_what_it_did() {
     let retry_after_s = gate.refused_further_on(Criticality::Default, Reason::KeyConcurrency);
     assert!((1..=3).contains(&retry_after_s));
     gate.operation();
+    gate.set_aside(5, Some(MS / 2));
     gate.turn_began(2 * MS, rested(0));
     let mut lines = Vec::new();
     metrics.samples(&mut |sample| lines.push((sample.name, sample.label.map(|(_, value)| value), sample.value)));
     assert!(lines.contains(&("gannet_shed_critical_total", Some("budget"), 1.0)), "{lines:?}");
     assert!(lines.contains(&("gannet_shed_default_total", Some("key_concurrency"), 1.0)), "{lines:?}");
-    assert!(lines.contains(&("gannet_admission_in_progress", None, 2.0)), "{lines:?}");
+    assert!(lines.contains(&("gannet_admission_in_progress", None, 7.0)), "{lines:?}");
+    assert!(lines.contains(&("gannet_admission_oldest_seconds", None, 0.002)), "of the turn, seen at 0: {lines:?}");
+    let oldest = |gate: &mut Gate<u32>, now_ns| {
+        gate.turn_began(now_ns, rested(0));
+        let mut oldest = None;
+        metrics.samples(&mut |sample| {
+            oldest = (sample.name == "gannet_admission_oldest_seconds").then_some(sample.value).or(oldest)
+        });
+        oldest.unwrap()
+    };
+    assert_eq!(oldest(&mut gate, 3 * MS), 0.0025, "of those set aside, seen at half a millisecond");
+    gate.set_aside(0, None);
+    assert_eq!(oldest(&mut gate, 4 * MS), 0.0);
     assert!(!lines.iter().any(|(name, ..)| *name == "gannet_shed_sheddable_total"), "{lines:?}");
 }
 
