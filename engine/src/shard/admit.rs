@@ -3,7 +3,7 @@
 //! A held connection has a whole request that is neither begun nor refused. Its bytes stay where they are, nothing behind them is
 //! parsed, and what the peer sends on top makes us stop receiving: from then on TCP slows it down.
 
-use super::{Shard, connection::Fate};
+use super::{Shard, connection::Connection};
 use crate::{
     admission::{Ask, Decision, Gate},
     clock::Now,
@@ -45,12 +45,12 @@ impl<S: Service> Shard<S> {
             self.gate.release_all(&mut released); // nobody new comes, and who is here is owed an answer
         } else {
             let Self { gate, connections, .. } = self;
-            let lives = |token| connections.get(token).is_some_and(|c| c.held && c.fate == Fate::Open);
+            let lives = |token| connections.get(token).is_some_and(Connection::is_held);
             gate.release(now.monotonic_ns, lives, &mut released);
         }
         for (token, decision) in released.drain(..) {
             let Some(connection) = self.connections.of(token) else { continue };
-            if !connection.held || connection.fate != Fate::Open {
+            if !connection.is_held() {
                 continue;
             }
             connection.held = false;

@@ -140,6 +140,11 @@ impl Connection {
         self.input.len() - self.consumed
     }
 
+    /// Whether its next request waits in the gate's line.
+    pub(super) fn is_held(&self) -> bool {
+        self.held && self.fate == Fate::Open
+    }
+
     /// Whether another request may begin: it is not held, and neither its share nor the unsent output is used up.
     pub(super) fn may_begin(&self, limits: &Limits) -> bool {
         let unsent = self.out.len() + self.sending.unwrap_or(0) + self.behind_bytes();

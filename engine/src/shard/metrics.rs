@@ -111,7 +111,7 @@ impl ShardMetrics {
         put("gannet_connections_accepted_total", "Connections accepted.", Kind::Counter, None, count(&self.accepted));
         let help = "Connections closed at once because the shard was full of busy ones.";
         put("gannet_connections_refused_total", help, Kind::Counter, None, count(&self.refused_full));
-        let help = "Idle connections closed to make room for new ones.";
+        let help = "Connections closed to make room for new ones: idle, or held if none was idle.";
         put("gannet_connections_pushed_out_total", help, Kind::Counter, None, count(&self.pushed_out));
         let help = "Times accepting stopped for want of descriptors or memory.";
         put("gannet_accept_failed_total", help, Kind::Counter, None, count(&self.accept_failed));

@@ -42,6 +42,11 @@ fn holding() -> AdmissionConfig {
     }
 }
 
+/// Nobody but the critical is answered, and nobody is told so: who is held stays held.
+fn keeping() -> AdmissionConfig {
+    AdmissionConfig { refusal_percent: 0, refusal_percent_held: 0, ..refusing() }
+}
+
 fn critical(body: &str) -> Vec<u8> {
     let length = body.len();
     format!("POST /echo HTTP/1.1\r\nHost: h\r\nCriticality: critical\r\nContent-Length: {length}\r\n\r\n{body}")
@@ -117,6 +122,32 @@ fn who_is_held_is_answered_in_the_end_and_in_order() {
         }
     }
     server.wait_for("gannet_admission_held", 0.0);
+}
+
+/// Every place is taken by somebody who is held: who asks for health all the same gets in.
+#[test]
+fn operators_get_in_although_every_connection_is_held() {
+    let server = Started::guarded_with_connections(keeping(), 17);
+    warm(&server);
+    let mut clients: Vec<Client> = (0..17).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(&post("held"));
+        client.pause();
+    }
+    server.wait_for("gannet_admission_held", 17.0);
+    let before = server.metric("gannet_connections_pushed_out_total");
+    let mut probes: Vec<Client> = Vec::new();
+    for _ in 0..3 {
+        probes.push(server.connect());
+        let probe = probes.last_mut().unwrap();
+        probe.send(b"GET /operation HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(probe.response().status, 404);
+    }
+    assert!(clients.remove(0).is_closed(), "the first has been held longest");
+    // The first probe was idle when the second came, and made room for it.
+    assert!(probes[0].is_closed());
+    server.wait_for("gannet_admission_held", 16.0);
+    server.wait_for("gannet_connections_pushed_out_total", before + 3.0);
 }
 
 /// A request split over many packets, larger ones than a buffer, and connections that go away while they are held.

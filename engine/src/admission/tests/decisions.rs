@@ -345,6 +345,31 @@ fn who_is_late_is_told_first() {
     check(within(Some(0)), Reason::Budget, true); // late when it came, and no time to tell it
 }
 
+/// There is no place for another connection, so that of somebody who is held is given up.
+#[test]
+fn who_is_pushed_out_is_late_or_the_least_critical_and_was_held_longest() {
+    let never = Mark { enter_percent: 0, leave_percent: 0, limit_percent: 0 };
+    let config = AdmissionConfig {
+        critical: never,
+        default: never,
+        sheddable: never,
+        queue_time_min: std::time::Duration::ZERO,
+        refusal_percent: 0,
+        refusal_percent_held: 0,
+        ..AdmissionConfig::default()
+    };
+    let mut gate = Gate::new(config, Arc::default(), 0);
+    gate.turn_began(MS, rested(0));
+    let [critical, default, sheddable] = Criticality::ALL.map(ask);
+    let late = Ask { budget_ns: Some(US), ..critical };
+    for (connection, ask) in (0..).zip([critical, default, sheddable, sheddable, default, late, critical]) {
+        assert_eq!(gate.decide(MS, connection, ask, true), Decision::Hold, "{connection}");
+    }
+    let out: Vec<u32> = std::iter::from_fn(|| gate.push_out(|connection| connection != 2)).collect();
+    assert_eq!(out, [5, 3, 1, 4, 0, 6]);
+    assert!(!gate.holds());
+}
+
 #[test]
 fn a_gate_that_is_off_admits_everybody_and_still_measures() {
     let config = AdmissionConfig { enabled: false, ..AdmissionConfig::default() };
