@@ -1,11 +1,11 @@
 //! Admission over real sockets: who is refused is told so and lives on, who is held is answered in the end, and nobody is answered
 //! twice. What the gate decides when is tested in virtual time; here its thresholds are set so that it must refuse, or must hold.
 
-use std::time::Duration;
+use std::{io::Write as _, time::Duration};
 
 use gannet_engine::{
     admission::{AdmissionConfig, Mark},
-    limits::Limits,
+    limits::{Limits, RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS},
 };
 
 use crate::client::{Client, Started, get, post};
@@ -121,7 +121,45 @@ fn who_is_held_is_answered_in_the_end_and_in_order() {
             assert!(chunked.status == 429 || chunked.body == format!("{round}-{n}"), "{}", chunked.status);
         }
     }
+    server.wait_until("gannet_admission_held_total", |held| held > 0.0);
     server.wait_for("gannet_admission_held", 0.0);
+}
+
+/// Whoever is held is not read from, so that its writes block; its first request is answered in the end.
+#[test]
+fn who_is_held_cannot_send_without_end() {
+    let mut server = Started::guarded(keeping());
+    warm(&server);
+    let mut client = server.connect();
+    client.send(&post("first"));
+    server.wait_for("gannet_admission_held", 1.0);
+    let received = server.metric("gannet_received_bytes_total");
+    let mut stream = client.stream().try_clone().unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let more = post(&"y".repeat(3000));
+    let mut sent = 0usize;
+    let failure = loop {
+        match stream.write(&more) {
+            Ok(n) => sent += n,
+            Err(e) => break e,
+        }
+        assert!(sent < 256 << 20, "it reads without end");
+    };
+    assert_eq!(failure.kind(), std::io::ErrorKind::WouldBlock, "{failure}");
+    server.wait_until("gannet_receives_rearmed_total", |paused| paused > 0.0);
+    // What was on its way when the receive was cancelled, and no more: the rest is in the kernel's buffers.
+    let taken = server.metric("gannet_received_bytes_total") - received;
+    assert!(
+        taken <= f64::from(RECEIVE_BUFFERS) * RECEIVE_BUFFER_BYTES as f64 && taken < sent as f64,
+        "{taken} of {sent}"
+    );
+    let mut other = server.connect();
+    other.send(&critical("alive"));
+    assert_eq!(other.response().body, "alive");
+    server.drain(Duration::from_secs(10));
+    assert_eq!(client.response().body, "first");
+    drop((client, stream, other));
+    server.join();
 }
 
 /// Every place is taken by somebody who is held: who asks for health all the same gets in.
@@ -170,6 +208,7 @@ fn a_held_request_is_the_one_that_was_sent() {
         }
     }
     drop(clients);
+    server.wait_until("gannet_admission_held_total", |held| held > 0.0);
     server.wait_for("gannet_admission_held", 0.0);
     server.wait_for("gannet_connections_open", 0.0);
 }
