@@ -22,6 +22,7 @@ mod connection;
 mod end;
 mod metrics;
 mod read;
+mod room;
 mod slots;
 mod timers;
 mod usage;
@@ -41,6 +42,8 @@ use std::{
 pub use self::metrics::ShardMetrics;
 use self::{
     connection::{Connection, Fate},
+    end::Ended,
+    room::Room,
     slots::Slots,
     timers::{TICK_NS, Wheel, ns},
     usage::Usage,
@@ -131,6 +134,8 @@ pub(crate) struct Shard<S> {
     /// Those open, and those on their way out.
     connections: Slots<Connection>,
     connections_max: usize,
+    /// For what connections keep of their input.
+    room: Room,
     wheel: Wheel,
     /// Exact ones, of requests that wait; the wheel's are coarse.
     deadlines: Deadlines<Timer>,
@@ -154,6 +159,8 @@ pub(crate) struct Shard<S> {
     ready: Vec<Token>,
     /// Connections whose receive ended and is to be armed again.
     rearm: Vec<Token>,
+    /// The same, but not before the next tick: the machine had no memory for it.
+    starved: Vec<Token>,
     fired: Vec<(Token, u64)>,
     reminders: Vec<Timer>,
     /// Connections that were held, and what became of their requests.
@@ -184,6 +191,7 @@ impl<S: Service> Shard<S> {
             accept_again_ns: 0,
             connections: Slots::new(parts.connections_max + limits::LEAVING_CONNECTIONS),
             connections_max: parts.connections_max,
+            room: Room::new(parts.limits.input_bytes_max),
             wheel: Wheel::new(now.monotonic_ns),
             deadlines: Deadlines::new(now.monotonic_ns),
             parked: Vec::new(),
@@ -201,6 +209,7 @@ impl<S: Service> Shard<S> {
             dirty: Vec::with_capacity(1024),
             ready: Vec::with_capacity(256),
             rearm: Vec::with_capacity(256),
+            starved: Vec::new(),
             fired: Vec::with_capacity(256),
             reminders: Vec::with_capacity(256),
             released: Vec::with_capacity(256),
@@ -332,17 +341,23 @@ impl<S: Service> Shard<S> {
                 let Some(connection) = self.connections.of(token) else { return };
                 connection.receiving = false;
                 connection.pausing = false;
-                match errno {
-                    0 => {
+                match Ended::by(errno) {
+                    Ended::Peer => {
                         connection.peer_done = true;
                         self.end_of_input(now, token);
                     }
-                    // Every buffer was in use when bytes came, or we paused it: ordinary.
-                    libc::ENOBUFS | libc::ECANCELED => {
+                    Ended::Again => {
                         self.metrics.rearmed.add(1);
                         self.rearm.push(token);
                     }
-                    _ => {
+                    Ended::Later => {
+                        self.metrics.receive_failed.add(1);
+                        self.starved.push(token);
+                        if connection.fate == Fate::Open {
+                            return; // `settle` would arm it at once
+                        }
+                    }
+                    Ended::Failed => {
                         self.metrics.resets.add(1);
                         self.drop_connection(token);
                     }

@@ -26,7 +26,9 @@ impl<S: Service> Shard<S> {
         self.service.tick(now);
         self.metrics.cpu_ns.set(self.usage.worked_ns());
         self.metrics.major_faults.set(system::thread_major_faults());
+        self.metrics.input_bytes.set(self.room.bytes() as u64);
         self.tell_of_waiting();
+        self.rearm.append(&mut self.starved);
         self.look_at_control(now);
         self.accept();
         let mut fired = std::mem::take(&mut self.fired);
