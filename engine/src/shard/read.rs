@@ -10,7 +10,7 @@ use super::{
 use crate::{
     admission::{Decision, Gate},
     clock::Now,
-    http::{Fault, Method, Persistence, Phase, Request, Step},
+    http::{Fault, Inbound, Method, Persistence, Phase, Request, Step},
     limits::Limits,
     reactor::{Token, buffers::Lease},
     service::Service,
@@ -165,10 +165,9 @@ fn frame<S: Service>(
     while at < bytes.len() && connection.may_begin(limits) {
         let mut head_only = false;
         let mut seen_ns = connection.received_ns;
-        let before = connection.inbound;
         let (reply, persistence, consumed) = match connection.inbound.next(limits, &mut bytes[at..]) {
             Step::NeedMore => break,
-            Step::Request { head, body, consumed, persistence, as_sent } => {
+            Step::Request { head, body, consumed, persistence } => {
                 head_only = head.method == Method::Head;
                 let mut asked = false;
                 let place = connection.consumed + at;
@@ -183,7 +182,7 @@ fn frame<S: Service>(
                     }
                     None => {
                         asked = true;
-                        decide(now, gate, service, seen_ns, token, &head, as_sent)
+                        decide(now, gate, service, seen_ns, token, &head)
                     }
                 };
                 let reply = match decision {
@@ -194,8 +193,8 @@ fn frame<S: Service>(
                     }
                     Decision::Shed { retry_after_s, .. } => Reply::Shed { retry_after_s, form: service.form(&head) },
                     Decision::Hold => {
-                        // The bytes are as they came: they are read again from where this message begins.
-                        connection.inbound = before;
+                        let length = body.len();
+                        connection.inbound = Inbound::again(limits, &bytes[at..], consumed, length);
                         connection.held = true;
                         break;
                     }

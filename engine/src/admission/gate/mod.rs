@@ -204,8 +204,8 @@ impl<T: Copy> Gate<T> {
         self.aside = (number, oldest_seen_ns);
     }
 
-    /// What becomes of a request of `connection`. One that cannot be left unread (`may_hold`) is refused where it would be held.
-    pub fn decide(&mut self, now_ns: u64, connection: T, ask: Ask, may_hold: bool) -> Decision {
+    /// What becomes of a request of `connection`.
+    pub fn decide(&mut self, now_ns: u64, connection: T, ask: Ask) -> Decision {
         let class = ask.criticality.index();
         if ask.criticality == Criticality::Sheddable {
             if self.calm == Calm::ButForTheSheddable {
@@ -220,12 +220,12 @@ impl<T: Copy> Gate<T> {
             return self.admit(ask.criticality);
         }
         let critical = ask.criticality == Criticality::Critical;
-        let burst = may_hold && self.ahead >= if critical { CRITICAL_BURSTS * self.burst } else { self.burst };
+        let burst = self.ahead >= if critical { CRITICAL_BURSTS * self.burst } else { self.burst };
         if !late && !burst && (!self.shedding[class] || !self.credit[class].is_spent()) {
             return self.admit(ask.criticality);
         }
         let may_refuse = (late || self.shedding[class]) && self.line.is_empty() && self.refusal_credit_ns > 0.0;
-        if may_refuse || !may_hold {
+        if may_refuse {
             return self.shed(ask.criticality, late);
         }
         self.turns.refused += HELD_PART;

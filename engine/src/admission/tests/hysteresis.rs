@@ -40,7 +40,7 @@ impl Core {
         self.rest_ns = asked_ns % ANSWER_NS;
         for connection in 0..requests {
             let ask = Ask { seen_ns: self.now_ns, criticality: Criticality::Default, budget_ns: None };
-            assert_eq!(self.gate.decide(self.now_ns, connection, ask, true), Decision::Admit);
+            assert_eq!(self.gate.decide(self.now_ns, connection, ask), Decision::Admit);
         }
         self.rested_ns = MS - requests * ANSWER_NS - TURN_NS;
         sheds

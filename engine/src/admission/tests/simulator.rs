@@ -198,7 +198,7 @@ impl<'a> Simulation<'a> {
                 let criticality = self.clients[self.owner[connection as usize]].criticality;
                 let ask = Ask { seen_ns: now_ns, criticality, budget_ns: None };
                 sent[connection as usize] = sent_ns;
-                match self.gate.decide(now_ns, connection, ask, true) {
+                match self.gate.decide(now_ns, connection, ask) {
                     Decision::Hold => {}
                     decision => decided.push((connection, decision)),
                 }
