@@ -50,7 +50,8 @@ impl<S: Service> Shard<S> {
 
     /// Ends the connection that has been idle longest. Rare, so it may look at all of them.
     fn drop_oldest_idle(&mut self) -> bool {
-        let quiet = |c: &Connection| c.begun == 0 && c.out.is_empty() && c.unconsumed() == 0 && c.sending.is_none();
+        let quiet =
+            |c: &Connection| c.begun == 0 && !c.answers.may_leave() && c.unconsumed() == 0 && c.sending.is_none();
         let idle = |c: &Connection| c.fate == Fate::Open && c.message_since_ns.is_none() && quiet(c);
         let oldest = self.connections.iter().filter(|(_, c)| idle(c)).min_by_key(|(_, c)| c.active_ns);
         let Some(token) = oldest.map(|(token, _)| token) else { return false };

@@ -42,7 +42,7 @@ impl<S: Service> Shard<S> {
         if !connection.receiving && !connection.peer_done && connection.fate == Fate::Open {
             self.rearm.push(token); // it was paused; `flush` decides whether it may go on
         }
-        let idle = connection.sending.is_none() && connection.out.is_empty() && connection.begun == 0;
+        let idle = connection.sending.is_none() && !connection.answers.may_leave() && connection.begun == 0;
         if connection.fate == Fate::Closing && idle {
             connection.active_ns = now.monotonic_ns;
             if connection.peer_done {
@@ -80,10 +80,10 @@ impl<S: Service> Shard<S> {
     }
 
     pub(super) fn forget(&mut self, token: Token) {
-        if let Some(connection) = self.connections.remove(token) {
+        if let Some(mut connection) = self.connections.remove(token) {
             self.room.let_go(&connection.input);
             recycle(&mut self.pool, connection.input);
-            recycle(&mut self.pool, connection.out);
+            recycle(&mut self.pool, connection.answers.leave());
             self.metrics.open.set(self.connections.len() as u64);
             self.accept();
         }

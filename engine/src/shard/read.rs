@@ -71,7 +71,7 @@ impl<S: Service> Shard<S> {
                 // More than this turn's share: next turn, if it is neither output that holds it up (then: when it is sent)
                 // nor requests that wait (then: when one is concluded).
                 let full = connection.begun >= self.limits.requests_in_process_max;
-                if full && connection.waits < self.limits.requests_in_process_max && !connection.ready {
+                if full && connection.answers.waiting() < self.limits.requests_in_process_max && !connection.ready {
                     connection.ready = true;
                     self.ready.push(token);
                 }

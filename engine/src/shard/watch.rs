@@ -2,9 +2,9 @@
 
 use super::{
     Shard,
+    aside::Timer,
     connection::{Connection, Expiry, RateWindow},
     timers::{self, TICK_NS, ns},
-    waiting::Timer,
 };
 use crate::{
     clock::Now,
@@ -81,7 +81,7 @@ impl<S: Service> Shard<S> {
         self.drain_by_ns = Some(by_ns);
         if let Some(listener) = &self.listener {
             system::begin_no_more(listener);
-            self.deadlines.arm(now.monotonic_ns + ns(limits::HANDSHAKE_TIME_MAX), Timer::StopListening);
+            self.aside.deadlines.arm(now.monotonic_ns + ns(limits::HANDSHAKE_TIME_MAX), Timer::StopListening);
         }
     }
 
