@@ -22,7 +22,7 @@ fn turns(bencher: Bencher<'_, '_>, requests: u32, slept_percent: u64) {
         let mut admitted = 0;
         for connection in 0..requests {
             let ask = Ask { seen_ns: now_ns, criticality: Criticality::Default, budget_ns: Some(1_000_000) };
-            admitted += u32::from(gate.decide(now_ns, black_box(connection), ask, true) == Decision::Admit);
+            admitted += u32::from(gate.decide(now_ns, black_box(connection), ask) == Decision::Admit);
         }
         gate.release(now_ns, |_| true, &mut released);
         released.clear();

@@ -16,6 +16,9 @@ pub struct Limits {
     pub fields_max: u16,
     /// A body after decoding; above: 413. Tecton documents at most 4 MB of request context.
     pub body_bytes_max: usize,
+    /// Memory of one core for requests that are not whole or not taken up yet, of all its connections together and beyond the first
+    /// [`POOLED_BUFFER_BYTES`] of each; above: 503. Sixty bodies of the largest size at a time, or thirty that are chunked.
+    pub input_bytes_max: usize,
     /// The body of a refused request that is read so that the connection can go on; a larger one closes it. Reading is
     /// dearer than a handshake at some size; this is far below it.
     pub unread_body_bytes_max: usize,
@@ -44,6 +47,7 @@ impl Default for Limits {
             head_bytes_max: 32 * KIB,
             fields_max: 100,
             body_bytes_max: 4 * MIB,
+            input_bytes_max: 256 * MIB,
             unread_body_bytes_max: 64 * KIB,
             requests_in_process_max: 16,
             unsent_bytes_max: 256 * KIB,
@@ -111,7 +115,7 @@ impl Limits {
     }
 
     /// Every setting with its range.
-    pub fn settings(&self) -> [Setting; 13] {
+    pub fn settings(&self) -> [Setting; 14] {
         let size = |name, value, min, max| Setting { name, value: as_u64(value), min: as_u64(min), max: as_u64(max) };
         let seconds = |name, value: Duration, min: u64, max: u64| Setting {
             name,
@@ -125,6 +129,7 @@ impl Limits {
             size("head_bytes_max", self.head_bytes_max, 8 * KIB, HEAD_BYTES_CEILING),
             size("fields_max", usize::from(self.fields_max), 16, FIELDS_CEILING),
             size("body_bytes_max", self.body_bytes_max, KIB, BODY_BYTES_CEILING),
+            size("input_bytes_max", self.input_bytes_max, self.message_bytes_max(), INPUT_BYTES_CEILING),
             size("unread_body_bytes_max", self.unread_body_bytes_max, 0, MIB),
             size("requests_in_process_max", self.requests_in_process_max, 1, 256),
             size("unsent_bytes_max", self.unsent_bytes_max, 64 * KIB, 8 * MIB),
@@ -159,6 +164,9 @@ pub const FIELDS_CEILING: usize = 1000;
 
 /// What `body_bytes_max` may be set to.
 pub const BODY_BYTES_CEILING: usize = 64 * MIB;
+
+/// What `input_bytes_max` may be set to; more than a core's share of any machine.
+pub const INPUT_BYTES_CEILING: usize = 64 * 1024 * MIB;
 
 /// Two empty lines that may precede a request line.
 pub const EMPTY_LINES_BYTES_MAX: usize = 4;

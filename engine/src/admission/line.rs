@@ -86,10 +86,10 @@ impl<T: Copy> Line<T> {
         heads.filter_map(|c| Some((c, self.classes[c.index()].front()?.since_ns))).min_by_key(|(_, since)| *since)
     }
 
-    /// Since when anybody has been held, late or not.
-    pub(super) fn since_ns(&self) -> Option<u64> {
-        let late = self.late.iter().map(|(held, _)| held.since_ns).min();
-        self.longest(|_| true).map(|(_, since_ns)| since_ns).into_iter().chain(late).min()
+    /// When the oldest was seen of those who have been held longest, each of its class or of those that are late.
+    pub(super) fn oldest_seen_ns(&self) -> Option<u64> {
+        let late = self.late.iter().map(|(held, _)| held.seen_ns);
+        late.chain(self.classes.iter().filter_map(|class| Some(class.front()?.seen_ns))).min()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -81,9 +81,10 @@ impl AdmissionMetrics {
         put("gannet_admission_turn_seconds", help, Kind::Gauge, None, count(&self.turn_ns) / 1e9);
         let help = "How long a request that was admitted last waited for those of its turn before it.";
         put("gannet_admission_predicted_wait_seconds", help, Kind::Gauge, None, count(&self.predicted_wait_ns) / 1e9);
-        let help = "Age of the oldest request that is not answered.";
+        let help = "Age of the oldest request that is not answered, those that wait or are held among them.";
         put("gannet_admission_oldest_seconds", help, Kind::Gauge, None, count(&self.oldest_ns) / 1e9);
-        let help = "Requests of the last turn that were in progress together.";
+        let help =
+            "Requests in progress: those of the last turn, and those that wait for rows or for writes to be durable.";
         put("gannet_admission_in_progress", help, Kind::Gauge, None, count(&self.in_progress));
         let help = "Connections held now: not read, with a request neither admitted nor refused.";
         put("gannet_admission_held", help, Kind::Gauge, None, count(&self.held_now));

@@ -146,6 +146,50 @@ fn the_slab_does_not_grow_while_its_entries_suffice() {
     assert_eq!(wheel.entries.len(), 8);
 }
 
+/// As many as ten thousand connections with ten requests each: all fire, in time and once, but for those that were cancelled.
+#[test]
+fn a_hundred_thousand_are_armed_at_once() {
+    const ARMED: u32 = 100_000;
+    let start_ns = 12_345 * SECOND + 678;
+    let mut wheel = Deadlines::new(start_ns);
+    let mut seed = 88_172_645_463_325_252_u64;
+    let mut random = || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    // From 0.1 ms to a minute by magnitude, and one in eight at a moment that many share.
+    let at_ns: Vec<u64> = (0..ARMED)
+        .map(|value| start_ns + if value % 8 == 0 { 20 * MS } else { 100_000 + random() % (1 << (17 + random() % 19)) })
+        .collect();
+    let handles: Vec<Handle> = (0..).zip(&at_ns).map(|(value, at_ns)| wheel.arm(*at_ns, value)).collect();
+    assert_eq!((wheel.len(), wheel.entries.len()), (ARMED as usize, ARMED as usize));
+    let mut armed = vec![true; ARMED as usize];
+    for value in (0..ARMED).filter(|value| value % 3 == 0) {
+        assert_eq!(wheel.cancel(handles[value as usize]), Some(value));
+        armed[value as usize] = false;
+    }
+    // As a core does: it sleeps until the wheel says so, and wakes up a little late.
+    let (mut out, mut now_ns) = (Vec::new(), start_ns);
+    while let Some(next_ns) = wheel.next_ns() {
+        let before_ns = now_ns;
+        now_ns = now_ns.max(next_ns) + random() % 1000;
+        wheel.expire(now_ns, &mut out);
+        for value in out.drain(..) {
+            let at_ns = at_ns[value as usize];
+            assert!(std::mem::take(&mut armed[value as usize]), "{value} fires once, and not if it was cancelled");
+            assert!(
+                before_ns < at_ns && at_ns <= now_ns,
+                "{value}, due at {at_ns}, fires after {before_ns} at {now_ns}"
+            );
+            assert!(now_ns - at_ns <= TICK_NS + 1000, "{value}, due at {at_ns}, fires at {now_ns}");
+        }
+    }
+    assert!(wheel.is_empty() && !armed.contains(&true));
+    assert_eq!(wheel.entries.len(), ARMED as usize, "none was lost");
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Arm {

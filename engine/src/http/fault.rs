@@ -192,6 +192,9 @@ faults! {
     /// The peer stalled inside a message.
     Stalled = "I3", 408, 4, "Request not received in time";
 
+    /// More is being received than there is room for.
+    NoRoom = "I4", 503, 14, "Too many requests are being received, please retry later";
+
     /// A method that no route can have.
     MethodUnknown = "M1", 501, 12, "Method not implemented";
     /// CONNECT.

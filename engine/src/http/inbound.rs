@@ -36,9 +36,6 @@ pub enum Step<'b> {
         /// Bytes of this message, empty lines before it included. The next call starts behind them.
         consumed: usize,
         persistence: Persistence,
-        /// The bytes are as they came, so that the same request can be read from them again by an [`Inbound`] as it was before.
-        /// (A chunked body was decoded in place.)
-        as_sent: bool,
     },
     /// Answer this instead of serving the message.
     Fault {
@@ -118,6 +115,11 @@ struct Body {
 enum Rest {
     Length(u32),
     Chunked(Chunks),
+    /// All of it is there and decoded.
+    Whole {
+        body: u32,
+        wire: u32,
+    },
 }
 
 impl Inbound {
@@ -154,6 +156,17 @@ impl Inbound {
             },
             Framing::Chunked => self.start_body(limits, head, rest, span, reading),
         }
+    }
+
+    /// One whose next step is a request that [`Self::next`] gave out already. `bytes` are those of that call, as it left them: `consumed` of
+    /// them are the request's, of which `body` remain of a body that was chunked.
+    pub fn again(limits: &Limits, bytes: &[u8], consumed: usize, body: usize) -> Self {
+        let Scanned::Whole(span) = HeadScan::default().advance(limits, bytes) else {
+            debug_assert!(false, "its head was whole");
+            return Self::new();
+        };
+        let rest = Rest::Whole { body: offset(body), wire: offset(consumed.saturating_sub(span.end)) };
+        Self { stage: Stage::Body(Body::new(span, false, false, rest)) }
     }
 
     /// `100 Continue` is on its way to the client.
@@ -195,6 +208,7 @@ impl Inbound {
                 received: unconsumed.saturating_sub(body.end as usize),
                 declared: match body.rest {
                     Rest::Length(length) => Some(length as usize),
+                    Rest::Whole { wire, .. } => Some(wire as usize),
                     Rest::Chunked(_) => None,
                 },
                 waits_for_continue: body.waits_for_continue,
@@ -239,15 +253,8 @@ impl Inbound {
             Framing::Chunked if reading.refused.is_some() && max == 0 => return self.close_on(unfit(&reading)),
             Framing::Chunked => Rest::Chunked(Chunks::new(span)),
         };
-        self.stage = Stage::Body(Body {
-            start: small(span.start),
-            fields: span.fields,
-            section: offset(span.section),
-            end: offset(span.end),
-            waits_for_continue: reading.head.expect_continue,
-            refused: reading.refused.is_some(),
-            rest: rest_of_body,
-        });
+        let (waits, refused) = (reading.head.expect_continue, reading.refused.is_some());
+        self.stage = Stage::Body(Body::new(span, waits, refused, rest_of_body));
         self.read_body_parts(limits, head, rest, span, Some(reading))
     }
 
@@ -282,6 +289,7 @@ impl Inbound {
                 Decoded::Whole { body: length, wire: length }
             }
             Rest::Length(_) => Decoded::More,
+            Rest::Whole { body, wire } => Decoded::Whole { body: *body as usize, wire: *wire as usize },
             Rest::Chunked(chunks) => chunks.advance(limits, refused, rest),
         };
         let unfit = match decoded {
@@ -313,7 +321,7 @@ impl Inbound {
         head: usize,
         wire: usize,
     ) -> Step<'b> {
-        let (consumed, as_sent) = (head + wire, wire == body);
+        let consumed = head + wire;
         let Reading { head, persistence, refused, .. } = reading;
         self.stage = if persistence.keep_alive { Stage::default() } else { Stage::Closed };
         if let Some(fault) = refused {
@@ -321,7 +329,7 @@ impl Inbound {
             return Step::Fault { fault, consumed, persistence, head_only: reading.head_only };
         }
         let (body, _) = split(rest, body);
-        Step::Request { head, body, consumed, persistence, as_sent }
+        Step::Request { head, body, consumed, persistence }
     }
 
     #[cold]
@@ -333,6 +341,18 @@ impl Inbound {
 }
 
 impl Body {
+    fn new(span: HeadSpan, waits_for_continue: bool, refused: bool, rest: Rest) -> Self {
+        Self {
+            start: small(span.start),
+            fields: span.fields,
+            section: offset(span.section),
+            end: offset(span.end),
+            waits_for_continue,
+            refused,
+            rest,
+        }
+    }
+
     fn span(&self) -> HeadSpan {
         HeadSpan {
             start: usize::from(self.start),

@@ -1,9 +1,9 @@
 //! Admission in the shard's turn: what becomes of a request whose head is read, and of connections that are held.
 //!
-//! A held connection has a whole request that is neither begun nor refused. Its bytes stay where they are, nothing behind them is
-//! parsed, and what the peer sends on top makes us stop receiving: from then on TCP slows it down.
+//! A held connection has a whole request that is neither begun nor refused. Its bytes stay where they are, decoded if they were chunked, nothing
+//! behind them is parsed, and what the peer sends on top makes us stop receiving: from then on TCP slows it down.
 
-use super::{Shard, connection::Fate};
+use super::{Shard, connection::Connection};
 use crate::{
     admission::{Ask, Decision, Gate},
     clock::Now,
@@ -21,7 +21,6 @@ pub(super) fn decide<S: Service>(
     seen_ns: u64,
     token: Token,
     head: &Head<'_>,
-    may_hold: bool,
 ) -> Decision {
     match service.asks(now, head) {
         Asked::Operation => {
@@ -29,7 +28,7 @@ pub(super) fn decide<S: Service>(
             Decision::Admit
         }
         Asked::Features { criticality, budget_ns } => {
-            gate.decide(now.monotonic_ns, token, Ask { seen_ns, criticality, budget_ns }, may_hold)
+            gate.decide(now.monotonic_ns, token, Ask { seen_ns, criticality, budget_ns })
         }
     }
 }
@@ -45,12 +44,12 @@ impl<S: Service> Shard<S> {
             self.gate.release_all(&mut released); // nobody new comes, and who is here is owed an answer
         } else {
             let Self { gate, connections, .. } = self;
-            let lives = |token| connections.get(token).is_some_and(|c| c.held && c.fate == Fate::Open);
+            let lives = |token| connections.get(token).is_some_and(Connection::is_held);
             gate.release(now.monotonic_ns, lives, &mut released);
         }
         for (token, decision) in released.drain(..) {
             let Some(connection) = self.connections.of(token) else { continue };
-            if !connection.held || connection.fate != Fate::Open {
+            if !connection.is_held() {
                 continue;
             }
             connection.held = false;

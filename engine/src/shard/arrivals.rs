@@ -18,6 +18,12 @@ impl Arrivals {
         }
     }
 
+    /// All that there is from `place` on belongs to one message that is not whole: nothing but its first byte will be asked for.
+    pub(super) fn is_one_message(&mut self, place: usize) {
+        self.seen_ns(place);
+        self.pieces.truncate(1);
+    }
+
     /// When the byte at `place` came, if it is remembered. What lies before it is not asked for again.
     pub(super) fn seen_ns(&mut self, place: usize) -> Option<u64> {
         while self.pieces.get(1).is_some_and(|(start, _)| *start <= place) {
@@ -40,7 +46,7 @@ impl Arrivals {
     }
 }
 
-/// A pipeline of requests that had to wait has one or two pieces each.
+/// A pipeline of requests that had to wait has one or two pieces each. More are only many small ones that came while nothing could begin.
 const PIECES_MAX: usize = 64;
 
 #[cfg(test)]
@@ -64,6 +70,19 @@ mod tests {
         );
         arrivals.clear();
         assert_eq!(arrivals.seen_ns(0), None);
+    }
+
+    #[test]
+    fn what_follows_a_message_of_many_pieces_was_seen_when_it_came() {
+        let mut arrivals = Arrivals::default();
+        for nth in 0..10_000 {
+            arrivals.add(nth * 4096, nth as u64);
+            if nth < 9_999 {
+                arrivals.is_one_message(7);
+            }
+        }
+        assert_eq!(arrivals.seen_ns(7), Some(0));
+        assert_eq!(arrivals.seen_ns(9_999 * 4096 + 100), Some(9_999), "it began in the last piece");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! One connection: what the shard remembers between turns. No I/O happens here.
 
-use std::{collections::VecDeque, os::fd::OwnedFd};
+use std::os::fd::OwnedFd;
 
 use super::{
+    answers::Answers,
     arrivals::Arrivals,
     timers::{NOWHERE, ns},
 };
@@ -10,7 +11,6 @@ use crate::{
     admission::Decision,
     http::{Inbound, Phase},
     limits::{BODY_RATE_WINDOW, LINGER_TIME_MAX, Limits},
-    service::Waiting,
 };
 
 /// Where a connection stands in its life. It only moves down this list.
@@ -26,14 +26,6 @@ pub(super) enum Fate {
     Dropped,
 }
 
-/// A part of the output that cannot be sent yet, because a request before it, or it itself, waits.
-#[derive(Debug)]
-pub(super) enum Piece {
-    Waits(Waiting),
-    /// Rendered, behind one that waits.
-    Rendered(Vec<u8>),
-}
-
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) fd: OwnedFd,
@@ -41,12 +33,8 @@ pub(super) struct Connection {
     /// Received, not yet consumed; `input[..consumed]` is done with. Empty while whole requests come in single buffers.
     pub(super) input: Vec<u8>,
     pub(super) consumed: usize,
-    /// Rendered, not yet given to the ring.
-    pub(super) out: Vec<u8>,
-    /// What follows `out`, in order; begins with one that waits, or is empty.
-    pub(super) behind: VecDeque<Piece>,
-    /// How many pieces of `behind` wait.
-    pub(super) waits: usize,
+    /// What it has to say and has not given to the ring.
+    pub(super) answers: Answers,
     pub(super) fate: Fate,
     /// A multishot receive is armed.
     pub(super) receiving: bool,
@@ -111,9 +99,7 @@ impl Connection {
             inbound: Inbound::new(),
             input: Vec::new(),
             consumed: 0,
-            out: Vec::new(),
-            behind: VecDeque::new(),
-            waits: 0,
+            answers: Answers::default(),
             fate: Fate::Open,
             receiving: false,
             pausing: false,
@@ -142,40 +128,22 @@ impl Connection {
 
     /// Whether it only waits for a next request.
     pub(super) fn is_idle(&self) -> bool {
-        let is_quiet = self.begun == 0 && self.out.is_empty() && self.unconsumed() == 0 && self.sending.is_none();
+        let is_quiet = self.begun == 0 && !self.answers.may_leave() && self.unconsumed() == 0 && self.sending.is_none();
         self.fate == Fate::Open && self.message_since_ns.is_none() && is_quiet
+    }
+
+    /// Whether its next request waits in the gate's line.
+    pub(super) fn is_held(&self) -> bool {
+        self.held && self.fate == Fate::Open
     }
 
     /// Whether another request may begin: it is not held, and neither its share nor the unsent output is used up.
     pub(super) fn may_begin(&self, limits: &Limits) -> bool {
-        let unsent = self.out.len() + self.sending.unwrap_or(0) + self.behind_bytes();
+        let unsent = self.answers.bytes() + self.sending.unwrap_or(0);
         self.fate == Fate::Open
             && !self.held
             && self.begun < limits.requests_in_process_max
             && unsent <= limits.unsent_bytes_max
-    }
-
-    /// Bytes that are rendered behind a request that waits.
-    fn behind_bytes(&self) -> usize {
-        let bytes = |piece: &Piece| if let Piece::Rendered(bytes) = piece { bytes.len() } else { 0 };
-        self.behind.iter().map(bytes).sum() // empty but for the connection of a request that waits
-    }
-
-    /// Where the next answer goes: to the output, or behind one that waits.
-    pub(super) fn output(&mut self, new: impl FnOnce() -> Vec<u8>) -> &mut Vec<u8> {
-        if self.behind.is_empty() {
-            if self.out.capacity() == 0 {
-                self.out = new();
-            }
-            return &mut self.out;
-        }
-        if matches!(self.behind.back(), Some(Piece::Waits(_))) {
-            self.behind.push_back(Piece::Rendered(new()));
-        }
-        match self.behind.back_mut() {
-            Some(Piece::Rendered(bytes)) => bytes,
-            Some(Piece::Waits(_)) | None => unreachable!("a rendered piece was just pushed"),
-        }
     }
 
     /// The kernel holds nothing of this connection any more.

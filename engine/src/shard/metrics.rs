@@ -21,6 +21,10 @@ pub struct ShardMetrics {
     pub(super) pushed_out: Counter,
     pub(super) accept_failed: Counter,
     pub(super) resets: Counter,
+    /// What connections keep of their input, and how many were closed for want of room for more.
+    pub(super) input_bytes: Counter,
+    pub(super) input_refused: Counter,
+    pub(super) receive_failed: Counter,
     pub(super) rearmed: Counter,
     pub(super) received_bytes: Counter,
     pub(super) sent_bytes: Counter,
@@ -63,6 +67,9 @@ impl Default for ShardMetrics {
             pushed_out: zero(),
             accept_failed: zero(),
             resets: zero(),
+            input_bytes: zero(),
+            input_refused: zero(),
+            receive_failed: zero(),
             rearmed: zero(),
             received_bytes: zero(),
             sent_bytes: zero(),
@@ -88,6 +95,11 @@ impl ShardMetrics {
         self.accept_failed.value()
     }
 
+    /// How often there was no memory for what connections send: none that they may have, or none in the machine.
+    pub fn input_failed(&self) -> u64 {
+        self.input_refused.value() + self.receive_failed.value()
+    }
+
     /// Turns that are over. Two more, and whatever the shard was at has ended: nothing that was read in place is kept between turns.
     pub fn turns(&self) -> u64 {
         self.turns.value()
@@ -111,7 +123,7 @@ impl ShardMetrics {
         put("gannet_connections_accepted_total", "Connections accepted.", Kind::Counter, None, count(&self.accepted));
         let help = "Connections closed at once because the shard was full of busy ones.";
         put("gannet_connections_refused_total", help, Kind::Counter, None, count(&self.refused_full));
-        let help = "Idle connections closed to make room for new ones.";
+        let help = "Connections closed to make room for new ones: idle, or held if none was idle.";
         put("gannet_connections_pushed_out_total", help, Kind::Counter, None, count(&self.pushed_out));
         let help = "Times accepting stopped for want of descriptors or memory.";
         put("gannet_accept_failed_total", help, Kind::Counter, None, count(&self.accept_failed));
@@ -133,6 +145,14 @@ impl ShardMetrics {
         put("gannet_sent_bytes_total", "Bytes sent.", Kind::Counter, None, count(&self.sent_bytes));
         let help = "Receives armed again because every receive buffer was in use, or after a pause.";
         put("gannet_receives_rearmed_total", help, Kind::Counter, None, count(&self.rearmed));
+        let help =
+            "Memory for requests that are not whole or not taken up yet, beyond the first 4 KiB of each connection.";
+        put("gannet_input_bytes", help, Kind::Gauge, None, count(&self.input_bytes));
+        let help =
+            "Connections closed with 503 because there was no room for more of what they send (input_bytes_max).";
+        put("gannet_input_refused_total", help, Kind::Counter, None, count(&self.input_refused));
+        let help = "Receives that the machine had no memory for; each is tried again within a tenth of a second.";
+        put("gannet_receive_failed_total", help, Kind::Counter, None, count(&self.receive_failed));
         put("gannet_turns_total", "Turns of the shard's loop.", Kind::Counter, None, count(&self.turns));
         let help = "CPU time of the core's serving thread, user and system, without time spent spinning for work.";
         put("gannet_core_busy_seconds_total", help, Kind::Counter, None, count(&self.cpu_ns) / 1e9);

@@ -17,11 +17,14 @@
 
 mod accept;
 mod admit;
+mod answers;
 mod arrivals;
+mod aside;
 mod connection;
 mod end;
 mod metrics;
 mod read;
+mod room;
 mod slots;
 mod timers;
 mod usage;
@@ -40,16 +43,18 @@ use std::{
 
 pub use self::metrics::ShardMetrics;
 use self::{
+    aside::{Aside, Parked},
     connection::{Connection, Fate},
+    end::Ended,
+    room::Room,
     slots::Slots,
     timers::{TICK_NS, Wheel, ns},
     usage::Usage,
-    waiting::{Parked, Reads, Timer, park},
+    waiting::Reads,
 };
 use crate::{
     admission::{AdmissionConfig, Decision, Gate},
     clock::{Clock, Now},
-    deadlines::Deadlines,
     http::{CONTINUE, Fault, Persistence, Responses, Status},
     limits::{self, Limits},
     reactor::{Completion, Reactor, Token, Wait},
@@ -93,6 +98,8 @@ pub(crate) struct ShardParts {
 struct Work {
     token: Token,
     reply: Reply,
+    /// When its first byte was seen.
+    seen_ns: u64,
     persistence: Persistence,
     /// HEAD: the head alone is sent.
     head_only: bool,
@@ -129,11 +136,11 @@ pub(crate) struct Shard<S> {
     /// Those open, and those on their way out.
     connections: Slots<Connection>,
     connections_max: usize,
+    /// For what connections keep of their input.
+    room: Room,
     wheel: Wheel,
-    /// Exact ones, of requests that wait; the wheel's are coarse.
-    deadlines: Deadlines<Timer>,
-    /// Requests that wait, by the place that the service gave each.
-    parked: Vec<Option<Parked>>,
+    /// Requests that wait, and their deadlines.
+    aside: Aside,
     reads: Reads,
     gate: Gate<Token>,
     usage: Usage,
@@ -152,8 +159,10 @@ pub(crate) struct Shard<S> {
     ready: Vec<Token>,
     /// Connections whose receive ended and is to be armed again.
     rearm: Vec<Token>,
+    /// The same, but not before the next tick: the machine had no memory for it.
+    starved: Vec<Token>,
     fired: Vec<(Token, u64)>,
-    reminders: Vec<Timer>,
+    reminders: Vec<aside::Timer>,
     /// Connections that were held, and what became of their requests.
     released: Vec<(Token, Decision)>,
     /// Waiting requests that are to be answered.
@@ -182,9 +191,9 @@ impl<S: Service> Shard<S> {
             accept_again_ns: 0,
             connections: Slots::new(parts.connections_max + limits::LEAVING_CONNECTIONS),
             connections_max: parts.connections_max,
+            room: Room::new(parts.limits.input_bytes_max),
             wheel: Wheel::new(now.monotonic_ns),
-            deadlines: Deadlines::new(now.monotonic_ns),
-            parked: Vec::new(),
+            aside: Aside::new(now.monotonic_ns),
             reads: Reads::default(),
             gate: Gate::new(parts.admission, Arc::clone(&parts.metrics.admission), now.monotonic_ns),
             usage: Usage::new(now.monotonic_ns, parts.admission.window),
@@ -199,6 +208,7 @@ impl<S: Service> Shard<S> {
             dirty: Vec::with_capacity(1024),
             ready: Vec::with_capacity(256),
             rearm: Vec::with_capacity(256),
+            starved: Vec::new(),
             fired: Vec::with_capacity(256),
             reminders: Vec::with_capacity(256),
             released: Vec::with_capacity(256),
@@ -262,16 +272,14 @@ impl<S: Service> Shard<S> {
         if !self.ready.is_empty() || !self.due.is_empty() {
             return self.reactor.turn(Wait::No, &mut self.completions);
         }
-        // When the next waiting request's time is over.
-        let until_ns = self.deadlines.next_ns().unwrap_or(u64::MAX);
+        // Whatever comes from outside: the next waiting request's time is over, who is held is looked at, timers tick.
+        let look_ns = self.gate.look_in_ns().map_or(u64::MAX, |ns| self.began_ns + ns);
+        let waits_ns = self.aside.deadlines.next_ns().unwrap_or(u64::MAX);
+        let until_ns = waits_ns.min(look_ns).min(self.ticked_ns + TICK_NS);
         if self.spin_ns > 0 && self.spin(until_ns)? {
             return Ok(());
         }
-        let look_ns = self.gate.look_in_ns().map_or(u64::MAX, |ns| self.began_ns + ns);
-        let time_ns = match until_ns.min(look_ns) {
-            u64::MAX => TICK_NS,
-            at_ns => TICK_NS.min(at_ns.saturating_sub(self.clock.now().monotonic_ns)),
-        };
+        let time_ns = until_ns.saturating_sub(self.clock.now().monotonic_ns);
         let wait = if time_ns == 0 { Wait::No } else { Wait::AtMost(Duration::from_nanos(time_ns)) };
         self.reactor.turn(wait, &mut self.completions)
     }
@@ -313,7 +321,7 @@ impl<S: Service> Shard<S> {
                     self.metrics.resets.add(1);
                     return self.drop_connection(token);
                 }
-                if !connection.out.is_empty() && !connection.dirty {
+                if connection.answers.may_leave() && !connection.dirty {
                     connection.dirty = true;
                     self.dirty.push(token);
                 }
@@ -332,17 +340,23 @@ impl<S: Service> Shard<S> {
                 let Some(connection) = self.connections.of(token) else { return };
                 connection.receiving = false;
                 connection.pausing = false;
-                match errno {
-                    0 => {
+                match Ended::by(errno) {
+                    Ended::Peer => {
                         connection.peer_done = true;
                         self.end_of_input(now, token);
                     }
-                    // Every buffer was in use when bytes came, or we paused it: ordinary.
-                    libc::ENOBUFS | libc::ECANCELED => {
+                    Ended::Again => {
                         self.metrics.rearmed.add(1);
                         self.rearm.push(token);
                     }
-                    _ => {
+                    Ended::Later => {
+                        self.metrics.receive_failed.add(1);
+                        self.starved.push(token);
+                        if connection.fate == Fate::Open {
+                            return; // `settle` would arm it at once
+                        }
+                    }
+                    Ended::Failed => {
                         self.metrics.resets.add(1);
                         self.drop_connection(token);
                     }
@@ -374,10 +388,8 @@ impl<S: Service> Shard<S> {
 
     /// Renders every answer of the turn, in the order in which the requests came; sets those aside that have to wait.
     fn answer(&mut self) {
-        let Self {
-            service, connections, work, dirty, pool, responses, clock, metrics, parked, deadlines, gate, ..
-        } = self;
-        for Work { token, reply, persistence, head_only } in work.drain(..) {
+        let Self { service, connections, work, dirty, pool, responses, clock, metrics, aside, gate, .. } = self;
+        for Work { token, reply, seen_ns, persistence, head_only } in work.drain(..) {
             let Some(connection) = connections.of(token) else {
                 // The connection went while its request was under way: the service still forgets it in `turned`.
                 continue;
@@ -389,8 +401,7 @@ impl<S: Service> Shard<S> {
             // While draining, the last answer that is owed closes: nothing may follow an answer that says so.
             let closing = self.drain_by_ns.is_some() && connection.begun == 0 && !connection.held;
             let close = closing || !persistence.keep_alive;
-            let out =
-                connection.output(|| pool.pop().unwrap_or_else(|| Vec::with_capacity(limits::POOLED_BUFFER_BYTES)));
+            let out = connection.answers.next(pool);
             match reply {
                 Reply::Ticket(ticket) => {
                     let mark = responses.begin(out);
@@ -404,9 +415,9 @@ impl<S: Service> Shard<S> {
                         Finished::Waits { waiting, until_ns } => {
                             out.truncate(mark.start());
                             connection.begun += 1;
-                            let timer = deadlines.arm(until_ns, Timer::Conclude(waiting));
-                            park(connection, parked, waiting, Parked { token, persistence, head_only, timer });
-                            metrics.waiting.set(metrics.waiting.value() + 1);
+                            let request = Parked { token, seen_ns, persistence, head_only };
+                            aside.park(&mut connection.answers, waiting, until_ns, request);
+                            metrics.waiting.set(aside.number() as u64);
                             metrics.waited.add(1);
                             continue;
                         }
@@ -434,7 +445,7 @@ impl<S: Service> Shard<S> {
                 }
                 Reply::Continue => out.extend_from_slice(CONTINUE),
             }
-            if !connection.dirty && !connection.out.is_empty() {
+            if !connection.dirty && connection.answers.may_leave() {
                 connection.dirty = true;
                 dirty.push(token);
             }
@@ -448,10 +459,10 @@ impl<S: Service> Shard<S> {
             let Some(connection) = self.connections.of(token) else { continue };
             connection.dirty = false;
             connection.active_ns = now.monotonic_ns;
-            if connection.sending.is_some() || connection.out.is_empty() || connection.fate > Fate::Closing {
+            if connection.sending.is_some() || !connection.answers.may_leave() || connection.fate > Fate::Closing {
                 continue; // its completion looks again
             }
-            let out = std::mem::take(&mut connection.out);
+            let out = connection.answers.leave();
             connection.sending = Some(out.len());
             self.metrics.sent_bytes.add(out.len() as u64);
             self.reactor.send(token, &connection.fd, out);
@@ -473,6 +484,11 @@ impl<S: Service> Shard<S> {
         }
         self.rearm = rearm;
     }
+}
+
+/// A buffer to render into.
+fn pooled(pool: &mut Vec<Vec<u8>>) -> Vec<u8> {
+    pool.pop().unwrap_or_else(|| Vec::with_capacity(limits::POOLED_BUFFER_BYTES))
 }
 
 /// Back to the pool, unless it grew beyond what is worth keeping or the pool is full.

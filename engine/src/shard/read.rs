@@ -5,12 +5,13 @@ use super::{
     admit::decide,
     connection::{Connection, Fate},
     recycle,
+    room::Room,
 };
 use crate::{
     admission::{Decision, Gate},
     clock::Now,
-    http::{Fault, Method, Persistence, Phase, Request, Step},
-    limits::{self, Limits},
+    http::{Fault, Inbound, Method, Persistence, Phase, Request, Step},
+    limits::Limits,
     reactor::{Token, buffers::Lease},
     service::Service,
 };
@@ -25,32 +26,38 @@ impl<S: Service> Shard<S> {
             connection.receiving = false;
             self.rearm.push(token);
         }
-        let Self { reactor, service, gate, limits, work, metrics, pool, .. } = self;
+        let Self { reactor, service, gate, limits, work, metrics, pool, room, .. } = self;
         let bytes = reactor.bytes(&lease);
         metrics.received_bytes.add(bytes.len() as u64);
+        let mut fits = true;
         if connection.fate != Fate::Open {
             connection.discarded += bytes.len();
         } else if connection.unconsumed() == 0 {
             connection.received_ns = now.monotonic_ns;
             let used = frame(now, limits, connection, token, bytes, service, gate, work, metrics);
             if connection.fate == Fate::Open && used < bytes.len() {
-                keep(connection, &bytes[used..], pool);
+                fits = keep(connection, &bytes[used..], limits, pool, room);
             }
         } else {
             connection.received_ns = now.monotonic_ns;
-            keep(connection, bytes, pool);
-            frame_input(now, limits, connection, token, service, gate, work, metrics, pool);
+            fits = keep(connection, bytes, limits, pool, room);
+            if fits {
+                frame_input(now, limits, connection, token, service, gate, work, metrics, pool, room);
+            }
         }
         reactor.give_back(lease);
+        if !fits {
+            self.refuse_for_room(now, token);
+        }
         self.after_reading(now, token);
     }
 
     /// Frames what an earlier turn left over.
     pub(super) fn read_on(&mut self, now: Now, token: Token) {
-        let Self { service, gate, limits, work, metrics, pool, .. } = self;
+        let Self { service, gate, limits, work, metrics, pool, room, .. } = self;
         let Some(connection) = self.connections.of(token) else { return };
         connection.ready = false;
-        frame_input(now, limits, connection, token, service, gate, work, metrics, pool);
+        frame_input(now, limits, connection, token, service, gate, work, metrics, pool, room);
         self.after_reading(now, token);
     }
 
@@ -64,7 +71,7 @@ impl<S: Service> Shard<S> {
                 // More than this turn's share: next turn, if it is neither output that holds it up (then: when it is sent)
                 // nor requests that wait (then: when one is concluded).
                 let full = connection.begun >= self.limits.requests_in_process_max;
-                if full && connection.waits < self.limits.requests_in_process_max && !connection.ready {
+                if full && connection.answers.waiting() < self.limits.requests_in_process_max && !connection.ready {
                     connection.ready = true;
                     self.ready.push(token);
                 }
@@ -121,7 +128,23 @@ impl<S: Service> Shard<S> {
         // Told once: no timer runs for it any more, and no more of it is parsed.
         connection.message_since_ns = None;
         connection.inbound.close();
-        self.work.push(Work { token, reply, persistence: Persistence::CLOSE, head_only });
+        let seen_ns = now.monotonic_ns;
+        self.work.push(Work { token, reply, seen_ns, persistence: Persistence::CLOSE, head_only });
+    }
+
+    /// There is no room for more of what a connection sends. It is told so and closed, rather than left waiting for room: if all did that, none
+    /// would become whole and make any.
+    fn refuse_for_room(&mut self, now: Now, token: Token) {
+        self.metrics.input_refused.add(1);
+        self.refuse_unfinished(now, token, Fault::NoRoom);
+        let Some(connection) = self.connections.of(token) else { return };
+        connection.fate = Fate::Closing; // a place that it has in the gate's line finds nobody
+        connection.held = false;
+        let input = std::mem::take(&mut connection.input);
+        connection.consumed = 0;
+        connection.arrivals.clear();
+        self.room.let_go(&input);
+        recycle(&mut self.pool, input);
     }
 }
 
@@ -141,14 +164,14 @@ fn frame<S: Service>(
     let mut at = 0;
     while at < bytes.len() && connection.may_begin(limits) {
         let mut head_only = false;
-        let before = connection.inbound;
+        let mut seen_ns = connection.received_ns;
         let (reply, persistence, consumed) = match connection.inbound.next(limits, &mut bytes[at..]) {
             Step::NeedMore => break,
-            Step::Request { head, body, consumed, persistence, as_sent } => {
+            Step::Request { head, body, consumed, persistence } => {
                 head_only = head.method == Method::Head;
                 let mut asked = false;
                 let place = connection.consumed + at;
-                let seen_ns = connection.arrivals.seen_ns(place).unwrap_or(connection.received_ns);
+                seen_ns = connection.arrivals.seen_ns(place).unwrap_or(seen_ns);
                 // What says something about itself is listened to.
                 let plain = head.criticality.is_none() && head.latency_budget_ms.is_none();
                 let decision = match connection.decided.take() {
@@ -159,7 +182,7 @@ fn frame<S: Service>(
                     }
                     None => {
                         asked = true;
-                        decide(now, gate, service, seen_ns, token, &head, as_sent)
+                        decide(now, gate, service, seen_ns, token, &head)
                     }
                 };
                 let reply = match decision {
@@ -170,8 +193,8 @@ fn frame<S: Service>(
                     }
                     Decision::Shed { retry_after_s, .. } => Reply::Shed { retry_after_s, form: service.form(&head) },
                     Decision::Hold => {
-                        // The bytes are as they came: they are read again from where this message begins.
-                        connection.inbound = before;
+                        let length = body.len();
+                        connection.inbound = Inbound::again(limits, &bytes[at..], consumed, length);
                         connection.held = true;
                         break;
                     }
@@ -195,7 +218,7 @@ fn frame<S: Service>(
             }
         };
         let goes_on = matches!(reply, Reply::Continue);
-        work.push(Work { token, reply, persistence, head_only });
+        work.push(Work { token, reply, seen_ns, persistence, head_only });
         connection.begun += 1;
         at += consumed;
         if !persistence.keep_alive {
@@ -223,14 +246,19 @@ fn frame_input<S: Service>(
     work: &mut Vec<Work>,
     metrics: &ShardMetrics,
     pool: &mut Vec<Vec<u8>>,
+    room: &mut Room,
 ) {
     let mut input = std::mem::take(&mut connection.input);
     let used = frame(now, limits, connection, token, &mut input[connection.consumed..], service, gate, work, metrics);
     connection.consumed += used;
+    if connection.may_begin(limits) {
+        connection.arrivals.is_one_message(connection.consumed); // it stopped for want of bytes
+    }
     if connection.consumed == input.len() {
         connection.consumed = 0;
         connection.arrivals.clear();
         input.clear();
+        room.let_go(&input);
         recycle(pool, input);
         return;
     }
@@ -242,11 +270,15 @@ fn frame_input<S: Service>(
     connection.input = input;
 }
 
-/// Keeps bytes that are not a whole request yet.
-fn keep(connection: &mut Connection, bytes: &[u8], pool: &mut Vec<Vec<u8>>) {
+/// Keeps bytes that are not a whole request yet; false if there is no room for them.
+fn keep(connection: &mut Connection, bytes: &[u8], limits: &Limits, pool: &mut Vec<Vec<u8>>, room: &mut Room) -> bool {
     if connection.input.capacity() == 0 {
-        connection.input = pool.pop().unwrap_or_else(|| Vec::with_capacity(limits::POOLED_BUFFER_BYTES));
+        connection.input = room.take(pool);
+    }
+    if !room.grow(&mut connection.input, bytes.len(), limits.message_bytes_max()) {
+        return false;
     }
     connection.arrivals.add(connection.input.len(), connection.received_ns);
     connection.input.extend_from_slice(bytes);
+    true
 }

@@ -11,40 +11,15 @@ use std::collections::VecDeque;
 
 use super::{
     Shard,
-    connection::{Connection, Fate, Piece},
-    recycle,
+    aside::{Parked, Timer},
+    connection::Fate,
 };
 use crate::{
     clock::Now,
-    deadlines::Handle,
-    http::Persistence,
     limits,
     reactor::{Token, reads::ReadLease},
     service::{Read, Service, Waiting},
 };
-
-/// What is to be remembered of a request until it is concluded.
-#[derive(Debug)]
-pub(super) struct Parked {
-    pub(super) token: Token,
-    pub(super) persistence: Persistence,
-    pub(super) head_only: bool,
-    /// Its deadline in the wheel.
-    pub(super) timer: Handle,
-}
-
-/// What the wheel of deadlines reminds of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Timer {
-    /// A waiting request's time is over.
-    Conclude(Waiting),
-    /// A read that was held back is to be made: its place among them.
-    Read(u32),
-    /// The handshakes that were under way when a drain began are over.
-    StopListening,
-    /// Whoever has not asked for anything since the drain began need not be waited for.
-    LetGo,
-}
 
 /// Reads on their way to the ring.
 #[derive(Debug, Default)]
@@ -78,9 +53,9 @@ impl<S: Service> Shard<S> {
 
     /// Answers every waiting request that has all it needs, or whose time is over.
     pub(super) fn conclude_due(&mut self, now: Now) {
-        if !self.deadlines.is_empty() {
+        if !self.aside.deadlines.is_empty() {
             let mut reminders = std::mem::take(&mut self.reminders);
-            self.deadlines.expire(now.monotonic_ns, &mut reminders);
+            self.aside.deadlines.expire(now.monotonic_ns, &mut reminders);
             for reminder in reminders.drain(..) {
                 match reminder {
                     Timer::Conclude(waiting) => self.due.push(waiting),
@@ -101,28 +76,19 @@ impl<S: Service> Shard<S> {
 
     /// Renders the answer of a request that waited, in its place.
     fn conclude(&mut self, now: Now, waiting: Waiting) {
-        // Gone already if its last read and its deadline came in the same turn.
-        let Some(parked) = self.parked.get_mut(waiting.0 as usize).and_then(Option::take) else { return };
-        let Parked { token, persistence, head_only, timer } = parked;
-        self.deadlines.cancel(timer);
-        let Self { connections, service, responses, pool, dirty, ready, clock, metrics, .. } = self;
-        metrics.waiting.set(metrics.waiting.value() - 1);
+        let Some(Parked { token, persistence, head_only, .. }) = self.aside.take(waiting) else { return };
+        let Self { aside, connections, service, responses, pool, dirty, ready, clock, metrics, .. } = self;
+        metrics.waiting.set(aside.number() as u64);
         let Some(connection) = connections.of(token) else { return service.abandon(waiting) };
-        let place = connection.behind.iter().position(|piece| matches!(piece, Piece::Waits(w) if *w == waiting));
-        let Some(place) = place else { return service.abandon(waiting) };
+        let Some(place) = connection.answers.place_of(waiting) else { return service.abandon(waiting) };
         connection.begun = connection.begun.saturating_sub(1);
-        connection.waits -= 1;
-        let last = place + 1 == connection.behind.len();
-        let owed = connection.begun > 0 || connection.held || !last;
+        let owed = connection.begun > 0 || connection.held || !place.is_last;
         let close = (self.drain_by_ns.is_some() && !owed) || !persistence.keep_alive;
-        let first = place == 0;
-        let mut buffer = if first { std::mem::take(&mut connection.out) } else { Vec::new() };
-        if buffer.capacity() == 0 {
-            buffer = pool.pop().unwrap_or_else(|| Vec::with_capacity(limits::POOLED_BUFFER_BYTES));
-        }
-        let mark = responses.begin(&mut buffer);
-        let answer = service.conclude(clock.now(), waiting, &mut buffer);
-        responses.finish(&mut buffer, mark, &answer, persistence, head_only, close);
+        connection.answers.fill(place, pool, |buffer| {
+            let mark = responses.begin(buffer);
+            let answer = service.conclude(clock.now(), waiting, buffer);
+            responses.finish(buffer, mark, &answer, persistence, head_only, close);
+        });
         if close {
             connection.fate = connection.fate.max(Fate::Closing);
         }
@@ -130,24 +96,12 @@ impl<S: Service> Shard<S> {
             connection.ready = true; // it may have had too many under way to begin another
             ready.push(token);
         }
-        if !first {
-            connection.behind[place] = Piece::Rendered(buffer);
-            return;
-        }
-        connection.out = buffer;
-        connection.behind.pop_front();
-        while let Some(Piece::Rendered(_)) = connection.behind.front()
-            && let Some(Piece::Rendered(bytes)) = connection.behind.pop_front()
-        {
-            connection.out.extend_from_slice(&bytes);
-            recycle(pool, bytes);
-        }
-        if !connection.dirty {
+        if connection.answers.may_leave() && !connection.dirty {
             connection.dirty = true;
             dirty.push(token);
         }
         // What was rendered behind it could not say that it is the last.
-        if self.drain_by_ns.is_some() && connection.begun == 0 && !connection.held && connection.behind.is_empty() {
+        if self.drain_by_ns.is_some() && connection.begun == 0 && !connection.held && connection.answers.none_waits() {
             connection.fate = connection.fate.max(Fate::Closing);
         }
         if connection.fate == Fate::Open && connection.peer_done && connection.begun == 0 {
@@ -155,9 +109,14 @@ impl<S: Service> Shard<S> {
         }
     }
 
+    /// Tells admission of those who wait. Looks at all of them, so that is done once a tick.
+    pub(super) fn tell_of_waiting(&mut self) {
+        self.gate.set_aside(self.aside.number() as u64, self.aside.oldest_seen_ns());
+    }
+
     /// Gives the ring what the service wants read, as far as there are buffers.
     pub(super) fn make_reads(&mut self, now: Now) {
-        let Self { service, reads, deadlines, reactor, metrics, .. } = self;
+        let Self { service, reads, aside, reactor, metrics, .. } = self;
         service.take_reads(&mut reads.wanted);
         let mut wanted = std::mem::take(&mut reads.wanted);
         for read in wanted.drain(..) {
@@ -171,7 +130,7 @@ impl<S: Service> Shard<S> {
                 u32::try_from(reads.delayed.len() - 1).expect("bounded by the requests that wait")
             });
             reads.delayed[place as usize] = Some(read);
-            deadlines.arm(at_ns, Timer::Read(place));
+            aside.deadlines.arm(at_ns, Timer::Read(place));
         }
         reads.wanted = wanted;
         for queue in &mut reads.queued {
@@ -202,22 +161,11 @@ impl<S: Service> Shard<S> {
 
     /// Lets go of a connection's waiting requests: nobody is left to answer to.
     pub(super) fn abandon_waiting(&mut self, token: Token) {
-        let Self { connections, service, parked, deadlines, pool, metrics, .. } = self;
+        let Self { connections, service, aside, pool, metrics, .. } = self;
         let Some(connection) = connections.of(token) else { return };
-        for piece in connection.behind.drain(..) {
-            match piece {
-                Piece::Rendered(bytes) => recycle(pool, bytes),
-                Piece::Waits(waiting) => {
-                    if let Some(parked) = parked.get_mut(waiting.0 as usize).and_then(Option::take) {
-                        deadlines.cancel(parked.timer);
-                        metrics.waiting.set(metrics.waiting.value() - 1);
-                    }
-                    service.abandon(waiting);
-                }
-            }
-        }
-        connection.begun = connection.begun.saturating_sub(connection.waits);
-        connection.waits = 0;
+        let waited = aside.give_up(&mut connection.answers, pool, |waiting| service.abandon(waiting));
+        connection.begun = connection.begun.saturating_sub(waited);
+        metrics.waiting.set(aside.number() as u64);
     }
 }
 
@@ -234,16 +182,4 @@ impl Reads {
         let large = usize::from(read.length as usize > limits::SMALL_READ_BYTES);
         self.queued[large].push_back(read);
     }
-}
-
-/// Puts a request that waits behind what its connection has to send.
-pub(super) fn park(connection: &mut Connection, parked: &mut Vec<Option<Parked>>, waiting: Waiting, request: Parked) {
-    let place = waiting.0 as usize;
-    if parked.len() <= place {
-        parked.resize_with(place + 1, || None);
-    }
-    debug_assert!(parked[place].is_none(), "a waiting request has a place of its own");
-    parked[place] = Some(request);
-    connection.behind.push_back(Piece::Waits(waiting));
-    connection.waits += 1;
 }

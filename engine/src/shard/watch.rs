@@ -2,9 +2,9 @@
 
 use super::{
     Shard,
+    aside::Timer,
     connection::{Connection, Expiry, Fate, RateWindow},
     timers::{self, TICK_NS, ns},
-    waiting::Timer,
 };
 use crate::{
     clock::Now,
@@ -26,6 +26,9 @@ impl<S: Service> Shard<S> {
         self.service.tick(now);
         self.metrics.cpu_ns.set(self.usage.worked_ns());
         self.metrics.major_faults.set(system::thread_major_faults());
+        self.metrics.input_bytes.set(self.room.bytes() as u64);
+        self.tell_of_waiting();
+        self.rearm.append(&mut self.starved);
         self.look_at_control(now);
         self.accept();
         let mut fired = std::mem::take(&mut self.fired);
@@ -78,9 +81,9 @@ impl<S: Service> Shard<S> {
         self.drain_by_ns = Some(by_ns);
         if let Some(listener) = &self.listener {
             system::begin_no_more(listener);
-            self.deadlines.arm(now.monotonic_ns + ns(limits::HANDSHAKE_TIME_MAX), Timer::StopListening);
+            self.aside.deadlines.arm(now.monotonic_ns + ns(limits::HANDSHAKE_TIME_MAX), Timer::StopListening);
         }
-        self.deadlines.arm(now.monotonic_ns + ns(limits::DRAIN_IDLE_TIME_MAX), Timer::LetGo);
+        self.aside.deadlines.arm(now.monotonic_ns + ns(limits::DRAIN_IDLE_TIME_MAX), Timer::LetGo);
     }
 
     /// Ends the connections that wait for a next request. Those that are about to bring one, or are owed an answer, end with that answer.

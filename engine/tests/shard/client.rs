@@ -66,6 +66,18 @@ impl Started {
         Self::serving(address, Limits::default(), admission, 256, Duration::ZERO, Echo::default).unwrap()
     }
 
+    /// The same with fewer connections.
+    pub(crate) fn guarded_with_connections(admission: AdmissionConfig, connections: usize) -> Self {
+        let address = "127.0.0.1:0".parse().unwrap();
+        Self::serving(address, Limits::default(), admission, connections, Duration::ZERO, Echo::default).unwrap()
+    }
+
+    /// The same on a core that looks for work for ever before it sleeps.
+    pub(crate) fn guarded_spinning(limits: Limits, admission: AdmissionConfig) -> Self {
+        let address = "127.0.0.1:0".parse().unwrap();
+        Self::serving(address, limits, admission, 256, Duration::MAX, Echo::default).unwrap()
+    }
+
     /// A server whose requests may wait, and what it counts.
     pub(crate) fn patient(spin: Duration) -> (Self, Arc<Seen>) {
         Self::patient_with(Patient::file(), spin)
@@ -169,17 +181,24 @@ impl Started {
     pub(crate) fn wait_until(&self, name: &str, is_well: impl Fn(f64) -> bool) {
         let mut last = f64::NAN;
         for _ in 0..1000 {
-            self.metrics.samples(&mut |sample| {
-                if sample.name == name {
-                    last = sample.value;
-                }
-            });
+            last = self.metric(name);
             if is_well(last) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
         panic!("{name} is {last}");
+    }
+
+    /// What a metric is now; of several labels the last, of none no number.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let mut value = f64::NAN;
+        self.metrics.samples(&mut |sample| {
+            if sample.name == name {
+                value = sample.value;
+            }
+        });
+        value
     }
 }
 

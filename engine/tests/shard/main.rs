@@ -241,6 +241,39 @@ fn connections_beyond_the_limit_push_out_the_one_idle_longest() {
     assert_eq!(clients[15].response().body, "still");
 }
 
+/// Two upload more than there is room for together. The one that asks for more when there is none left is told 503 and closed, the other goes
+/// on, and so does whoever sends little; when it is done there is room again, and nothing was lost count of.
+#[test]
+fn what_connections_send_is_bounded_all_together() {
+    let server = Started::with(|limits| limits.input_bytes_max = 64 * 1024);
+    let body = "x".repeat(40 * 1024);
+    let request = client::post(&body);
+    for round in 1..=3 {
+        let mut first = server.connect();
+        first.send(&request[..39 * 1024]);
+        server.wait_until("gannet_input_bytes", |kept| kept > 32.0 * 1024.0);
+        let mut second = server.connect();
+        second.send(&request[..39 * 1024]);
+        let refused = second.response();
+        assert_eq!((refused.status, refused.header("connection")), (503, Some("close")));
+        assert!(refused.body.contains("\"code\":14"), "{}", refused.body);
+        assert!(second.is_closed());
+        server.wait_for("gannet_input_refused_total", f64::from(round));
+        let mut small = server.connect();
+        for part in client::post(&"y".repeat(3000)).chunks(1000) {
+            small.send(part);
+            small.pause();
+        }
+        assert_eq!(small.response().body.len(), 3000);
+        first.send(&request[39 * 1024..]);
+        assert!(first.response().body == body);
+        first.send(&request[..39 * 1024]);
+        server.wait_until("gannet_input_bytes", |kept| kept > 32.0 * 1024.0);
+        first.send_and_reset(b"");
+        server.wait_for("gannet_input_bytes", 0.0);
+    }
+}
+
 #[test]
 fn resets_at_every_point_leak_nothing() {
     let server = Started::new();

@@ -90,6 +90,23 @@ fn a_request_that_waits_holds_up_no_other_connection() {
     assert_eq!(seen.waiting.load(Ordering::Relaxed), 1, "it still waits");
 }
 
+/// The oldest request of a core may be one that no turn has been about for long.
+#[test]
+fn a_request_that_waits_is_in_progress_and_grows_old() {
+    let (server, _) = Started::patient(NO_SPIN);
+    let mut clients: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(&get(&format!("/wait/{NEVER_US}/{NEVER_US}")));
+    }
+    server.wait_for("gannet_admission_in_progress", 3.0);
+    server.wait_until("gannet_admission_oldest_seconds", |age| age > 0.3);
+    drop(clients.pop());
+    for client in clients {
+        client.send_and_reset(b"");
+    }
+    server.wait_for("gannet_admission_in_progress", 1.0);
+}
+
 #[test]
 fn who_hangs_up_is_not_waited_for() {
     let (server, seen) = Started::patient(NO_SPIN);
@@ -220,6 +237,29 @@ fn the_time_of_a_request_behind_one_that_waits_counts_from_its_own_first_byte() 
         assert!((whole_ns..=third_ns).contains(&seen[1]), "{whole_ns} {seen:?} {third_ns}");
         assert!(before_ns < first_byte_ns && first_byte_ns < whole_ns && whole_ns < third_ns, "each a turn of its own");
     }
+}
+
+/// However many pieces a body comes in, what is pipelined behind it was seen when it came.
+#[test]
+fn the_time_of_a_request_behind_a_large_body_counts_from_its_own_first_byte() {
+    let (server, _) = Started::patient(NO_SPIN);
+    let mut witness = server.connect();
+    let mut now_ns = || {
+        witness.send(&get("/seen"));
+        witness.response().body.parse::<u64>().unwrap()
+    };
+    let mut client = server.connect();
+    let body = vec![b'x'; 100];
+    client.send(format!("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", 200 * body.len()).as_bytes());
+    for _ in 0..199 {
+        client.send(&body);
+        now_ns(); // it was seen by itself
+    }
+    let before_ns = now_ns();
+    client.send(&[body, get("/seen")].concat());
+    assert_eq!(client.response().body.len(), 200 * 100);
+    let seen_ns: u64 = client.response().body.parse().unwrap();
+    assert!(before_ns < seen_ns, "{before_ns} {seen_ns}");
 }
 
 /// A connection that was quiet for nearly as long as it may be, and then asks for what takes a while, is not idle.

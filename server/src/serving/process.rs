@@ -116,6 +116,8 @@ pub(crate) struct Process {
     clock: Clock,
     metrics: Vec<Arc<ShardMetrics>>,
     starved: Starved,
+    /// The same of what connections send.
+    flooded: Starved,
 }
 
 struct Samples(Arc<ShardMetrics>);
@@ -208,6 +210,7 @@ impl Process {
             clock: Clock::new(origin),
             metrics,
             starved: Starved::default(),
+            flooded: Starved::default(),
         };
         process.take_up(live);
         tell_of_keys(active_keys);
@@ -351,7 +354,7 @@ impl Process {
         }
     }
 
-    /// Tells when connections have to wait for want of descriptors or memory, and when they no longer do.
+    /// Tells when there is no room for connections, for want of descriptors or memory, or for what they send, and when there is again.
     fn look_for_room(&mut self, now_ns: u64) {
         let failed = self.metrics.iter().map(|shard| shard.accept_failed()).sum();
         match self.starved.look(now_ns, failed) {
@@ -360,6 +363,15 @@ impl Process {
                 log::warn(message, &[("times", &times)]);
             }
             Some(Room::Back) => log::info("there is room for new connections again", &[]),
+            None => {}
+        }
+        let failed = self.metrics.iter().map(|shard| shard.input_failed()).sum();
+        match self.flooded.look(now_ns, failed) {
+            Some(Room::Gone { times }) => {
+                let message = "no memory for all that connections send at a time (input_bytes_max, or the machine's): some are refused with 503";
+                log::warn(message, &[("times", &times)]);
+            }
+            Some(Room::Back) => log::info("there is memory for what connections send again", &[]),
             None => {}
         }
     }

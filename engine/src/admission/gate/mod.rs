@@ -64,6 +64,8 @@ pub struct Gate<T> {
     taken: [u32; Criticality::ALL.len()],
     /// When the oldest of them was seen.
     oldest_seen_ns: u64,
+    /// Requests of earlier turns that wait for something else than the core, and when the oldest of them was seen.
+    aside: (u64, Option<u64>),
     shedding: [bool; Criticality::ALL.len()],
     credit: [Credit; Criticality::ALL.len()],
     refusal_credit_ns: f64,
@@ -92,6 +94,7 @@ impl<T: Copy> Gate<T> {
             ahead: 0,
             taken: [0; Criticality::ALL.len()],
             oldest_seen_ns: u64::MAX,
+            aside: (0, None),
             shedding: [false; Criticality::ALL.len()],
             credit: [Credit::default(); Criticality::ALL.len()],
             refusal_credit_ns: 0.0,
@@ -196,8 +199,13 @@ impl<T: Copy> Gate<T> {
         self.ahead += 1;
     }
 
-    /// What becomes of a request of `connection`. One that cannot be left unread (`may_hold`) is refused where it would be held.
-    pub fn decide(&mut self, now_ns: u64, connection: T, ask: Ask, may_hold: bool) -> Decision {
+    /// So many requests wait for something else than the core. Said once in a while: it is only told on.
+    pub fn set_aside(&mut self, number: u64, oldest_seen_ns: Option<u64>) {
+        self.aside = (number, oldest_seen_ns);
+    }
+
+    /// What becomes of a request of `connection`.
+    pub fn decide(&mut self, now_ns: u64, connection: T, ask: Ask) -> Decision {
         let class = ask.criticality.index();
         if ask.criticality == Criticality::Sheddable {
             if self.calm == Calm::ButForTheSheddable {
@@ -212,12 +220,12 @@ impl<T: Copy> Gate<T> {
             return self.admit(ask.criticality);
         }
         let critical = ask.criticality == Criticality::Critical;
-        let burst = may_hold && self.ahead >= if critical { CRITICAL_BURSTS * self.burst } else { self.burst };
+        let burst = self.ahead >= if critical { CRITICAL_BURSTS * self.burst } else { self.burst };
         if !late && !burst && (!self.shedding[class] || !self.credit[class].is_spent()) {
             return self.admit(ask.criticality);
         }
         let may_refuse = (late || self.shedding[class]) && self.line.is_empty() && self.refusal_credit_ns > 0.0;
-        if may_refuse || !may_hold {
+        if may_refuse {
             return self.shed(ask.criticality, late);
         }
         self.turns.refused += HELD_PART;
@@ -361,11 +369,13 @@ impl<T: Copy> Gate<T> {
     }
 
     fn last(&self, now_ns: u64) -> Last {
-        let held_since_ns = self.line.since_ns().unwrap_or(u64::MAX);
+        let (aside, aside_seen_ns) = self.aside;
+        let oldest_seen_ns =
+            self.line.oldest_seen_ns().into_iter().chain(aside_seen_ns).fold(self.oldest_seen_ns, u64::min);
         Last {
-            in_progress: self.ahead.into(),
+            in_progress: u64::from(self.ahead) + aside,
             predicted_wait_ns: self.predicted_wait_ns(),
-            oldest_ns: now_ns.saturating_sub(held_since_ns.min(self.oldest_seen_ns)),
+            oldest_ns: now_ns.saturating_sub(oldest_seen_ns),
             held: self.line.len() as u64,
         }
     }

@@ -29,6 +29,19 @@ impl<T: Copy> Gate<T> {
         }
     }
 
+    /// Takes out of the line whom to give up for somebody new when there is no place left: who cannot be met any more, else the least
+    /// critical, and of those who was held longest.
+    pub fn push_out(&mut self, lives: impl Fn(T) -> bool) -> Option<T> {
+        loop {
+            let least = Criticality::ALL.into_iter().rev();
+            let late = self.line.pop_late().map(|(held, _)| held);
+            let held = late.or_else(|| least.into_iter().find_map(|class| self.line.pop_oldest(class)))?;
+            if lives(held.connection) {
+                return Some(held.connection);
+            }
+        }
+    }
+
     /// Admits of one class as many as have room; says whether there were any.
     fn admit_held(
         &mut self,

@@ -39,7 +39,7 @@ impl Core {
         let first = decisions.len();
         gate.turn_began(*now_ns, rested(0));
         free.retain(|connection| {
-            decisions.push(gate.decide(*now_ns, *connection, ask(*criticality), true));
+            decisions.push(gate.decide(*now_ns, *connection, ask(*criticality)));
             decisions.last() != Some(&Decision::Hold)
         });
         let mut released = Vec::new();
@@ -57,7 +57,7 @@ impl Core {
     }
 
     fn decide(&mut self, criticality: Criticality) -> Decision {
-        self.gate.decide(self.now_ns, 1000, ask(criticality), true)
+        self.gate.decide(self.now_ns, 1000, ask(criticality))
     }
 }
 
@@ -68,7 +68,7 @@ fn a_core_with_room_admits_everybody() {
         let now_ns = turn * 100 * US;
         gate.turn_began(now_ns, rested(60 * US));
         for criticality in Criticality::ALL {
-            assert_eq!(gate.decide(now_ns, 1, ask(criticality), true), Decision::Admit);
+            assert_eq!(gate.decide(now_ns, 1, ask(criticality)), Decision::Admit);
         }
     }
     assert!((0.39..0.41).contains(&gate.utilization()), "{}", gate.utilization());
@@ -83,8 +83,8 @@ fn a_core_that_is_wrong_about_costs_finds_out() {
     let wants = |budget_ns| Ask { seen_ns: 0, criticality: Criticality::Sheddable, budget_ns };
     for _ in 0..1000 {
         gate.turn_began(now_ns, rested(0));
-        gate.decide(now_ns, 1, ask(Criticality::Default), true);
-        gate.decide(now_ns, 2, wants(None), true);
+        gate.decide(now_ns, 1, ask(Criticality::Default));
+        gate.decide(now_ns, 2, wants(None));
         gate.release(now_ns, |_| false, &mut Vec::new());
         now_ns += 2 * MS;
     }
@@ -93,7 +93,7 @@ fn a_core_that_is_wrong_about_costs_finds_out() {
         now_ns += MS;
         gate.turn_began(now_ns, rested(MS - 20 * US));
         let asks = Ask { seen_ns: now_ns, ..wants(Some(1500 * US)) };
-        admitted += u32::from(gate.decide(now_ns, 3, asks, true) == Decision::Admit);
+        admitted += u32::from(gate.decide(now_ns, 3, asks) == Decision::Admit);
         gate.release(now_ns, |_| false, &mut Vec::new());
     }
     assert!(admitted > 850, "within 0.15 s: {admitted}");
@@ -105,7 +105,7 @@ fn who_is_gone_takes_nobodys_turn() {
     let Core { mut gate, now_ns, .. } = Core::overloaded(AdmissionConfig::default(), Criticality::Default);
     let mut held = 0;
     for connection in 1000..2000 {
-        held += u32::from(gate.decide(now_ns, connection, ask(Criticality::Default), true) == Decision::Hold);
+        held += u32::from(gate.decide(now_ns, connection, ask(Criticality::Default)) == Decision::Hold);
     }
     assert!(held > 900, "{held}");
     let (mut released, mut turns) = (Vec::new(), 0);
@@ -123,7 +123,7 @@ fn who_is_gone_takes_nobodys_turn() {
 fn a_turn_of_critical_requests_ends() {
     let mut gate: Gate<u32> = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
     gate.turn_began(10 * MS, rested(10 * MS));
-    let admit = |n| gate.decide(10 * MS, n, ask(Criticality::Critical), true) == Decision::Admit;
+    let admit = |n| gate.decide(10 * MS, n, ask(Criticality::Critical)) == Decision::Admit;
     assert_eq!((0..1000).map(admit).filter(|admitted| *admitted).count(), 400);
 }
 
@@ -134,7 +134,7 @@ fn a_caller_who_is_alone_is_never_shed() {
     for turn in 1..2000 {
         let now_ns = turn * 100 * US;
         gate.turn_began(now_ns, rested(5 * US));
-        assert_eq!(gate.decide(now_ns, 1, ask(Criticality::Sheddable), true), Decision::Admit);
+        assert_eq!(gate.decide(now_ns, 1, ask(Criticality::Sheddable)), Decision::Admit);
         gate.release(now_ns, |_| true, &mut Vec::new());
     }
     assert!(gate.utilization() > 0.9);
@@ -159,7 +159,7 @@ fn a_request_that_would_be_late_for_its_budget_is_refused_although_there_is_room
     gate.turn_began(10 * MS, rested(10 * MS));
     let mut decide = |age_ns, budget_ns| {
         let ask = Ask { seen_ns: 10 * MS - age_ns, criticality: Criticality::Default, budget_ns: Some(budget_ns) };
-        gate.decide(10 * MS, 1, ask, true)
+        gate.decide(10 * MS, 1, ask)
     };
     assert_eq!(decide(0, MS), Decision::Admit);
     assert!(matches!(decide(2 * MS, MS), Decision::Shed { reason: Reason::Budget, .. }), "too old already");
@@ -218,7 +218,7 @@ fn on_a_full_core_few_are_asked_until_one_can_come_back_later() {
                 gate.admit_quietly(now_ns);
             } else {
                 asked += 1;
-                refused += u32::from(gate.decide(now_ns, 1, ask(criticality), true) != Decision::Admit);
+                refused += u32::from(gate.decide(now_ns, 1, ask(criticality)) != Decision::Admit);
             }
         }
         gate.release(now_ns, |_| true, &mut Vec::new());
@@ -282,11 +282,10 @@ fn what_is_held_when_overload_ends_is_answered() {
 fn a_burst_on_an_idle_core_is_taken_up_in_several_turns_and_nobody_is_refused() {
     let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
     gate.turn_began(100 * MS, rested(100 * MS));
-    let decisions: Vec<Decision> =
-        (0..300).map(|n| gate.decide(100 * MS, n, ask(Criticality::Default), true)).collect();
+    let decisions: Vec<Decision> = (0..300).map(|n| gate.decide(100 * MS, n, ask(Criticality::Default))).collect();
     let admitted = decisions.iter().filter(|d| **d == Decision::Admit).count();
     assert_eq!(admitted, 100, "what a turn takes on in any case, at the first guess of 8 us each");
-    assert_eq!(gate.decide(100 * MS, 300, ask(Criticality::Critical), true), Decision::Admit);
+    assert_eq!(gate.decide(100 * MS, 300, ask(Criticality::Critical)), Decision::Admit);
     let (mut released, mut now_ns) = (Vec::new(), 100 * MS + 500 * US);
     while gate.holds() {
         gate.turn_began(now_ns, rested(0));
@@ -305,7 +304,7 @@ fn what_was_held_beyond_its_budget_is_refused_a_few_at_a_time() {
     gate.turn_began(100 * MS, rested(100 * MS));
     for connection in 0..1000 {
         let ask = Ask { seen_ns: 100 * MS, criticality: Criticality::Default, budget_ns: Some(2 * MS) };
-        gate.decide(100 * MS, connection, ask, true);
+        gate.decide(100 * MS, connection, ask);
     }
     let (mut released, mut now_ns) = (Vec::new(), 110 * MS);
     while gate.holds() {
@@ -326,7 +325,7 @@ fn who_is_late_is_told_first() {
         let Core { mut gate, now_ns, .. } = Core::overloaded(AdmissionConfig::default(), Criticality::Default);
         for connection in 1000..6000 {
             let ask = if connection == 5000 { late } else { within(None) };
-            gate.decide(now_ns, connection, ask, true);
+            gate.decide(now_ns, connection, ask);
         }
         let mut released = Vec::new();
         gate.turn_began(now_ns + 3 * MS, rested(0));
@@ -345,6 +344,31 @@ fn who_is_late_is_told_first() {
     check(within(Some(0)), Reason::Budget, true); // late when it came, and no time to tell it
 }
 
+/// There is no place for another connection, so that of somebody who is held is given up.
+#[test]
+fn who_is_pushed_out_is_late_or_the_least_critical_and_was_held_longest() {
+    let never = Mark { enter_percent: 0, leave_percent: 0, limit_percent: 0 };
+    let config = AdmissionConfig {
+        critical: never,
+        default: never,
+        sheddable: never,
+        queue_time_min: std::time::Duration::ZERO,
+        refusal_percent: 0,
+        refusal_percent_held: 0,
+        ..AdmissionConfig::default()
+    };
+    let mut gate = Gate::new(config, Arc::default(), 0);
+    gate.turn_began(MS, rested(0));
+    let [critical, default, sheddable] = Criticality::ALL.map(ask);
+    let late = Ask { budget_ns: Some(US), ..critical };
+    for (connection, ask) in (0..).zip([critical, default, sheddable, sheddable, default, late, critical]) {
+        assert_eq!(gate.decide(MS, connection, ask), Decision::Hold, "{connection}");
+    }
+    let out: Vec<u32> = std::iter::from_fn(|| gate.push_out(|connection| connection != 2)).collect();
+    assert_eq!(out, [5, 3, 1, 4, 0, 6]);
+    assert!(!gate.holds());
+}
+
 #[test]
 fn a_gate_that_is_off_admits_everybody_and_still_measures() {
     let config = AdmissionConfig { enabled: false, ..AdmissionConfig::default() };
@@ -360,17 +384,30 @@ fn its_metrics_say_what_it_did() {
     let mut gate = Gate::new(AdmissionConfig::default(), Arc::clone(&metrics), 0);
     gate.turn_began(MS, rested(0));
     let late = Ask { budget_ns: Some(1), ..ask(Criticality::Critical) };
-    assert!(matches!(gate.decide(MS, 1, late, true), Decision::Shed { .. }));
-    assert_eq!(gate.decide(MS, 1, ask(Criticality::Default), true), Decision::Admit);
+    assert!(matches!(gate.decide(MS, 1, late), Decision::Shed { .. }));
+    assert_eq!(gate.decide(MS, 1, ask(Criticality::Default)), Decision::Admit);
     let retry_after_s = gate.refused_further_on(Criticality::Default, Reason::KeyConcurrency);
     assert!((1..=3).contains(&retry_after_s));
     gate.operation();
+    gate.set_aside(5, Some(MS / 2));
     gate.turn_began(2 * MS, rested(0));
     let mut lines = Vec::new();
     metrics.samples(&mut |sample| lines.push((sample.name, sample.label.map(|(_, value)| value), sample.value)));
     assert!(lines.contains(&("gannet_shed_critical_total", Some("budget"), 1.0)), "{lines:?}");
     assert!(lines.contains(&("gannet_shed_default_total", Some("key_concurrency"), 1.0)), "{lines:?}");
-    assert!(lines.contains(&("gannet_admission_in_progress", None, 2.0)), "{lines:?}");
+    assert!(lines.contains(&("gannet_admission_in_progress", None, 7.0)), "{lines:?}");
+    assert!(lines.contains(&("gannet_admission_oldest_seconds", None, 0.002)), "of the turn, seen at 0: {lines:?}");
+    let oldest = |gate: &mut Gate<u32>, now_ns| {
+        gate.turn_began(now_ns, rested(0));
+        let mut oldest = None;
+        metrics.samples(&mut |sample| {
+            oldest = (sample.name == "gannet_admission_oldest_seconds").then_some(sample.value).or(oldest)
+        });
+        oldest.unwrap()
+    };
+    assert_eq!(oldest(&mut gate, 3 * MS), 0.0025, "of those set aside, seen at half a millisecond");
+    gate.set_aside(0, None);
+    assert_eq!(oldest(&mut gate, 4 * MS), 0.0);
     assert!(!lines.iter().any(|(name, ..)| *name == "gannet_shed_sheddable_total"), "{lines:?}");
 }
 
@@ -397,16 +434,6 @@ fn a_full_core_whose_callers_hardly_wait_refuses_only_what_can_come_back_later()
     assert!(run(256, Criticality::Default) > 0);
 }
 
-/// A burst is held, and what cannot be left unread is taken on with it: nobody is refused on a core that has room.
-#[test]
-fn what_cannot_be_held_is_not_refused_for_a_burst() {
-    let mut gate = Gate::new(AdmissionConfig::default(), Arc::default(), 0);
-    gate.turn_began(10 * MS, rested(10 * MS));
-    let decisions: Vec<Decision> =
-        (0..500).map(|connection| gate.decide(10 * MS, connection, ask(Criticality::Default), false)).collect();
-    assert!(decisions.iter().all(|decision| *decision == Decision::Admit));
-}
-
 /// More critical requests fill every turn: whoever is held for that is told so in the end.
 #[test]
 fn nobody_is_held_for_ever() {
@@ -417,11 +444,11 @@ fn nobody_is_held_for_ever() {
     gate.turn_began(now_ns, rested(10 * MS));
     let fill = |gate: &mut Gate<u32>, now_ns: u64| {
         for connection in 0..100 {
-            assert_eq!(gate.decide(now_ns, connection, ask(Criticality::Critical), true), Decision::Admit);
+            assert_eq!(gate.decide(now_ns, connection, ask(Criticality::Critical)), Decision::Admit);
         }
     };
     fill(&mut gate, now_ns);
-    assert_eq!(gate.decide(now_ns, 1000, ask(Criticality::Default), true), Decision::Hold);
+    assert_eq!(gate.decide(now_ns, 1000, ask(Criticality::Default)), Decision::Hold);
     let held_ns = now_ns;
     while released.is_empty() {
         now_ns += 2 * MS;

@@ -200,7 +200,7 @@ impl<'a> Simulation<'a> {
                 let Clients { criticality, budget_ns, .. } = self.clients[self.owner[connection as usize]];
                 let ask = Ask { seen_ns: now_ns, criticality, budget_ns };
                 sent[connection as usize] = sent_ns;
-                match self.gate.decide(now_ns, connection, ask, true) {
+                match self.gate.decide(now_ns, connection, ask) {
                     Decision::Hold => {}
                     decision => decided.push((connection, decision)),
                 }

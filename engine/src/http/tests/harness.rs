@@ -1,7 +1,7 @@
 //! Plays bytes to an [`Inbound`] as a shard would, and writes down what came of them.
 
 use crate::{
-    http::{Fault, Inbound, Method, Persistence, Step},
+    http::{Fault, Head, Inbound, Method, Persistence, Step},
     limits::Limits,
 };
 
@@ -52,6 +52,19 @@ impl Event {
     }
 }
 
+fn served(head: &Head<'_>, body: &[u8], consumed: usize, persistence: Persistence) -> Event {
+    Event::Served {
+        method: head.method,
+        path: head.path.to_vec(),
+        query: head.query.to_vec(),
+        authorization: head.authorization.map(<[u8]>::to_vec),
+        content_encoding: head.content_encoding.map(<[u8]>::to_vec),
+        body: body.to_vec(),
+        consumed,
+        persistence,
+    }
+}
+
 /// Plays the pieces, then the peer's end.
 pub(super) fn play<'p>(limits: &Limits, pieces: impl IntoIterator<Item = &'p [u8]>) -> Vec<Event> {
     let mut connection = Inbound::new();
@@ -70,17 +83,16 @@ pub(super) fn play<'p>(limits: &Limits, pieces: impl IntoIterator<Item = &'p [u8
                     connection.continued();
                     continue;
                 }
-                Step::Request { head, body, consumed, persistence, .. } => {
-                    let event = Event::Served {
-                        method: head.method,
-                        path: head.path.to_vec(),
-                        query: head.query.to_vec(),
-                        authorization: head.authorization.map(<[u8]>::to_vec),
-                        content_encoding: head.content_encoding.map(<[u8]>::to_vec),
-                        body: body.to_vec(),
-                        consumed,
-                        persistence,
+                Step::Request { head, body, consumed, persistence } => {
+                    let event = served(&head, body, consumed, persistence);
+                    // Whoever leaves it for later reads the same once more.
+                    let length = body.len();
+                    let mut again = Inbound::again(limits, &unconsumed, consumed, length);
+                    let Step::Request { head, body, consumed, persistence } = again.next(limits, &mut unconsumed)
+                    else {
+                        panic!("{event:?} is no request the second time");
                     };
+                    assert_eq!(served(&head, body, consumed, persistence), event);
                     // A reader may overwrite what it was given; nothing behind it may suffer.
                     body.fill(b'!');
                     (event, Some(consumed))
