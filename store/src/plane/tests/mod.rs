@@ -1,5 +1,6 @@
 //! The plane: driven by hand over a disk that crashes, and on its threads.
 
+mod beside;
 mod crashes;
 mod threads;
 mod world;

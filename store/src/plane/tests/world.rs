@@ -17,8 +17,9 @@ use super::{
     *,
 };
 use crate::{
+    build::{BuildOptions, TableBuilder},
     disk::{Disk, simulated::SimulatedDisk},
-    levels::Levels,
+    levels::{self, FlushOptions, Levels, Stop},
     log::LogSettings,
     overlay::{OverlayReader, OverlaySettings},
 };
@@ -79,6 +80,8 @@ pub(super) struct World {
     settings: PlaneSettings,
     tables: Arc<StreamTables>,
     model: Model,
+    /// Published by the process's own thread for it.
+    pub(super) compactions: u64,
     /// In the order in which they were handed over, without an answer that says whether they count.
     unanswered: Vec<Change>,
     pub(super) process: Option<Process>,
@@ -86,7 +89,7 @@ pub(super) struct World {
 
 /// What lives until it is killed.
 pub(super) struct Process {
-    data: DataDirectory,
+    pub(super) data: DataDirectory,
     pub(super) recorder: Recorder,
     shared: Arc<Shared>,
     submitter: Submitter,
@@ -140,7 +143,8 @@ impl World {
             ..PlaneSettings::new(1, clock)
         };
         let (model, tables) = (Model::default(), Arc::new(tables()));
-        Self { disk, _folder: folder, root, clock_us, settings, tables, model, unanswered: Vec::new(), process: None }
+        let (compactions, unanswered, process) = (0, Vec::new(), None);
+        Self { disk, _folder: folder, root, clock_us, settings, tables, model, compactions, unanswered, process }
     }
 
     pub(super) fn pass(&self, us: u64) {
@@ -248,15 +252,53 @@ impl World {
         }
     }
 
-    /// Does one of the jobs that were handed out.
-    pub(super) fn work(&mut self, at: usize) {
+    /// Does one of the jobs that were handed out, or all of it that comes before publishing.
+    pub(super) fn work(&mut self, at: usize, is_half: bool) {
         let Some(process) = &mut self.process else { return };
-        if process.jobs.is_empty() {
+        let jobs = process.jobs.len();
+        if jobs == 0 {
             return;
         }
-        let job = process.jobs.remove(at % process.jobs.len());
+        if is_half {
+            let _ = process.jobs[at % jobs].build(&process.data); // it is tried again with the rest
+            return;
+        }
+        let job = process.jobs.remove(at % jobs);
         let done: JobDone = job.run(&process.data, &self.settings.clock);
+        if let JobDone::Compacted { outcome: Ok(Some(compaction)), .. } = &done
+            && compaction.generation.is_some()
+        {
+            self.compactions += 1;
+        }
         process.recorder.done(done);
+    }
+
+    /// Publishes as a `materialize` does that runs beside the server: under the lock, from reading what is live on. What was written is set
+    /// aside; with `built`, a base takes its place that was built of a source with old rows of these keys. It may fail as anything may.
+    pub(super) fn publish_beside(&self, table: &'static str, built: Option<&[u8]>) -> Result<(), Error> {
+        let Some(process) = &self.process else { return Ok(()) };
+        let lock = process.data.lock()?;
+        let Some(live) = process.data.current()? else { return Ok(()) };
+        let now_us = self.now_us();
+        let (root, memory_bytes) = (self.root.clone(), 1 << 20);
+        let options = FlushOptions { root: root.clone(), memory_bytes, now_us, stop: Stop::default() };
+        let known = self.tables.get(table).unwrap();
+        let aside = levels::set_aside(&options, &live, table, known.combine.as_deref())?;
+        let build = BuildOptions { root, table: table.to_owned(), memory_bytes, workers: 1, now_us };
+        let builder = TableBuilder::new(Arc::clone(&known.schema), build)?;
+        let mut sink = builder.sink();
+        for key in built.unwrap_or_default() {
+            sink.push(&row(&[*key], 0, Some(1_000)), 0)?;
+        }
+        let entry = builder.finish(vec![sink], &|_, _| {})?.0;
+        process.data.publish(&lock, |manifest| {
+            aside.into_iter().for_each(|aside| aside.change(manifest));
+            if built.is_some() {
+                manifest.put_built(table.to_owned(), entry);
+            }
+        })?;
+        process.data.collect_garbage(&lock, 2)?;
+        Ok(())
     }
 
     /// What is read is what was answered.
