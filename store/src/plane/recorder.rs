@@ -44,6 +44,14 @@ pub(super) struct Recorder {
     pub(super) group: Group,
     /// The next write, which did not fit into the last group.
     pub(super) held: Option<(usize, Write)>,
+    /// Since when there is no room for the write that is next.
+    pub(super) full_since_us: Option<u64>,
+    /// Whether writes wait for a flush.
+    pub(super) is_waiting_for_room: bool,
+    /// When the part that is being flushed was frozen.
+    pub(super) frozen_at_us: Option<u64>,
+    /// How long it took last from a freeze to room for the next.
+    pub(super) flush_took_us: u64,
     /// With [`Durability::Interval`](super::Durability::Interval): when what was appended is to be committed.
     pub(super) commit_at_us: Option<u64>,
     /// What was answered waits for space, so nothing more is taken.
@@ -129,6 +137,10 @@ impl Recorder {
             tables_version,
             group,
             held: None,
+            full_since_us: None,
+            is_waiting_for_room: false,
+            frozen_at_us: None,
+            flush_took_us: 0,
             commit_at_us: None,
             is_refusing_for_space: false,
             last_commit_us: now.monotonic_us,
@@ -160,6 +172,9 @@ impl Recorder {
         self.see_to_flush(now, &mut turn);
         self.see_to_files(now, &mut turn);
         self.see_to_compaction(now, &mut turn);
+        if self.is_waiting_for_room {
+            turn.due(now.monotonic_us + RECLAIM_AGAIN_US);
+        }
         if self.overlay.is_reclaiming() {
             self.overlay.reclaim();
             if self.overlay.is_reclaiming() {
@@ -242,6 +257,7 @@ impl Recorder {
         let flush = Flush::new(frozen, Arc::clone(&self.tables), watermarks.collect(), self.positions.all());
         self.flush = FlushState::Waiting { flush: Box::new(flush), at_us: 0 };
         (self.wants_freeze, self.unflushed_since_us) = (false, None);
+        self.frozen_at_us = Some(self.settings.clock.now().monotonic_us);
         self.oldest.clear();
         true
     }
@@ -332,6 +348,8 @@ impl Recorder {
                 }
                 self.shared.counters.log_covered.store(covers.0, std::sync::atomic::Ordering::Relaxed);
                 self.compact_at_us = now.monotonic_us;
+                let frozen_at_us = self.frozen_at_us.take().unwrap_or(now.monotonic_us);
+                self.flush_took_us = now.monotonic_us.saturating_sub(frozen_at_us);
                 FlushState::Idle
             }
             FlushState::Leaving { covers } => {

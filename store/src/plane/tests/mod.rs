@@ -2,6 +2,7 @@
 
 mod beside;
 mod crashes;
+mod full;
 mod threads;
 mod world;
 

@@ -80,6 +80,10 @@ pub(super) struct World {
     settings: PlaneSettings,
     tables: Arc<StreamTables>,
     model: Model,
+    /// Writes that were refused, to be tried again.
+    pub(super) refused: u64,
+    /// Keys of [`Self::hand_over`].
+    handed_over: u32,
     /// Published by the process's own thread for it.
     pub(super) compactions: u64,
     /// In the order in which they were handed over, without an answer that says whether they count.
@@ -135,6 +139,7 @@ impl World {
             writes_per_core: 64,
             durability,
             overlay_budget_bytes: 0, // the least there is
+            full_wait: std::time::Duration::ZERO,
             log,
             log_bytes_max: 0,
             heartbeat_after: micros(700),
@@ -142,9 +147,21 @@ impl World {
             tombstones_kept: micros(5_000),
             ..PlaneSettings::new(1, clock)
         };
-        let (model, tables) = (Model::default(), Arc::new(tables()));
-        let (compactions, unanswered, process) = (0, Vec::new(), None);
-        Self { disk, _folder: folder, root, clock_us, settings, tables, model, compactions, unanswered, process }
+        let tables = Arc::new(tables());
+        Self {
+            disk,
+            _folder: folder,
+            root,
+            clock_us,
+            settings,
+            tables,
+            model: Model::default(),
+            refused: 0,
+            handed_over: 0,
+            compactions: 0,
+            unanswered: Vec::new(),
+            process: None,
+        }
     }
 
     pub(super) fn pass(&self, us: u64) {
@@ -228,6 +245,28 @@ impl World {
         Ok(())
     }
 
+    /// From the next start on, how long writes wait for room.
+    pub(super) fn wait_when_full(&mut self, wait: std::time::Duration) {
+        self.settings.full_wait = wait;
+    }
+
+    /// Hands over a write that takes room for so many keys of one table, each for the first time, and lets nobody take it yet.
+    pub(super) fn hand_over(&mut self, keys: u32) {
+        let Some(process) = &mut self.process else { return };
+        self.handed_over += keys;
+        let keys = self.handed_over - keys..self.handed_over;
+        let rows = keys.map(|key| (PLAIN, row(&key.to_be_bytes(), 1, Some(1))));
+        let count = std::iter::once((SUMS, row(COUNT, 0, Some(1))));
+        let payload = payload(&self.tables, None, rows.chain(count));
+        process.submitter.submit(Write { tag: 0, payload }).unwrap();
+        self.unanswered.push(Change { token: None, rows: Vec::new() });
+    }
+
+    /// Writes that were handed over and not answered.
+    pub(super) fn under_way(&self) -> usize {
+        self.process.as_ref().map_or(0, |process| process.submitter.under_way())
+    }
+
     /// Turns until nothing more waits.
     pub(super) fn turn(&mut self) -> Result<(), Violation> {
         let Some(process) = &mut self.process else { return Ok(()) };
@@ -241,7 +280,10 @@ impl World {
                         self.model.apply(&self.unanswered[answered]);
                         self.unanswered.remove(answered);
                     }
-                    Err(Failure::Full | Failure::DiskFull) => drop(self.unanswered.remove(answered)),
+                    Err(Failure::Full | Failure::DiskFull) => {
+                        self.refused += 1;
+                        self.unanswered.remove(answered);
+                    }
                     Err(Failure::Poisoned) => answered += 1,
                     Err(Failure::Malformed) => return violation("a write that is as it should be is refused"),
                 }
