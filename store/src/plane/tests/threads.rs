@@ -106,10 +106,11 @@ impl Server {
     fn files_with(&self, bytes: &[u8]) -> Vec<std::path::PathBuf> {
         let (mut folders, mut found) = (vec![self.data.root().to_owned()], Vec::new());
         while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            // What is removed meanwhile holds nothing.
+            for entry in std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()) {
                 if entry.is_dir() {
                     folders.push(entry);
-                } else if std::fs::read(&entry).unwrap().windows(bytes.len()).any(|part| part == bytes) {
+                } else if std::fs::read(&entry).is_ok_and(|held| held.windows(bytes.len()).any(|part| part == bytes)) {
                     found.push(entry);
                 }
             }
