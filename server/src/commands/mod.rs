@@ -64,8 +64,7 @@ fn open(root: &Path) -> Result<DataDirectory> {
     DataDirectory::open(root).context("cannot open the data directory")
 }
 
-/// The right to write to a data directory. A server that flushes holds it for a moment, and one that compacts for as long as that takes;
-/// both are waited for.
+/// The right to write to a data directory. A server that flushes or compacts holds it for a moment, to publish, and is waited for.
 fn lock(data: &DataDirectory) -> Result<WriterLock> {
     for attempt in 0..LOCK_ATTEMPTS {
         match data.lock() {

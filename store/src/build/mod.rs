@@ -15,9 +15,11 @@
 //! | `ascending` | rows that come sorted already become segments, one row at a time |
 //! | `segments` | one segment per partition, each by one thread |
 //! | `scratch` | the folder of the runs |
+//! | `unpublished` | what was built and is not wanted is removed |
 //!
-//! Nothing here touches what is live: runs lie below `tmp/`, segments get names that no manifest knows. Whoever publishes
-//! the result, or lets garbage collection loose, holds the data directory's lock for as long as a build runs.
+//! Nothing here touches what is live: runs lie below `tmp/`, segments get names that no manifest knows. Whoever builds holds the data
+//! directory's lock until the result is published, or takes note of it ([`DataDirectory::building`](crate::directory::DataDirectory::building))
+//! and takes the lock to publish: or garbage collection would take what no manifest names.
 
 mod arena;
 mod ascending;
@@ -31,6 +33,7 @@ mod sink;
 mod sorted;
 #[cfg(test)]
 mod tests;
+mod unpublished;
 
 use std::{
     io,
@@ -55,6 +58,7 @@ use self::{arena::Rank, merge::Seen, scratch::Scratch, sorted::Sorted};
 pub(crate) use ascending::AscendingTable;
 pub use fold::{Fold, Folder};
 pub use sink::RowSink;
+pub(crate) use unpublished::Unpublished;
 
 /// How to build.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use crate::error::{Corrupt, Error};
 
 use super::{
     disk::{self, Disk, SystemDisk, failed},
-    lock::WriterLock,
+    lock::{Building, WriterLock},
     publish,
 };
 
@@ -41,6 +41,11 @@ impl DataDirectory {
     /// Becomes the one writer. Fails at once, naming the holder, when there is another.
     pub fn lock(&self) -> Result<WriterLock, Error> {
         WriterLock::take(self.disk.as_ref(), &self.root)
+    }
+
+    /// To be held by whoever builds segments without being the one writer, from before the first is made until they are published.
+    pub fn building(&self) -> Result<Building, Error> {
+        Building::share(self.disk.as_ref(), &self.root)
     }
 
     pub(super) fn open_on(root: &Path, disk: Arc<dyn Disk>) -> Result<Self, Error> {

@@ -7,7 +7,7 @@ use crate::error::Error;
 use super::{
     create::{DEFINITIONS, DataDirectory, MANIFESTS, SEGMENTS, TEMPORARY},
     disk,
-    lock::WriterLock,
+    lock::{Building, WriterLock},
     publish::CURRENT,
 };
 
@@ -24,7 +24,9 @@ impl DataDirectory {
     /// Keeps the newest `keep` generations (at least the live one) with all their segments, and every version of the
     /// definitions; removes older manifests, all other segments and what killed runs left.
     ///
-    /// Builds and publications hold the same lock, so nothing under way is mistaken for left behind. A reader that has read
+    /// Publications hold the same lock, and so do most builds, so nothing under way is mistaken for left behind. While somebody builds
+    /// beside it ([`Self::building`]), only segments go that manifests name which go as well; what killed runs left stays for the next
+    /// time. A reader that has read
     /// a manifest but not yet opened its segments is safe if `keep` is at least 2. A damaged manifest among those to keep is
     /// an error before anything was removed, because what it names is not known.
     pub fn collect_garbage(&self, lock: &WriterLock, keep: usize) -> Result<Collected, Error> {
@@ -40,6 +42,14 @@ impl DataDirectory {
             named.extend(manifest?.segments().map(|segment| segment.file.clone()));
         }
 
+        // Looked at while they are there. One that is damaged says nothing; what it names goes when nobody builds.
+        let superseded: HashSet<String> = old
+            .iter()
+            .filter_map(|&generation| self.manifest(generation).ok())
+            .flat_map(|manifest| manifest.segments().map(|segment| segment.file.clone()).collect::<Vec<_>>())
+            .filter(|file| !named.contains(file))
+            .collect();
+
         // Manifests before segments, and durably so, or a crash leaves a manifest that names what is gone.
         for &generation in old {
             disk::remove_file(disk, &self.manifest_file(generation))?;
@@ -47,7 +57,15 @@ impl DataDirectory {
         }
         disk::sync_folder(disk, &self.root.join(MANIFESTS))?;
 
-        self.collect_segments(SEGMENTS, &named, &mut collected)?;
+        let nobody_builds = Building::nobody(disk, &self.root)?;
+        if nobody_builds.is_some() {
+            self.collect_segments(SEGMENTS, &named, &mut collected)?;
+            for entry in disk::list(self.disk.as_ref(), &self.root.join(TEMPORARY))? {
+                self.collect_entry(&self.root.join(TEMPORARY), &entry, &mut collected)?;
+            }
+        } else {
+            self.collect_superseded(&superseded, &mut collected)?;
+        }
         for folder in [MANIFESTS, DEFINITIONS] {
             self.collect_temporary(&self.root.join(folder), &|_, _| true, &mut collected)?;
         }
@@ -55,9 +73,6 @@ impl DataDirectory {
         let is_left =
             |name: &str, owner| name.strip_prefix('.').is_some_and(|name| name.starts_with(CURRENT)) || is_dead(owner);
         self.collect_temporary(&self.root, &is_left, &mut collected)?;
-        for entry in disk::list(self.disk.as_ref(), &self.root.join(TEMPORARY))? {
-            self.collect_entry(&self.root.join(TEMPORARY), &entry, &mut collected)?;
-        }
         Ok(collected)
     }
 
@@ -86,6 +101,17 @@ impl DataDirectory {
             }
         }
         Ok(empty)
+    }
+
+    fn collect_superseded(&self, files: &HashSet<String>, collected: &mut Collected) -> Result<(), Error> {
+        for file in files {
+            let path = self.root.join(file);
+            let Ok(metadata) = std::fs::metadata(&path) else { continue }; // gone already
+            disk::remove_file(self.disk.as_ref(), &path)?;
+            collected.files += 1;
+            collected.bytes += metadata.len();
+        }
+        Ok(())
     }
 
     fn collect_temporary(

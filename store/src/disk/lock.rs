@@ -1,4 +1,4 @@
-//! An exclusive `flock` on a file. The kernel releases it when the holder dies, so a stale lock does not exist. The file holds
+//! `flock` on a file or a folder. The kernel releases it when the holder dies, so a stale lock does not exist. A file that is locked holds
 //! the holder's process id, for messages only.
 
 use std::{
@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use super::HeldLock;
+use super::{HeldLock, Hold};
 use crate::error::Error;
 
 /// Held until dropped.
@@ -51,6 +51,35 @@ impl Drop for FileLock {
 }
 
 impl HeldLock for FileLock {}
+
+/// The same on a folder; nothing is written. Held until dropped.
+#[derive(Debug)]
+pub(super) struct FolderLock(File);
+
+impl FolderLock {
+    pub(super) fn take(path: &Path, hold: Hold) -> Result<Self, Error> {
+        let folder = File::open(path).map_err(|source| Error::io("open", path, source))?;
+        let taken = match hold {
+            Hold::Alone => folder.try_lock(),
+            Hold::Shared => folder.try_lock_shared(),
+        };
+        match taken {
+            Ok(()) => Ok(Self(folder)),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::Locked { holder: "another process, or this one".to_owned(), file: path.to_owned() })
+            }
+            Err(TryLockError::Error(source)) => Err(Error::io("lock", path, source)),
+        }
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock(); // as above
+    }
+}
+
+impl HeldLock for FolderLock {}
 
 fn holder(file: &mut File) -> String {
     let mut text = String::new();

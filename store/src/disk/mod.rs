@@ -48,6 +48,8 @@ pub trait Disk: Debug + Send + Sync {
     /// Takes an exclusive lock on a file, made if it is missing. Fails at once with [`Error::Locked`] when another holds it;
     /// a holder that died holds nothing.
     fn lock(&self, file: &Path) -> Result<Box<dyn HeldLock>, Error>;
+    /// The same on a folder, which stays as it is: by one alone, or by any number who share it.
+    fn lock_folder(&self, folder: &Path, hold: Hold) -> Result<Box<dyn HeldLock>, Error>;
 }
 
 /// An open file.
@@ -69,6 +71,14 @@ pub trait DiskFile: Debug + Send {
 
 /// A lock that is held until this is dropped.
 pub trait HeldLock: Debug + Send {}
+
+/// Who else may hold a lock meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    Alone,
+    /// Others who share it.
+    Shared,
+}
 
 /// How a file's bytes travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,10 @@ use std::{
 
 use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise, fallocate, fcntl_setfl};
 
-use super::{Access, AlignedBuffer, Disk, DiskFile, HeldLock, Listed, lock::FileLock};
+use super::{
+    Access, AlignedBuffer, Disk, DiskFile, HeldLock, Hold, Listed,
+    lock::{FileLock, FolderLock},
+};
 use crate::{error::Error, limits::BLOCK_BYTES};
 
 /// The operating system's.
@@ -80,6 +83,10 @@ impl Disk for SystemDisk {
 
     fn lock(&self, file: &Path) -> Result<Box<dyn HeldLock>, Error> {
         Ok(Box::new(FileLock::take(file)?))
+    }
+
+    fn lock_folder(&self, folder: &Path, hold: Hold) -> Result<Box<dyn HeldLock>, Error> {
+        Ok(Box::new(FolderLock::take(folder, hold)?))
     }
 }
 
@@ -184,10 +191,8 @@ impl DiskFile for SystemFile {
 }
 
 /// Leaves the processor to whoever wants it, as far as the calling thread goes.
-pub(crate) fn lower_priority() {
-    let _ = rustix::process::nice(BACKGROUND_NICE); // refused or not, it goes on
+pub(crate) fn lower_priority(nice: i32) {
+    let _ = rustix::process::nice(nice); // refused or not, it goes on
 }
 
-/// A ninth of the weight of an ordinary thread.
-const BACKGROUND_NICE: i32 = 10;
 const ZEROS_BYTES: usize = 1 << 20;

@@ -7,7 +7,7 @@ use super::{
     merge::{Rule, Source, merge},
 };
 use crate::{
-    build::{AscendingTable, BuildOptions, TableBuilder},
+    build::{AscendingTable, BuildOptions, TableBuilder, Unpublished},
     directory::{TableEntry, disk},
     error::Error,
     limits::RESEEDS_MAX,
@@ -45,7 +45,8 @@ impl Above<'_> {
         if self.tombstones_until_us.is_none() || sorted.tombstones == 0 {
             return Ok(sorted);
         }
-        // The builder keeps tombstones; what it wrote is in no manifest, and garbage once it was read.
+        // The builder keeps tombstones; what it wrote goes once it was read.
+        let _passing = Unpublished::new(&options.root, &sorted);
         let table = Table::open(&options.root, &sorted)?;
         Above { frozen: None, tables: vec![&table], ..*self }.write_merged(options, sorted.seed)
     }
@@ -79,10 +80,11 @@ impl Above<'_> {
             for table in &self.tables {
                 if table.seed() != seed {
                     let entry = self.resort(options, table, seed)?;
-                    resorted.push((table, Table::open(&options.root, &entry)?));
+                    let passing = Unpublished::new(&options.root, &entry);
+                    resorted.push((table, Table::open(&options.root, &entry)?, passing));
                 }
             }
-            let same = |table| resorted.iter().find(|(old, _)| std::ptr::eq(*old, table)).map(|(_, new)| new);
+            let same = |table| resorted.iter().find(|(old, ..)| std::ptr::eq(*old, table)).map(|(_, new, _)| new);
             let tables: Vec<&Table> = self.tables.iter().map(|table| same(table).unwrap_or(table)).collect();
             if tables.iter().all(|table| table.seed() == seed) {
                 match (Above { tables, ..*self }).write_merged(options, seed) {

@@ -36,7 +36,7 @@ impl Compacted {
     }
 }
 
-/// Writes a new base of the delta and the base of a table; `None` when there is nothing to be done: no delta, and no tombstone in the
+/// A new base of the delta and the base of a table, which is the delta itself where it has nothing to be put together with; `None` when there is nothing to be done: no delta, and no tombstone in the
 /// base that may be old enough.
 ///
 /// Tombstones up to `tombstones_until_us` are left out, with all that they hide here. What they hide elsewhere would count again. So
@@ -53,11 +53,18 @@ pub fn compact(
     combine: Option<&dyn Combine>,
 ) -> Result<Option<Compacted>, Error> {
     let levels = Levels::open(&options.root, live, table)?;
-    let may_drop = live.tables.get(table).is_some_and(|base| {
-        base.tombstones > 0 && base.event_time_min_us.is_some_and(|oldest| oldest <= tombstones_until_us)
-    });
-    if levels.delta.is_none() && !may_drop {
-        return Ok(None);
+    let drops = |entry: &TableEntry| {
+        entry.tombstones > 0 && entry.event_time_min_us.is_some_and(|oldest| oldest <= tombstones_until_us)
+    };
+    match (live.deltas.get(table), live.tables.get(table)) {
+        (None, base) if !base.is_some_and(drops) => return Ok(None),
+        // Nothing to put together, and nothing to leave out: it changes its place, and no row is written.
+        (Some(delta), None) if !drops(delta) => {
+            let holds_writes = delta.holds_writes && delta.rows > delta.tombstones;
+            let base = Some(TableEntry { holds_writes, ..delta.clone() });
+            return Ok(Some(Compacted { table: table.to_owned(), base, delta: None }));
+        }
+        _ => {}
     }
     let merged = merged(options, &levels, table, Some(tombstones_until_us), combine)?;
     let holds = |entry: Option<&TableEntry>| entry.is_some_and(|entry| entry.holds_writes);

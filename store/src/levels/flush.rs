@@ -11,6 +11,7 @@ use std::{
 
 use super::above::Above;
 use crate::{
+    build::Unpublished,
     directory::{Manifest, SourcePositions, TableEntry, disk},
     error::Error,
     log::Sequence,
@@ -22,7 +23,8 @@ use crate::{
 /// Where and when.
 #[derive(Debug, Clone)]
 pub struct FlushOptions {
-    /// The data directory. Its writer's lock is held from here until what comes out is published.
+    /// The data directory. Until what comes out is published, its writer's lock is held, or what is built is kept from garbage collection
+    /// ([`DataDirectory::building`](crate::directory::DataDirectory::building)) and held against the live generation once more.
     pub root: PathBuf,
     /// What may be used where levels were built under different hash seeds, and are sorted once more.
     pub memory_bytes: usize,
@@ -51,6 +53,8 @@ impl Stop {
 pub struct Flushed {
     /// By table name.
     pub deltas: BTreeMap<String, TableEntry>,
+    /// By table name, the delta that each was built upon. It takes the place of that one and of no other.
+    pub over: BTreeMap<String, Option<TableEntry>>,
     pub covers: Sequence,
     /// By table name, of the rows up to there.
     pub watermarks_us: BTreeMap<String, i64>,
@@ -59,6 +63,11 @@ pub struct Flushed {
 }
 
 impl Flushed {
+    /// Whether these deltas were built upon what is live: what is below does not matter, a row of a delta counts whatever the base is.
+    pub fn fits(&self, live: &Manifest) -> bool {
+        self.over.iter().all(|(name, over)| live.deltas.get(name) == over.as_ref())
+    }
+
     /// Puts the new deltas in the place of the old, and the log's position with them.
     pub fn change(self, manifest: &mut Manifest) {
         manifest.deltas.extend(self.deltas);
@@ -87,26 +96,40 @@ pub fn flush(
 ) -> Result<Flushed, Error> {
     let is_new = live.log_position < frozen.covers().0 || frozen.tables().is_empty();
     assert!(is_new, "what was flushed is not flushed again");
-    let mut deltas = BTreeMap::new();
+    let (mut deltas, mut over, mut written) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for id in frozen.tables() {
         let Some(table) = tables(id) else { continue };
-        // Under the base's seed, so that compaction need not sort.
-        let known = live.tables.get(&table.name).or_else(|| live.deltas.get(&table.name));
-        let seed = known.map_or_else(disk::random, |entry| entry.seed);
-        // A delta of another schema holds rows that nobody can read any more.
-        let delta = live.deltas.get(&table.name).filter(|delta| delta.schema == *table.schema);
-        let delta = delta.map(|entry| Table::open(&options.root, entry)).transpose()?;
-        let levels = Above {
-            frozen: Some((frozen, id)),
-            tables: delta.iter().collect(),
-            name: &table.name,
-            schema: &table.schema,
-            combine: table.combine.as_deref(),
-            tombstones_until_us: None,
-        };
-        let entry = TableEntry { holds_writes: true, ..levels.write(options, seed)? };
+        let delta = live.deltas.get(&table.name);
+        let entry = flush_over(options, live, frozen, &table, delta)?;
+        written.push(Unpublished::new(&options.root, &entry));
         deltas.insert(table.name.clone(), entry);
+        over.insert(table.name.clone(), delta.cloned());
     }
+    written.into_iter().for_each(Unpublished::keep);
     let (watermarks_us, source_positions) = (BTreeMap::new(), SourcePositions::new());
-    Ok(Flushed { deltas, covers: frozen.covers(), watermarks_us, source_positions })
+    Ok(Flushed { deltas, over, covers: frozen.covers(), watermarks_us, source_positions })
+}
+
+/// Writes a delta of the rows that `frozen` has of a table, and of those in `delta`.
+pub(crate) fn flush_over(
+    options: &FlushOptions,
+    live: &Manifest,
+    frozen: &Frozen,
+    table: &StreamTable,
+    delta: Option<&TableEntry>,
+) -> Result<TableEntry, Error> {
+    // Under the base's seed, so that compaction need not sort.
+    let seed = live.tables.get(&table.name).or(delta).map_or_else(disk::random, |entry| entry.seed);
+    // A delta of another schema holds rows that nobody can read any more.
+    let delta = delta.filter(|delta| delta.schema == *table.schema);
+    let delta = delta.map(|entry| Table::open(&options.root, entry)).transpose()?;
+    let levels = Above {
+        frozen: Some((frozen, table.id)),
+        tables: delta.iter().collect(),
+        name: &table.name,
+        schema: &table.schema,
+        combine: table.combine.as_deref(),
+        tombstones_until_us: None,
+    };
+    Ok(TableEntry { holds_writes: true, ..levels.write(options, seed)? })
 }

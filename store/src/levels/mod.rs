@@ -23,6 +23,7 @@ mod tests;
 
 use std::{path::Path, sync::Arc};
 
+pub(crate) use self::flush::flush_over;
 pub use self::{
     compact::{Compacted, compact, set_aside, strip},
     flush::{FlushOptions, Flushed, Stop, flush},

@@ -1,6 +1,9 @@
 //! A part that takes no more writes: its rows, sorted as segments need them.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use super::{
     Shared, TableId,
@@ -19,19 +22,24 @@ pub struct Frozen {
     shared: Arc<Shared>,
     index: Index,
     covers: Sequence,
+    /// Where the entries of each table are, in no order; found when it is asked for first.
+    places: OnceLock<BTreeMap<TableId, Vec<Place>>>,
 }
 
 /// The rows of one table in a frozen part, in ascending order of their hashes.
 #[derive(Debug)]
 pub struct FrozenRows<'f> {
     frozen: &'f Frozen,
-    sorted: std::vec::IntoIter<(u64, Place)>,
+    sorted: Vec<(u64, Place)>,
+    /// The next one.
+    at: usize,
+    row_bytes: u64,
     row: Vec<u8>,
 }
 
 impl Frozen {
     pub(super) fn new(shared: Arc<Shared>, index: Index, covers: Sequence) -> Self {
-        Self { shared, index, covers }
+        Self { shared, index, covers, places: OnceLock::new() }
     }
 
     pub(super) fn is_of(&self, shared: &Arc<Shared>) -> bool {
@@ -45,36 +53,55 @@ impl Frozen {
 
     /// The tables that have rows here.
     pub fn tables(&self) -> Vec<TableId> {
-        let memory = &self.shared.memory;
-        let tables: BTreeSet<TableId> =
-            self.index.places(memory).map(|place| EntryHead::read(memory, place).table).collect();
-        tables.into_iter().collect()
+        self.places().keys().copied().collect()
     }
 
     /// The rows of a table, sorted by their hashes under `seed`. Takes 16 bytes a row for as long as they are read.
     pub fn rows(&self, table: TableId, seed: u64) -> FrozenRows<'_> {
         let memory = &self.shared.memory;
-        let mut row = Vec::new();
-        let of_table = self.index.places(memory).filter_map(|place| {
-            let head = EntryHead::read(memory, place);
-            if head.table != table {
-                return None;
-            }
+        let places = self.places().get(&table).map_or(&[][..], Vec::as_slice);
+        let (mut sorted, mut row_bytes, mut row) = (Vec::with_capacity(places.len()), 0, Vec::new());
+        for (at, place) in places.iter().enumerate() {
+            self.load_ahead(places.get(at + AHEAD));
+            let head = EntryHead::read(memory, *place);
             row.clear();
-            entry::copy_row(memory, place, head, &mut row);
-            let (_, key, _) = entry::key_and_time(&row)?;
-            Some((Table::hash_with(seed, key).0, place))
-        });
-        let mut sorted: Vec<_> = of_table.collect();
+            entry::copy_row(memory, *place, head, &mut row);
+            if let Some((_, key, _)) = entry::key_and_time(&row) {
+                sorted.push((Table::hash_with(seed, key).0, *place));
+                row_bytes += u64::from(head.row_bytes);
+            }
+        }
         sorted.sort_unstable();
-        FrozenRows { frozen: self, sorted: sorted.into_iter(), row: Vec::new() }
+        FrozenRows { frozen: self, sorted, at: 0, row_bytes, row }
+    }
+
+    fn places(&self) -> &BTreeMap<TableId, Vec<Place>> {
+        self.places.get_or_init(|| {
+            let memory = &self.shared.memory;
+            let (all, mut places) = (self.index.places(memory).collect::<Vec<_>>(), BTreeMap::<_, Vec<_>>::new());
+            for (at, place) in all.iter().enumerate() {
+                self.load_ahead(all.get(at + AHEAD));
+                places.entry(EntryHead::read(memory, *place).table).or_default().push(*place);
+            }
+            places
+        })
+    }
+
+    /// Starts to load an entry that will be read soon. They lie anywhere, and loads that do not depend on each other wait for memory
+    /// together instead of one by one.
+    fn load_ahead(&self, place: Option<&Place>) {
+        if let Some(place) = place {
+            self.shared.memory.prefetch(*place);
+        }
     }
 }
 
 impl FrozenRows<'_> {
     /// The next row, tombstones among them.
     pub fn next_row(&mut self) -> Option<(KeyHash, &[u8])> {
-        let (hash, place) = self.sorted.next()?;
+        let (hash, place) = *self.sorted.get(self.at)?;
+        self.frozen.load_ahead(self.sorted.get(self.at + AHEAD).map(|(_, place)| place));
+        self.at += 1;
         let memory = &self.frozen.shared.memory;
         self.row.clear();
         entry::copy_row(memory, place, EntryHead::read(memory, place), &mut self.row);
@@ -83,16 +110,18 @@ impl FrozenRows<'_> {
 
     /// Rows left.
     pub fn len(&self) -> usize {
-        self.sorted.len()
+        self.sorted.len() - self.at
     }
 
-    /// Bytes of the rows left.
+    /// Bytes of all rows, those that were read among them.
     pub(crate) fn row_bytes(&self) -> u64 {
-        let memory = &self.frozen.shared.memory;
-        self.sorted.as_slice().iter().map(|&(_, place)| u64::from(EntryHead::read(memory, place).row_bytes)).sum()
+        self.row_bytes
     }
 
     pub fn is_empty(&self) -> bool {
-        self.sorted.len() == 0
+        self.len() == 0
     }
 }
+
+/// How many entries are being loaded while one is read: about as many as a core can wait for at a time, of two lines each.
+const AHEAD: usize = 12;

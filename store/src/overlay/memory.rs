@@ -6,7 +6,10 @@ use std::sync::{
 };
 
 use super::word::Word;
-use crate::limits::{OVERLAY_CHUNK_BYTES_MAX, OVERLAY_CHUNK_BYTES_MIN};
+use crate::{
+    limits::{OVERLAY_CHUNK_BYTES_MAX, OVERLAY_CHUNK_BYTES_MIN},
+    segment::map,
+};
 
 /// All memory there may be.
 #[derive(Debug)]
@@ -93,6 +96,12 @@ impl Memory {
     #[inline]
     pub(super) fn word(&self, place: Place) -> &Word {
         &self.line(place.line()).0[place.0 as usize % LINE_WORDS]
+    }
+
+    /// Starts to load the line of a word and the one behind it, which hold most entries, and waits for nothing.
+    pub(super) fn prefetch(&self, place: Place) {
+        let (chunk, first) = (place.line() >> self.chunk_lines_log2, place.line() & ((1 << self.chunk_lines_log2) - 1));
+        self.chunk(chunk).iter().skip(first).take(2).for_each(map::prefetch);
     }
 
     /// Appends the bytes of words that follow each other from `place` on to `out`, whole words, then cuts it to `bytes`.

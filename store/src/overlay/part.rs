@@ -107,6 +107,10 @@ impl Part {
         self.chunks.len() * memory.chunk_bytes()
     }
 
+    pub(super) fn bytes_max(&self, memory: &Memory) -> usize {
+        self.chunks_max * memory.chunk_bytes()
+    }
+
     /// Of the index and of all entries so far; less than its chunks by what the last one has left.
     pub(super) fn filled_bytes(&self, memory: &Memory) -> usize {
         self.bytes(memory) - (self.end.0 - self.next.0) as usize * WORD_BYTES

@@ -84,7 +84,9 @@ pub struct OverlayUsage {
     pub row_bytes: usize,
     /// Memory of that part, full or not.
     pub current_bytes: usize,
-    /// The same without what its last chunk has left.
+    /// The most that it may take.
+    pub current_bytes_max: usize,
+    /// What it takes without what its last chunk has left.
     pub filled_bytes: usize,
     /// Of the part that is being flushed.
     pub frozen_bytes: usize,
@@ -324,6 +326,7 @@ impl OverlayWriter {
             rows: self.current.rows,
             row_bytes: self.current.row_bytes,
             current_bytes: self.current.bytes(memory),
+            current_bytes_max: self.current.bytes_max(memory),
             filled_bytes: self.current.filled_bytes(memory),
             frozen_bytes: self.frozen.as_ref().map_or(0, |part| part.bytes(memory)),
             reserved_bytes: memory.reserved_bytes(),

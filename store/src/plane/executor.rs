@@ -1,4 +1,4 @@
-//! The threads: one that records, and two beside it for what takes long, with a lower share of the processor.
+//! The threads: one that records, and three beside it for what takes long, with a lower share of the processor.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use super::{
     recorder::Recorder,
     recovery,
     shared::Shared,
-    work::{Job, JobDone},
+    work::{Job, JobDone, Lane},
 };
 use crate::{
     directory::DataDirectory,
@@ -117,11 +117,12 @@ fn record(mut recorder: Recorder, lanes: Lanes) -> Result<(), Error> {
     }
 }
 
-/// Two threads for jobs: files for the log do not wait for a compaction.
+/// Threads for jobs, one for each kind: none waits for another.
 #[derive(Debug)]
 struct Lanes {
-    work: Sender<Job>,
-    ahead: Sender<Job>,
+    flush: Sender<Job>,
+    compact: Sender<Job>,
+    files: Sender<Job>,
     done: Receiver<JobDone>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -130,12 +131,12 @@ impl Lanes {
     fn start(data: &DataDirectory, settings: &PlaneSettings, shared: &Arc<Shared>) -> io::Result<Self> {
         let (tell_done, done) = channel();
         let mut threads = Vec::new();
-        let mut lane = |name: &str| {
+        let mut lane = |name: &str, nice: i32| {
             let (begin, jobs) = channel::<Job>();
             let (tell_done, shared) = (tell_done.clone(), Arc::clone(shared));
             let (data, clock) = (data.clone(), settings.clock.clone());
             threads.push(named(name).spawn(move || {
-                lower_priority();
+                lower_priority(nice);
                 for job in jobs {
                     if tell_done.send(job.run(&data, &clock)).is_err() {
                         return;
@@ -145,17 +146,21 @@ impl Lanes {
             })?);
             Ok::<_, io::Error>(begin)
         };
-        let (work, ahead) = (lane("plane-work")?, lane("plane-files")?);
-        Ok(Self { work, ahead, done, threads })
+        let (flush, compact) = (lane("plane-flush", FLUSH_NICE)?, lane("plane-compact", COMPACT_NICE)?);
+        Ok(Self { flush, compact, files: lane("plane-files", FLUSH_NICE)?, done, threads })
     }
 
     fn begin(&self, job: Job) {
-        let lane = if job.is_for_the_log() { &self.ahead } else { &self.work };
+        let lane = match job.lane() {
+            Lane::Flush => &self.flush,
+            Lane::Compact => &self.compact,
+            Lane::Files => &self.files,
+        };
         lane.send(job).expect("a lane ends after this, or with the process");
     }
 
     fn end(self) {
-        drop((self.work, self.ahead));
+        drop((self.flush, self.compact, self.files));
         for thread in self.threads {
             let _ = thread.join(); // a panic there has ended the process already, or is a test's
         }
@@ -168,3 +173,9 @@ fn named(name: &str) -> thread::Builder {
 
 /// A look around now and then costs nothing.
 const IDLE_US_MAX: u64 = 1_000_000;
+
+/// A third of the weight of a serving core's thread: writes wait for whoever flushes when memory is full.
+const FLUSH_NICE: i32 = 5;
+
+/// A ninth of it: nobody waits for a compaction.
+const COMPACT_NICE: i32 = 10;

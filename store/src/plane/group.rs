@@ -37,6 +37,8 @@ enum Taken {
     Yes,
     /// The group has to be committed first.
     Later(usize, Write),
+    /// A flush has to make room first.
+    NoRoom(usize, Write),
 }
 
 impl Group {
@@ -46,12 +48,22 @@ impl Group {
 }
 
 impl Recorder {
-    /// Takes what waits, commits it, answers it. Returns whether more waits.
+    /// Takes what waits, commits it, answers it. Returns whether there is more to take.
     pub(super) fn take_group(&mut self, now: Moment) -> bool {
-        while let Some((core, write)) = self.held.take().or_else(|| self.queue.take()) {
-            if let Taken::Later(core, write) = self.take(core, write, now) {
-                self.held = Some((core, write));
-                break;
+        self.is_waiting_for_room = false;
+        while !self.is_ahead_of_flush(now)
+            && let Some((core, write)) = self.held.take().or_else(|| self.queue.take())
+        {
+            match self.take(core, write, now) {
+                Taken::Yes => {}
+                Taken::Later(core, write) => {
+                    self.held = Some((core, write));
+                    break;
+                }
+                Taken::NoRoom(core, write) => {
+                    (self.held, self.is_waiting_for_room) = (Some((core, write)), true);
+                    break;
+                }
             }
             if self.group.writes.len() == GROUP_WRITES_MAX {
                 break;
@@ -62,6 +74,27 @@ impl Recorder {
             *wake = false;
             self.queue.wake(core);
         }
+        !self.is_waiting_for_room && self.has_writes()
+    }
+
+    /// Whether writes come so fast that they would fill the part before the flush of the one before it has made room, at the pace of the last
+    /// one. Then they are taken at the pace of the flush, instead of as they come and then not at all.
+    fn is_ahead_of_flush(&mut self, now: Moment) -> bool {
+        let Some(since_us) = self.frozen_at_us else { return false };
+        let usage = self.overlay.usage();
+        let (filled_bytes, part_bytes) = (usage.filled_bytes as u64, usage.current_bytes_max as u64);
+        let elapsed_us = now.monotonic_us.saturating_sub(since_us);
+        // In parts of a million, so that nothing overflows.
+        let filled = filled_bytes * PACE / part_bytes.max(1);
+        let is_ahead = elapsed_us < self.flush_took_us
+            && filled > PACE / 2
+            && filled > elapsed_us.saturating_mul(PACE) / self.flush_took_us.max(1);
+        let is_ahead = is_ahead && !self.settings.full_wait.is_zero() && !self.is_stopping;
+        self.is_waiting_for_room |= is_ahead && self.has_writes();
+        is_ahead
+    }
+
+    fn has_writes(&self) -> bool {
         self.held.is_some() || self.queue.len() > 0
     }
 
@@ -111,15 +144,12 @@ impl Recorder {
             staged => staged,
         };
         match staged {
-            Ok(Stage::Staged) => {}
+            Ok(Stage::Staged) => self.full_since_us = None,
             // In a part of its own there is no room for it either.
             Ok(Stage::Full) if self.is_empty_at_rest() => {
                 return self.refuse(core, write, Failure::Malformed);
             }
-            Ok(Stage::Full) => {
-                self.shared.counters.set_memory_full(true);
-                return self.refuse(core, write, Failure::Full);
-            }
+            Ok(Stage::Full) => return self.wait_for_room(core, write, now),
             Err(_) => return self.refuse(core, write, Failure::Malformed),
         }
         if let Err(error) = self.log.append(&[&write.payload]) {
@@ -237,6 +267,17 @@ impl Recorder {
         Failure::DiskFull
     }
 
+    /// For so long writes wait, in their order; whoever cannot wait finds the queue full before long.
+    fn wait_for_room(&mut self, core: usize, write: Write, now: Moment) -> Taken {
+        let since_us = *self.full_since_us.get_or_insert(now.monotonic_us);
+        let until_us = since_us.saturating_add(micros(self.settings.full_wait));
+        if self.is_stopping || until_us <= now.monotonic_us {
+            self.shared.counters.set_memory_full(true);
+            return self.refuse(core, write, Failure::Full);
+        }
+        Taken::NoRoom(core, write)
+    }
+
     /// Whether the overlay has all the room that it can have, for whoever writes first.
     fn is_empty_at_rest(&self) -> bool {
         self.overlay.usage().rows == 0 && !self.overlay.has_frozen() && !self.overlay.is_reclaiming()
@@ -252,3 +293,6 @@ impl Recorder {
 
 /// So that the first of a group does not wait for thousands behind it.
 const GROUP_WRITES_MAX: usize = 1024;
+
+/// All of a part, and all of the time that a flush takes.
+const PACE: u64 = 1_000_000;

@@ -8,7 +8,9 @@
 //! 2. The queue between is bounded: when it is full a core knows at once, and says 429.
 //! 3. Cores wait for nothing here, and never see an executor.
 
+mod compacting;
 mod executor;
+mod flushing;
 mod group;
 mod pair;
 mod positions;
@@ -22,6 +24,7 @@ mod status;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod underway;
 mod work;
 mod write;
 

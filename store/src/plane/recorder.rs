@@ -11,13 +11,16 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     StreamTables, Write,
+    compacting::Compact,
+    flushing::Flush,
     group::Group,
     positions::Positions,
     queue::Queue,
     settings::{Moment, PlaneSettings, micros},
     shared::Shared,
     status::Counters,
-    work::{Compact, Compaction, Flush, Job, JobDone},
+    underway::Underway,
+    work::{Compaction, Job, JobDone, WorkOptions},
 };
 use crate::{
     disk::is_full,
@@ -41,6 +44,14 @@ pub(super) struct Recorder {
     pub(super) group: Group,
     /// The next write, which did not fit into the last group.
     pub(super) held: Option<(usize, Write)>,
+    /// Since when there is no room for the write that is next.
+    pub(super) full_since_us: Option<u64>,
+    /// Whether writes wait for a flush.
+    pub(super) is_waiting_for_room: bool,
+    /// When the part that is being flushed was frozen.
+    pub(super) frozen_at_us: Option<u64>,
+    /// How long it took last from a freeze to room for the next.
+    pub(super) flush_took_us: u64,
     /// With [`Durability::Interval`](super::Durability::Interval): when what was appended is to be committed.
     pub(super) commit_at_us: Option<u64>,
     /// What was answered waits for space, so nothing more is taken.
@@ -56,6 +67,9 @@ pub(super) struct Recorder {
     flush: FlushState,
     /// Told to stop while one is running.
     compacting: Option<Stop>,
+    /// A compaction that was built and could not be published, as another process publishes.
+    compacted: Option<Box<Compact>>,
+    underway: Underway,
     compact_at_us: u64,
     /// When each table was compacted, microseconds since the Unix epoch.
     compacted_us: BTreeMap<String, i64>,
@@ -69,7 +83,7 @@ enum FlushState {
     /// There is none.
     #[default]
     Idle,
-    /// To be flushed once the time has come, or a compaction is over.
+    /// To be flushed once the time has come.
     Waiting {
         flush: Box<Flush>,
         at_us: u64,
@@ -123,6 +137,10 @@ impl Recorder {
             tables_version,
             group,
             held: None,
+            full_since_us: None,
+            is_waiting_for_room: false,
+            frozen_at_us: None,
+            flush_took_us: 0,
             commit_at_us: None,
             is_refusing_for_space: false,
             last_commit_us: now.monotonic_us,
@@ -132,6 +150,8 @@ impl Recorder {
             wants_freeze: false,
             flush: FlushState::Idle,
             compacting: None,
+            compacted: None,
+            underway: Underway::default(),
             compact_at_us: now.monotonic_us,
             compacted_us: BTreeMap::new(),
             prepare_at_us: now.monotonic_us,
@@ -152,6 +172,9 @@ impl Recorder {
         self.see_to_flush(now, &mut turn);
         self.see_to_files(now, &mut turn);
         self.see_to_compaction(now, &mut turn);
+        if self.is_waiting_for_room {
+            turn.due(now.monotonic_us + RECLAIM_AGAIN_US);
+        }
         if self.overlay.is_reclaiming() {
             self.overlay.reclaim();
             if self.overlay.is_reclaiming() {
@@ -171,7 +194,7 @@ impl Recorder {
                 Ok(()) => self.shared.counters.set_log_full(None),
                 Err(_) => self.prepare_at_us = now.monotonic_us + RETRY_US,
             },
-            JobDone::Flushed { flush, attempts, outcome, took_us } => {
+            JobDone::Flushed { mut flush, attempts, outcome, took_us } => {
                 self.work_done(outcome.as_ref().err());
                 self.flush = match outcome {
                     Ok(generation) => {
@@ -181,12 +204,12 @@ impl Recorder {
                     }
                     Err(error) => {
                         let at_us = now.monotonic_us + retry_us(&error, attempts);
-                        let flush = Box::new(Flush { attempts: attempts + 1, ..*flush });
+                        flush.attempts += 1;
                         FlushState::Waiting { flush, at_us }
                     }
                 };
             }
-            JobDone::Compacted { outcome, took_us } => {
+            JobDone::Compacted { compact, outcome, took_us } => {
                 self.compacting = None;
                 match outcome {
                     Ok(Some(Compaction { table, .. })) => {
@@ -197,6 +220,10 @@ impl Recorder {
                         self.compact_at_us = now.monotonic_us; // there may be another one
                     }
                     Ok(None) => self.compact_at_us = now.monotonic_us + COMPACTION_LOOK_US,
+                    Err(error @ Error::Locked { .. }) => {
+                        self.compact_at_us = now.monotonic_us + retry_us(&error, 0);
+                        self.compacted = compact.built.is_some().then_some(compact);
+                    }
                     Err(Error::GivenUp) => self.compact_at_us = now.monotonic_us + RETRY_US,
                     Err(error) => {
                         self.work_done(Some(&error));
@@ -227,16 +254,11 @@ impl Recorder {
         // Everything that is committed was shown; in the midst of a group nothing of it is staged.
         let Some(frozen) = self.overlay.freeze(self.log.committed()) else { return false };
         let watermarks = self.tables.iter().filter_map(|table| Some((table.name.clone(), table.watermark_us()?)));
-        let flush = Flush {
-            frozen,
-            tables: Arc::clone(&self.tables),
-            watermarks_us: watermarks.collect(),
-            source_positions: self.positions.all(),
-            attempts: 0,
-        };
+        let flush = Flush::new(frozen, Arc::clone(&self.tables), watermarks.collect(), self.positions.all());
         self.flush = FlushState::Waiting { flush: Box::new(flush), at_us: 0 };
         self.shared.counters.set_memory_full(false);
         (self.wants_freeze, self.unflushed_since_us) = (false, None);
+        self.frozen_at_us = Some(self.settings.clock.now().monotonic_us);
         self.oldest.clear();
         true
     }
@@ -305,11 +327,8 @@ impl Recorder {
         }
         self.flush = match std::mem::take(&mut self.flush) {
             FlushState::Waiting { flush, at_us } => {
-                if let Some(stop) = self.compacting.as_ref().filter(|_| self.is_half_full()) {
-                    stop.stop(); // or writes would have to be refused for as long as it takes
-                }
-                if at_us <= now.monotonic_us && self.compacting.is_none() && !self.is_stopping {
-                    let flush = Box::new(Flush { tables: Arc::clone(&self.tables), ..*flush });
+                if at_us <= now.monotonic_us && !self.is_stopping {
+                    let flush = Box::new(flush.with_tables(Arc::clone(&self.tables)));
                     turn.jobs.push(Job::Flush { flush, options: self.options(now, Stop::default()) });
                     FlushState::Running
                 } else {
@@ -330,6 +349,8 @@ impl Recorder {
                 }
                 self.shared.counters.log_covered.store(covers.0, std::sync::atomic::Ordering::Relaxed);
                 self.compact_at_us = now.monotonic_us;
+                let frozen_at_us = self.frozen_at_us.take().unwrap_or(now.monotonic_us);
+                self.flush_took_us = now.monotonic_us.saturating_sub(frozen_at_us);
                 FlushState::Idle
             }
             FlushState::Leaving { covers } => {
@@ -353,7 +374,17 @@ impl Recorder {
     }
 
     fn see_to_compaction(&mut self, now: Moment, turn: &mut Turn) {
-        if self.is_stopping || self.compacting.is_some() || !matches!(self.flush, FlushState::Idle) {
+        if self.is_stopping || self.compacting.is_some() {
+            return;
+        }
+        if self.compact_at_us <= now.monotonic_us
+            && let Some(compact) = self.compacted.take()
+        {
+            self.begin_compaction(compact, now, turn);
+            return;
+        }
+        // A part that is not flushed may hold rows that are older than a tombstone that goes. What is written from here on may not.
+        if !matches!(self.flush, FlushState::Idle) {
             return;
         }
         if self.compact_at_us > now.monotonic_us || self.overlay.has_frozen() {
@@ -361,7 +392,6 @@ impl Recorder {
             return;
         }
         let oldest = self.tables.iter().filter_map(|table| Some((table.name.clone(), *self.oldest.get(&table.id)?)));
-        let stop = Stop::default();
         let compact = Compact {
             tables: Arc::clone(&self.tables),
             oldest_us: oldest.collect(),
@@ -369,18 +399,20 @@ impl Recorder {
             share: self.settings.compaction_share,
             after_us: micros(self.settings.compaction_after).cast_signed(),
             tombstones_kept_us: micros(self.settings.tombstones_kept).cast_signed(),
+            built: None,
         };
+        self.begin_compaction(Box::new(compact), now, turn);
+    }
+
+    fn begin_compaction(&mut self, compact: Box<Compact>, now: Moment, turn: &mut Turn) {
+        let stop = Stop::default();
         turn.jobs.push(Job::Compact { compact, options: self.options(now, stop.clone()) });
         self.compacting = Some(stop);
     }
 
-    fn options(&self, now: Moment, stop: Stop) -> super::work::WorkOptions {
+    fn options(&self, now: Moment, stop: Stop) -> WorkOptions {
         let (memory_bytes, generations_kept) = (self.settings.flush_memory_bytes, self.settings.generations_kept);
-        super::work::WorkOptions { memory_bytes, now_us: now.unix_us, generations_kept, stop }
-    }
-
-    fn is_half_full(&self) -> bool {
-        self.overlay.usage().current_bytes > self.settings.overlay_budget_bytes / 4
+        WorkOptions { memory_bytes, now_us: now.unix_us, generations_kept, stop, underway: self.underway.clone() }
     }
 
     fn work_done(&self, error: Option<&Error>) {

@@ -4,9 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     PlaneSettings, StreamTables,
+    flushing::Flush,
     positions::{Positions, Token},
     rows::Rows,
-    work::{Flush, WorkOptions},
+    underway::Underway,
+    work::WorkOptions,
 };
 use crate::{
     directory::{DataDirectory, GivenUp, Manifest, TableEntry},
@@ -155,16 +157,11 @@ impl Replay<'_> {
     fn flush(&mut self) -> Result<(), Error> {
         let frozen = self.overlay.freeze(self.last).ok_or(Error::BatchFull)?;
         let watermarks = self.tables.iter().filter_map(|table| Some((table.name.clone(), table.watermark_us()?)));
-        let flush = Flush {
-            frozen,
-            tables: Arc::clone(self.tables),
-            watermarks_us: watermarks.collect(),
-            source_positions: self.positions.all(),
-            attempts: 0,
-        };
+        let mut flush = Flush::new(frozen, Arc::clone(self.tables), watermarks.collect(), self.positions.all());
         let PlaneSettings { flush_memory_bytes: memory_bytes, generations_kept, .. } = *self.settings;
         let now_us = self.settings.clock.now().unix_us;
-        flush.run(self.data, &WorkOptions { memory_bytes, now_us, generations_kept, stop: Stop::default() })?;
+        let (stop, underway) = (Stop::default(), Underway::default());
+        flush.run(self.data, &WorkOptions { memory_bytes, now_us, generations_kept, stop, underway })?;
         self.overlay.drop_frozen(flush.frozen);
         while self.overlay.is_reclaiming() {
             self.overlay.reclaim();

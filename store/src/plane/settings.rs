@@ -14,6 +14,8 @@ pub struct PlaneSettings {
     pub durability: Durability,
     /// Memory of what was written lately: half of it for what is written to, half for what is being flushed.
     pub overlay_budget_bytes: usize,
+    /// How long writes wait for a flush to make room before they are refused, and are slowed down so that they need not; zero: not at all.
+    pub full_wait: Duration,
     pub log: LogSettings,
     /// What flushes and compactions may use to sort, which they seldom do.
     pub flush_memory_bytes: usize,
@@ -84,6 +86,7 @@ impl PlaneSettings {
             writes_per_core: 1024,
             durability: Durability::Always,
             overlay_budget_bytes: 512 << 20,
+            full_wait: Duration::from_secs(1),
             log: LogSettings::default(),
             flush_memory_bytes: 64 << 20,
             clock,

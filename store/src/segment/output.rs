@@ -1,13 +1,13 @@
 //! A file written block after block, each block's checksum taken on the way out.
+//!
+//! Written past the page cache where the file system allows it. What fills the cache as fast as memory goes is written back whenever the
+//! kernel likes, and a sync of the write log waits for it then; and what is read of a segment later is read as a whole, into pages as large
+//! as there are.
 
-use std::{
-    fs::File,
-    io::{Seek, SeekFrom, Write},
-    os::unix::fs::FileExt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use crate::{
+    disk::{Access, AlignedBuffer, Disk as _, DiskFile, SystemDisk},
     error::Error,
     format::{checksum::block_checksum, header::Region},
     limits::BLOCK_BYTES,
@@ -16,12 +16,14 @@ use crate::{
 /// Writes everything but the first block, which is written last.
 #[derive(Debug)]
 pub(super) struct Output {
-    file: File,
+    file: Box<dyn DiskFile>,
     path: PathBuf,
     id: u64,
     /// Starts at a block.
-    buffer: Vec<u8>,
-    /// Where `buffer` goes.
+    buffer: AlignedBuffer,
+    /// So much of it is filled.
+    filled: usize,
+    /// Where it goes.
     flushed: u64,
     /// One per block written so far, from the second block on.
     checksums: Vec<u64>,
@@ -29,28 +31,35 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn create(path: &Path, id: u64) -> Result<Self, Error> {
-        let open = || {
-            let mut file = File::create_new(path)?;
-            file.seek(SeekFrom::Start(BLOCK_BYTES as u64))?;
-            Ok(file)
-        };
-        let file = open().map_err(|source| Error::io("create", path, source))?;
-        let buffer = Vec::with_capacity(BUFFER_BYTES + BLOCK_BYTES);
-        Ok(Self { file, path: path.to_owned(), id, buffer, flushed: BLOCK_BYTES as u64, checksums: Vec::new() })
+        let file = SystemDisk.create(path, Access::Direct).map_err(|source| Error::io("create", path, source))?;
+        let (path, buffer) = (path.to_owned(), AlignedBuffer::new(BUFFER_BYTES));
+        Ok(Self { file, path, id, buffer, filled: 0, flushed: BLOCK_BYTES as u64, checksums: Vec::new() })
     }
 
     pub(super) fn position(&self) -> u64 {
-        self.flushed + self.buffer.len() as u64
+        self.flushed + self.filled as u64
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= BUFFER_BYTES { self.flush_blocks() } else { Ok(()) }
+    pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+        loop {
+            let room = &mut self.buffer.bytes_mut()[self.filled..];
+            let (here, behind) = bytes.split_at(bytes.len().min(room.len()));
+            room[..here.len()].copy_from_slice(here);
+            self.filled += here.len();
+            if self.filled < BUFFER_BYTES {
+                return Ok(());
+            }
+            self.flush_blocks()?;
+            bytes = behind;
+        }
     }
 
-    /// Appends zeros up to a multiple of `alignment`.
+    /// Appends zeros up to a multiple of `alignment`, which divides a block.
     pub(super) fn pad(&mut self, alignment: usize) {
-        self.buffer.resize(self.buffer.len().next_multiple_of(alignment), 0); // the buffer starts at a block
+        // The buffer starts and ends at a block, so what is appended fits.
+        let end = self.filled.next_multiple_of(alignment);
+        self.buffer.bytes_mut()[self.filled..end].fill(0);
+        self.filled = end;
     }
 
     /// Ends a region that began at `offset`.
@@ -65,15 +74,13 @@ impl Output {
         debug_assert!(offset.is_multiple_of(BLOCK_BYTES as u64));
         if let Some(unwritten) = offset.checked_sub(self.flushed) {
             // What stands before the offset may not be in the file yet: it must stay in the buffer.
-            self.buffer.truncate(usize::try_from(unwritten).unwrap_or(usize::MAX));
+            self.filled = self.filled.min(usize::try_from(unwritten).unwrap_or(usize::MAX));
             return Ok(());
         }
-        self.buffer.clear();
+        self.filled = 0;
         self.checksums.truncate(usize::try_from(offset / BLOCK_BYTES as u64).unwrap_or(usize::MAX) - 1);
         self.flushed = offset;
-        self.file.set_len(offset).map_err(|source| Error::io("truncate", &self.path, source))?;
-        self.file.seek(SeekFrom::Start(offset)).map_err(|source| Error::io("seek in", &self.path, source))?;
-        Ok(())
+        self.file.truncate(offset).map_err(|source| Error::io("truncate", &self.path, source))
     }
 
     /// Writes both levels of checksums. Returns their regions and the second level's bytes with its padding.
@@ -97,21 +104,28 @@ impl Output {
     }
 
     /// Writes the first block and makes the file durable. The name is the caller's to make durable.
-    pub(super) fn finish(self, first_block: &[u8]) -> Result<(), Error> {
-        debug_assert!(self.buffer.is_empty());
-        self.file.write_all_at(first_block, 0).map_err(|source| Error::io("write", &self.path, source))?;
-        self.file.sync_all().map_err(|source| Error::io("sync", &self.path, source))
+    pub(super) fn finish(mut self, first_block: &[u8]) -> Result<(), Error> {
+        debug_assert!(self.filled == 0);
+        let block = &mut self.buffer.bytes_mut()[..BLOCK_BYTES];
+        block.copy_from_slice(first_block);
+        self.file.write_at(block, 0).map_err(|source| Error::io("write", &self.path, source))?;
+        self.file.sync().map_err(|source| Error::io("sync", &self.path, source))
     }
 
+    /// Writes what is at hand, which ends at a block.
     fn flush_blocks(&mut self) -> Result<(), Error> {
-        let whole = self.buffer.len() / BLOCK_BYTES * BLOCK_BYTES;
+        debug_assert!(self.filled.is_multiple_of(BLOCK_BYTES));
+        let bytes = &self.buffer.bytes()[..self.filled];
+        if bytes.is_empty() {
+            return Ok(());
+        }
         let first = self.flushed / BLOCK_BYTES as u64;
-        for (block, bytes) in (first..).zip(self.buffer[..whole].chunks_exact(BLOCK_BYTES)) {
+        for (block, bytes) in (first..).zip(bytes.chunks_exact(BLOCK_BYTES)) {
             self.checksums.push(block_checksum(self.id, block, bytes));
         }
-        self.file.write_all(&self.buffer[..whole]).map_err(|source| Error::io("write", &self.path, source))?;
-        self.buffer.drain(..whole);
-        self.flushed += whole as u64;
+        self.file.write_at(bytes, self.flushed).map_err(|source| Error::io("write", &self.path, source))?;
+        self.flushed += self.filled as u64;
+        self.filled = 0;
         Ok(())
     }
 }

@@ -83,6 +83,8 @@ impl Segment {
     pub(crate) fn open(path: &Path, expected: Expected<'_>) -> Result<Self, Error> {
         let file = path.to_string_lossy();
         let map = Map::open(path)?;
+        // Before the first look at it: the kernel reads megabytes ahead otherwise, in small pages, and where they are no huge ones fit.
+        map.advise_random(&(0..map.bytes().len()))?;
         let header = check_header(&map, &file, expected)?;
         let level2_range = header.regions.level2.range();
         let level2 = map.bytes().get(level2_range.start..).unwrap_or_default(); // to the end: padding is covered, too
@@ -122,7 +124,6 @@ impl Segment {
             header,
             seeds,
         };
-        segment.map.advise_random(&(0..segment.map.bytes().len()))?;
         segment.check_mapping()?;
         Ok(segment)
     }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    disk::{Access, Disk, DiskFile, HeldLock, Listed, SystemDisk},
+    disk::{Access, Disk, DiskFile, HeldLock, Hold, Listed, SystemDisk},
     error::Error,
 };
 
@@ -129,6 +129,10 @@ impl Disk for FaultDisk {
 
     fn lock(&self, file: &Path) -> Result<Box<dyn HeldLock>, Error> {
         SystemDisk.lock(file)
+    }
+
+    fn lock_folder(&self, folder: &Path, hold: Hold) -> Result<Box<dyn HeldLock>, Error> {
+        SystemDisk.lock_folder(folder, hold)
     }
 }
 

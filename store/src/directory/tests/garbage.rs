@@ -109,3 +109,27 @@ fn readers_see_one_generation_after_the_other_while_old_ones_are_collected() {
         }
     });
 }
+
+#[test]
+fn what_somebody_builds_is_no_garbage_and_what_was_superseded_is() {
+    let (_folder, directory) = directory();
+    let root = directory.root().to_owned();
+    for name in ["a", "b", "c"] {
+        publish_table(&directory, name);
+    }
+    fs::write(root.join("segments/prod/built.seg"), "not published yet").unwrap();
+    fs::create_dir_all(root.join("tmp/build-1")).unwrap();
+    fs::write(root.join("tmp/build-1/run"), "of the build").unwrap();
+    let (building, beside) = (directory.building().unwrap(), directory.building().unwrap());
+    let lock = directory.lock().unwrap();
+    directory.collect_garbage(&lock, 1).unwrap();
+    let has = |file: &str| root.join(file).exists();
+    assert!(has("segments/prod/built.seg") && has("tmp/build-1/run"));
+    assert_eq!(["a", "b", "c"].map(|name| has(&format!("segments/prod/{name}.seg"))), [false, false, true]);
+    drop(building);
+    directory.collect_garbage(&lock, 1).unwrap();
+    assert!(has("segments/prod/built.seg"), "one of two still builds");
+    drop(beside);
+    directory.collect_garbage(&lock, 1).unwrap();
+    assert!(!has("segments/prod/built.seg") && !has("tmp/build-1/run") && has("segments/prod/c.seg"));
+}

@@ -9,7 +9,7 @@ mod choices;
 mod platter;
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -18,7 +18,7 @@ use std::{
 pub use choices::Choices;
 
 use self::platter::{Entry, Platter};
-use super::{Access, Disk, DiskFile, HeldLock, Listed};
+use super::{Access, Disk, DiskFile, HeldLock, Hold, Listed};
 use crate::{error::Error, limits::BLOCK_BYTES};
 
 /// What happens at an operation.
@@ -51,7 +51,8 @@ struct State {
     is_down: bool,
     syncs_lie: bool,
     folder_syncs_lie: bool,
-    locks: BTreeSet<PathBuf>,
+    /// By name, how many hold it; whoever holds it alone counts for [`ALONE`].
+    locks: BTreeMap<PathBuf, usize>,
     /// Files and locks of earlier processes are no longer anybody's.
     process: u64,
 }
@@ -272,11 +273,17 @@ impl Disk for SimulatedDisk {
     }
 
     fn lock(&self, file: &Path) -> Result<Box<dyn HeldLock>, Error> {
+        self.lock_folder(file, Hold::Alone)
+    }
+
+    fn lock_folder(&self, folder: &Path, hold: Hold) -> Result<Box<dyn HeldLock>, Error> {
         let mut state = self.state();
-        if !state.locks.insert(file.to_owned()) {
-            return Err(Error::Locked { file: file.to_owned(), holder: "another process".to_owned() });
+        let (held, more) = (state.locks.get(folder).copied().unwrap_or(0), if hold == Hold::Alone { ALONE } else { 1 });
+        if held >= ALONE || held > 0 && hold == Hold::Alone {
+            return Err(Error::Locked { file: folder.to_owned(), holder: "another process".to_owned() });
         }
-        Ok(Box::new(SimulatedLock { disk: self.clone(), file: file.to_owned(), process: state.process }))
+        state.locks.insert(folder.to_owned(), held + more);
+        Ok(Box::new(SimulatedLock { disk: self.clone(), file: folder.to_owned(), process: state.process, more }))
     }
 }
 
@@ -386,15 +393,22 @@ struct SimulatedLock {
     disk: SimulatedDisk,
     file: PathBuf,
     process: u64,
+    /// What it counts for.
+    more: usize,
 }
+
+/// More than share a lock.
+const ALONE: usize = 1 << 20;
 
 impl HeldLock for SimulatedLock {}
 
 impl Drop for SimulatedLock {
     fn drop(&mut self) {
         let mut state = self.disk.state();
-        if state.process == self.process {
-            state.locks.remove(&self.file);
+        if state.process == self.process
+            && let Some(held) = state.locks.get_mut(&self.file)
+        {
+            *held -= self.more;
         }
     }
 }

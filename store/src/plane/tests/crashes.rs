@@ -78,18 +78,28 @@ fn end(world: &mut World, choices: &mut Choices) {
 
 fn step(world: &mut World, choices: &mut Choices, sequence: &mut u64) -> Result<(), Violation> {
     world.pass(choices.below(300) as u64);
-    match choices.below(12) {
+    match choices.below(16) {
         0..6 => {
             let changes: Vec<Change> = (0..1 + choices.below(5)).map(|_| change(world, choices, sequence)).collect();
             world.write(&changes)?;
             world.check("a write")
         }
         6..8 => {
-            if world.work(choices.below(4)) {
+            if world.work(choices.below(4), false) {
                 world.check("work")
             } else {
                 Ok(())
             }
+        }
+        12..15 => {
+            world.work(choices.below(4), true);
+            world.check("building")
+        }
+        15 => {
+            let table = if choices.either() { PLAIN } else { SUMS };
+            // Another process: what ends it, or keeps it from the lock, is nothing to the server.
+            let _ = world.publish_beside(table, (choices.below(4) == 0).then_some(&[]));
+            world.check("another's publication")
         }
         8..10 => {
             world.adopt();

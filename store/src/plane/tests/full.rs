@@ -1,48 +1,106 @@
-//! A disk that is full for flushes, and what the plane says of itself meanwhile.
+//! Writes that come faster than flushes make room: first slowed down, then waiting, then refused.
 
-use super::{
-    world::{Change, World},
-    *,
-};
-use crate::disk::simulated::Fault;
+use std::time::Duration;
 
-/// Rows of as many keys as there can be do not fit into the least memory there is.
-fn write(world: &mut World, key: u8) {
-    let change = Change { token: None, rows: vec![(key, world.now_us(), Some(1))] };
-    world.write(&[change]).unwrap();
+use super::{work::Lane, world::World, *};
+
+const WAIT: Duration = Duration::from_millis(50);
+
+/// A process whose overlay is full: its other half waits for a flush that was handed out. One write more waits.
+fn full(wait: Duration) -> World {
+    let mut world = World::new(Durability::Always, 3);
+    world.wait_when_full(wait);
+    world.start(false).unwrap();
+    for _ in 0..200 {
+        world.hand_over(100);
+        world.turn().unwrap();
+        if world.under_way() > 0 {
+            assert!(has_flush(&world), "what waits, waits for a flush");
+            return world;
+        }
+    }
+    panic!("it takes any number of writes");
 }
 
-/// Every operation of the flush after some finds no room, each in its turn.
-#[test]
-fn a_flush_that_finds_no_room_refuses_nobody_until_memory_is_full() {
-    for at in 0.. {
-        let mut world = World::new(Durability::Always, 2);
-        world.start(false).unwrap();
-        write(&mut world, 0);
-        world.process.as_mut().unwrap().recorder.wants_freeze = true;
+fn has_flush(world: &World) -> bool {
+    world.process.as_ref().unwrap().jobs.iter().any(|job| job.lane() == Lane::Flush)
+}
+
+fn flush(world: &mut World) {
+    let at = world.process.as_ref().unwrap().jobs.iter().position(|job| job.lane() == Lane::Flush).unwrap();
+    world.work(at, false);
+    world.adopt();
+    for _ in 0..8 {
+        world.pass(2_000);
         world.turn().unwrap();
-        world.disk.fail_at(at, Fault::Full, 1);
-        world.work_all();
-        if !world.disk.has_struck() {
-            assert!(at > 3, "a flush has that many operations");
-            return;
-        }
-        if world.status().work_failed.is_none() {
-            continue; // what failed was to remove what nobody needs
-        }
-        assert_eq!((world.status().state, world.status().work_failures), (PlaneState::Ready, 1), "operation {at}");
-        for key in 0..=u8::MAX {
-            if world.status().failures_full > 0 {
-                break;
-            }
-            assert_eq!(world.status().state, PlaneState::Ready, "operation {at}");
-            write(&mut world, key);
-        }
-        assert!(matches!(world.status().state, PlaneState::DiskFull { .. }), "operation {at}: {:?}", world.status());
-        world.pass(2_000_000);
-        world.turn().unwrap();
-        world.work_all();
-        assert_eq!((world.status().state, world.status().work_failed), (PlaneState::Ready, None), "operation {at}");
-        world.check("there is room again").unwrap();
     }
+}
+
+#[test]
+fn a_write_without_room_waits_and_is_taken_when_a_flush_made_room() {
+    let mut world = full(WAIT);
+    world.pass(30_000);
+    world.turn().unwrap();
+    assert_eq!((world.under_way(), world.refused), (1, 0));
+    flush(&mut world);
+    assert_eq!((world.under_way(), world.refused), (0, 0));
+    world.check("the flush").unwrap();
+}
+
+#[test]
+fn a_write_that_waited_long_enough_is_refused_and_so_are_those_behind_it_at_once() {
+    let mut world = full(WAIT);
+    world.pass(60_000);
+    world.turn().unwrap();
+    assert_eq!((world.under_way(), world.refused), (0, 1));
+    world.hand_over(100);
+    world.turn().unwrap();
+    assert_eq!((world.under_way(), world.refused), (0, 2));
+    flush(&mut world);
+    world.hand_over(100);
+    world.turn().unwrap();
+    assert_eq!((world.under_way(), world.refused), (0, 2), "there is room");
+    world.check("it all").unwrap();
+}
+
+#[test]
+fn writes_that_wait_are_refused_when_the_plane_stops() {
+    let mut world = full(WAIT);
+    world.process.as_mut().unwrap().recorder.stop();
+    world.turn().unwrap();
+    assert_eq!((world.under_way(), world.refused), (0, 1));
+}
+
+#[test]
+fn writes_are_taken_no_faster_than_the_last_flush_made_room() {
+    let mut world = full(20 * WAIT);
+    world.pass(30_000); // that long a flush takes
+    flush(&mut world);
+    let (mut taken, mut waited) = (0, 0);
+    while !has_flush(&world) {
+        world.hand_over(100);
+        world.turn().unwrap();
+    }
+    for _ in 0..100 {
+        world.hand_over(100);
+        world.turn().unwrap();
+        match world.under_way() {
+            0 => taken += 1,
+            _ => {
+                waited += 1;
+                world.pass(1_000);
+                world.turn().unwrap();
+            }
+        }
+        if waited == 20 {
+            break;
+        }
+    }
+    assert!(taken > 0, "the first half is taken as it comes");
+    assert!(waited == 20 && world.refused == 0, "then some wait: {waited} of them, after {taken}");
+    while world.under_way() > 0 {
+        flush(&mut world);
+    }
+    assert_eq!((world.under_way(), world.refused), (0, 0));
+    world.check("it all").unwrap();
 }

@@ -1,7 +1,9 @@
 //! The plane: driven by hand over a disk that crashes, and on its threads.
 
+mod beside;
 mod crashes;
 mod full;
+mod no_room;
 mod threads;
 mod world;
 

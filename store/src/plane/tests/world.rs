@@ -17,8 +17,9 @@ use super::{
     *,
 };
 use crate::{
+    build::{BuildOptions, TableBuilder},
     disk::{Disk, simulated::SimulatedDisk},
-    levels::Levels,
+    levels::{self, FlushOptions, Levels, Stop},
     log::{LogSettings, Sequence},
     overlay::{OverlayReader, OverlaySettings},
 };
@@ -85,6 +86,12 @@ pub(super) struct World {
     durable: Model,
     /// In order, what counts beyond that: answered, and not synced yet.
     volatile: Vec<Change>,
+    /// Writes that were refused, to be tried again.
+    pub(super) refused: u64,
+    /// Keys of [`Self::hand_over`].
+    handed_over: u32,
+    /// Published by the process's own thread for it.
+    pub(super) compactions: u64,
     /// In the order in which they were handed over, without an answer that says whether they count.
     unanswered: Vec<Change>,
     pub(super) process: Option<Process>,
@@ -92,7 +99,7 @@ pub(super) struct World {
 
 /// What lives until it is killed.
 pub(super) struct Process {
-    data: DataDirectory,
+    pub(super) data: DataDirectory,
     pub(super) recorder: Recorder,
     shared: Arc<Shared>,
     submitter: Submitter,
@@ -140,6 +147,7 @@ impl World {
             writes_per_core: 64,
             durability,
             overlay_budget_bytes: 0, // the least there is
+            full_wait: std::time::Duration::ZERO,
             log,
             log_bytes_max: 0,
             heartbeat_after: micros(700),
@@ -157,6 +165,9 @@ impl World {
             model: Model::default(),
             durable: Model::default(),
             volatile: Vec::new(),
+            refused: 0,
+            handed_over: 0,
+            compactions: 0,
             unanswered: Vec::new(),
             process: None,
         }
@@ -257,6 +268,28 @@ impl World {
         Ok(())
     }
 
+    /// From the next start on, how long writes wait for room.
+    pub(super) fn wait_when_full(&mut self, wait: std::time::Duration) {
+        self.settings.full_wait = wait;
+    }
+
+    /// Hands over a write that takes room for so many keys of one table, each for the first time, and lets nobody take it yet.
+    pub(super) fn hand_over(&mut self, keys: u32) {
+        let Some(process) = &mut self.process else { return };
+        self.handed_over += keys;
+        let keys = self.handed_over - keys..self.handed_over;
+        let rows = keys.map(|key| (PLAIN, row(&key.to_be_bytes(), 1, Some(1))));
+        let count = std::iter::once((SUMS, row(COUNT, 0, Some(1))));
+        let payload = payload(&self.tables, None, rows.chain(count));
+        process.submitter.submit(Write { tag: 0, payload }).unwrap();
+        self.unanswered.push(Change { token: None, rows: Vec::new() });
+    }
+
+    /// Writes that were handed over and not answered.
+    pub(super) fn under_way(&self) -> usize {
+        self.process.as_ref().map_or(0, |process| process.submitter.under_way())
+    }
+
     /// Turns until nothing more waits.
     pub(super) fn turn(&mut self) -> Result<(), Violation> {
         loop {
@@ -272,7 +305,10 @@ impl World {
                             self.volatile.push(change);
                         }
                     }
-                    Err(Failure::Full | Failure::DiskFull) => drop(self.unanswered.remove(answered)),
+                    Err(Failure::Full | Failure::DiskFull) => {
+                        self.refused += 1;
+                        self.unanswered.remove(answered);
+                    }
                     Err(Failure::Poisoned) => answered += 1,
                     Err(Failure::Malformed) => return violation("a write that is as it should be is refused"),
                 }
@@ -303,18 +339,56 @@ impl World {
         self.process.as_ref().unwrap().shared.counters.status(0, 0)
     }
 
-    /// Does one of the jobs that were handed out; `false`: there is none.
-    pub(super) fn work(&mut self, at: usize) -> bool {
+    /// Does one of the jobs that were handed out, or all of it that comes before publishing; `false`: there is none.
+    pub(super) fn work(&mut self, at: usize, is_half: bool) -> bool {
         let Some(process) = self.process.as_mut().filter(|process| !process.jobs.is_empty()) else { return false };
-        let job = process.jobs.remove(at % process.jobs.len());
+        let at = at % process.jobs.len();
+        if is_half {
+            let _ = process.jobs[at].build(&process.data); // it is tried again with the rest
+            return true;
+        }
+        let job = process.jobs.remove(at);
         let done: JobDone = job.run(&process.data, &self.settings.clock);
+        if let JobDone::Compacted { outcome: Ok(Some(compaction)), .. } = &done
+            && compaction.generation.is_some()
+        {
+            self.compactions += 1;
+        }
         process.recorder.done(done);
         true
     }
 
     /// Does all of them.
     pub(super) fn work_all(&mut self) {
-        while self.work(0) {}
+        while self.work(0, false) {}
+    }
+
+    /// Publishes as a `materialize` does that runs beside the server: under the lock, from reading what is live on. What was written is set
+    /// aside; with `built`, a base takes its place that was built of a source with old rows of these keys. It may fail as anything may.
+    pub(super) fn publish_beside(&self, table: &'static str, built: Option<&[u8]>) -> Result<(), Error> {
+        let Some(process) = &self.process else { return Ok(()) };
+        let lock = process.data.lock()?;
+        let Some(live) = process.data.current()? else { return Ok(()) };
+        let now_us = self.now_us();
+        let (root, memory_bytes) = (self.root.clone(), 1 << 20);
+        let options = FlushOptions { root: root.clone(), memory_bytes, now_us, stop: Stop::default() };
+        let known = self.tables.get(table).unwrap();
+        let aside = levels::set_aside(&options, &live, table, known.combine.as_deref())?;
+        let build = BuildOptions { root, table: table.to_owned(), memory_bytes, workers: 1, now_us };
+        let builder = TableBuilder::new(Arc::clone(&known.schema), build)?;
+        let mut sink = builder.sink();
+        for key in built.unwrap_or_default() {
+            sink.push(&row(&[*key], 0, Some(1_000)), 0)?;
+        }
+        let entry = builder.finish(vec![sink], &|_, _| {})?.0;
+        process.data.publish(&lock, |manifest| {
+            aside.into_iter().for_each(|aside| aside.change(manifest));
+            if built.is_some() {
+                manifest.put_built(table.to_owned(), entry);
+            }
+        })?;
+        process.data.collect_garbage(&lock, 2)?;
+        Ok(())
     }
 
     /// What is read is what was answered.
