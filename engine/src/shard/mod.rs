@@ -21,6 +21,7 @@ mod arrivals;
 mod connection;
 mod end;
 mod metrics;
+mod queues;
 mod read;
 mod slots;
 mod timers;
@@ -41,10 +42,11 @@ use std::{
 pub use self::metrics::ShardMetrics;
 use self::{
     connection::{Connection, Fate},
+    queues::Reads,
     slots::Slots,
     timers::{TICK_NS, Wheel, ns},
     usage::Usage,
-    waiting::{Parked, Reads, Timer, park},
+    waiting::{Parked, Timer, park},
 };
 use crate::{
     admission::{AdmissionConfig, Decision, Gate},

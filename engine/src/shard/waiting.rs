@@ -7,11 +7,10 @@
 //! A request that waits holds up what its own connection pipelined behind it, because answers leave in order. It holds up
 //! nobody else, and what is behind it is rendered meanwhile.
 
-use std::collections::VecDeque;
-
 use super::{
     Shard,
     connection::{Connection, Fate, Piece},
+    queues::Offered,
     recycle,
 };
 use crate::{
@@ -20,7 +19,7 @@ use crate::{
     http::Persistence,
     limits,
     reactor::{Token, reads::ReadLease},
-    service::{Read, Service, Waiting},
+    service::{Service, Waiting},
 };
 
 /// What is to be remembered of a request until it is concluded.
@@ -38,22 +37,10 @@ pub(super) struct Parked {
 pub(super) enum Timer {
     /// A waiting request's time is over.
     Conclude(Waiting),
-    /// A read that was held back is to be made: its place among them.
+    /// A read that was held back is to be made, with this buffer.
     Read(u32),
     /// The handshakes that were under way when a drain began are over.
     StopListening,
-}
-
-/// Reads on their way to the ring.
-#[derive(Debug, Default)]
-pub(super) struct Reads {
-    /// Wanted since the last turn.
-    pub(super) wanted: Vec<Read>,
-    /// For which there was no buffer: those of one block, and larger ones, which must not hold the others up.
-    queued: [VecDeque<Read>; 2],
-    /// Held back, by place.
-    delayed: Vec<Option<Read>>,
-    delayed_free: Vec<u32>,
 }
 
 impl<S: Service> Shard<S> {
@@ -82,7 +69,7 @@ impl<S: Service> Shard<S> {
             for reminder in reminders.drain(..) {
                 match reminder {
                     Timer::Conclude(waiting) => self.due.push(waiting),
-                    Timer::Read(place) => self.reads.release(place),
+                    Timer::Read(slot) => self.reactor.make_read(slot),
                     Timer::StopListening => self.stop_listening(now),
                 }
             }
@@ -152,48 +139,34 @@ impl<S: Service> Shard<S> {
         }
     }
 
-    /// Gives the ring what the service wants read, as far as there are buffers.
+    /// Gives the ring what the service wants read, as far as there are buffers. What is held back has one meanwhile, as it would have
+    /// if the disk were as slow.
     pub(super) fn make_reads(&mut self, now: Now) {
-        let Self { service, reads, deadlines, reactor, metrics, .. } = self;
+        let Self { service, reads, deadlines, reactor, metrics, due, .. } = self;
         service.take_reads(&mut reads.wanted);
         let mut wanted = std::mem::take(&mut reads.wanted);
-        for read in wanted.drain(..) {
-            if read.delay_ns == 0 {
-                reads.queue(read);
-                continue;
-            }
-            let at_ns = now.monotonic_ns + read.delay_ns;
-            let place = reads.delayed_free.pop().unwrap_or_else(|| {
-                reads.delayed.push(None);
-                u32::try_from(reads.delayed.len() - 1).expect("bounded by the requests that wait")
-            });
-            reads.delayed[place as usize] = Some(read);
-            deadlines.arm(at_ns, Timer::Read(place));
-        }
+        wanted.drain(..).for_each(|read| reads.queue(read));
         reads.wanted = wanted;
-        for queue in &mut reads.queued {
-            while let Some(read) = queue.front() {
-                if service.wants(read.tag) {
-                    match reactor.read(read) {
-                        Ok(true) => {}
-                        Ok(false) => break, // a buffer comes back with a completion, and with it the next turn
-                        Err(_) => {
-                            // No pages for a large read: as if the disk had failed.
-                            metrics.reads_failed.add(1);
-                            let tag = read.tag;
-                            if let Some(waiting) = service.read_over(now, tag, Err(libc::ENOMEM)) {
-                                self.due.push(waiting);
-                            }
-                        }
-                    }
+        reads.offer(|read| {
+            if !service.wants(read.tag) {
+                return Offered::Done;
+            }
+            match reactor.claim_read(read) {
+                Ok(Some(slot)) if read.delay_ns == 0 => reactor.make_read(slot),
+                Ok(Some(slot)) => {
+                    deadlines.arm(now.monotonic_ns.saturating_add(read.delay_ns), Timer::Read(slot));
                 }
-                queue.pop_front();
+                Ok(None) => return Offered::NoBuffer,
+                Err(_) => {
+                    // No pages for a large read: as if the disk had failed.
+                    metrics.reads_failed.add(1);
+                    due.extend(service.read_over(now, read.tag, Err(libc::ENOMEM)));
+                }
             }
-            if queue.len() > limits::READS_QUEUED_KEPT {
-                queue.retain(|read| service.wants(read.tag)); // those whose requests gave up, behind one that did not
-            }
-        }
-        metrics.reads_queued.set(reads.queued.iter().map(VecDeque::len).sum::<usize>() as u64);
+            Offered::Done
+        });
+        reads.thin_out(|read| service.wants(read.tag));
+        metrics.reads_queued.set(reads.queued() as u64);
         metrics.reads_in_flight.set(reactor.reads_in_flight() as u64);
     }
 
@@ -215,21 +188,6 @@ impl<S: Service> Shard<S> {
         }
         connection.begun = connection.begun.saturating_sub(connection.waits);
         connection.waits = 0;
-    }
-}
-
-impl Reads {
-    /// The time for which a read was held back is over.
-    fn release(&mut self, place: u32) {
-        if let Some(read) = self.delayed.get_mut(place as usize).and_then(Option::take) {
-            self.delayed_free.push(place);
-            self.queue(read);
-        }
-    }
-
-    fn queue(&mut self, read: Read) {
-        let large = usize::from(read.length as usize > limits::SMALL_READ_BYTES);
-        self.queued[large].push_back(read);
     }
 }
 
