@@ -247,7 +247,7 @@ pub const POOLED_BUFFERS: usize = 1024;
 pub const SMALL_READ_BYTES: usize = 4096;
 
 /// Reads of one block in flight per shard: 2 MiB. A fast disk does about 100 000 a second and core at 64 µs each, which is
-/// seven in flight; this covers one forty times as slow.
+/// seven in flight; this covers one forty times as slow, though a file alone gets half of them.
 pub const SMALL_READS_MAX: u32 = 512;
 
 /// What a row of several blocks needs; the widest rows in use (some thousand features) fit.

@@ -14,7 +14,7 @@ use crate::{
     limits::{ANSWER_RESERVE_NS, TIMED_OUT_AFTER_NS},
     metrics::{CoreMetrics, Recorder},
     render::Stamp,
-    tecton::response::{self, Outcome, SloInfo},
+    tecton::response::{self, Outcome, SloInfo, StoreTime},
 };
 
 /// Memory of rendering, kept from answer to answer.
@@ -34,7 +34,7 @@ pub(super) fn render<'t>(
     catalog: &Catalog,
     features: &Features,
     rows: &impl Rows<'t>,
-    store_ns: u64,
+    store: StoreTime,
     rendering: &mut Rendering,
     body: &mut Vec<u8>,
 ) -> Result<(), Unreadable> {
@@ -70,7 +70,7 @@ pub(super) fn render<'t>(
             response::nulls(view, body);
         }
     }
-    let slo = SloInfo { server_ns: now.monotonic_ns.saturating_sub(features.seen.at_ns), store_ns, store_bytes };
+    let slo = SloInfo { server_ns: now.monotonic_ns.saturating_sub(features.seen.at_ns), store, store_bytes };
     response::close(plan, features.options, outcomes, slo, stamp, body);
     // After the last byte was read: a file that shrank under its mapping reads as zeros, which must not get out.
     let tables = catalog.tables();

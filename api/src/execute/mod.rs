@@ -45,7 +45,7 @@ use crate::{
     routes::{Route, is_ingest, route},
     tecton::{
         Decoder, latency_budget_field,
-        response::{self, Outcome},
+        response::{self, Outcome, StoreTime},
     },
 };
 
@@ -327,10 +327,11 @@ impl Core {
         let Self { batch, rendering, cache, .. } = self;
         let start = body.len();
         let store_ns = if batch.reads_anything(lookups) { batch.store_ns(now.monotonic_ns) } else { 0 };
+        let store = StoreTime::of_stage(store_ns);
         let server_timing = batch.timing(features.seen, now.monotonic_ns);
         let tables = catalog.tables();
         let rows = TurnRows { batch, tables, cache, lookups: features.lookups };
-        let rendered = render(now, catalog, &features, &rows, store_ns, rendering, body);
+        let rendered = render(now, catalog, &features, &rows, store, rendering, body);
         Finished::Answer(Answer { server_timing, ..self.told(now, catalog, features, rendered, start, body) })
     }
 
@@ -340,9 +341,9 @@ impl Core {
         let catalog = Arc::clone(catalog);
         let Self { waiting, rendering, .. } = self;
         let start = body.len();
-        let (store_ns, server_timing) = (waiting.store_ns(held), waiting.timing(held, now.monotonic_ns));
+        let (store, server_timing) = (waiting.store(held, now.monotonic_ns), waiting.timing(held, now.monotonic_ns));
         let rows = waiting.rows(held, &catalog);
-        let rendered = render(now, &catalog, &features, &rows, store_ns, rendering, body);
+        let rendered = render(now, &catalog, &features, &rows, store, rendering, body);
         let answer = self.told(now, &catalog, features, rendered, start, body);
         self.waiting.release(held);
         Answer { server_timing, ..answer }

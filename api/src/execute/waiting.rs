@@ -21,6 +21,7 @@ use crate::{
     catalog::NamedTable,
     limits::{WAITING_BYTES_MAX, WAITING_KEPT_BYTES_MAX},
     query::Span,
+    tecton::response::StoreTime,
 };
 
 /// One lookup of a request that waits, at a level where there is a row or may be one.
@@ -63,8 +64,8 @@ struct WaitingRequest {
     bytes: Vec<u8>,
     /// Lookups still being read.
     reading: usize,
-    /// The slowest read so far.
-    store_ns: u64,
+    /// Of the reads that are over.
+    store: StoreTime,
     /// Where the time went until it was set aside, if it asked.
     timing: Option<ServerTiming>,
 }
@@ -235,7 +236,7 @@ impl WaitingRequests {
             return nothing;
         }
         let tag = Tag::unpack(tag);
-        let WaitingRequest { request: Some((_, catalog)), lookups, bytes, reading, store_ns, .. } =
+        let WaitingRequest { request: Some((_, catalog)), lookups, bytes, reading, store, .. } =
             &mut self.places[tag.place as usize]
         else {
             return nothing;
@@ -282,7 +283,7 @@ impl WaitingRequests {
         };
         *reading -= 1;
         let took_ns = now_ns.saturating_sub(since_ns);
-        *store_ns = took_ns.max(*store_ns);
+        store.add(took_ns);
         ReadOver { ready: (*reading == 0).then_some(Waiting(tag.place)), took_ns: Some(took_ns), damage }
     }
 
@@ -297,10 +298,17 @@ impl WaitingRequests {
         HeldRows { held: &self.places[waiting.0 as usize], catalog }
     }
 
-    /// The slowest read of a request. One that is not over counts for nothing: that it was late is told by `TIME_OUT`, and an
-    /// answer that kept its budget is eligible for the service-level objective.
-    pub(super) fn store_ns(&self, waiting: Waiting) -> u64 {
-        self.places[waiting.0 as usize].store_ns
+    /// What the reads of a request took that is concluded at `now_ns`. Those that are not over have taken as long as they were waited
+    /// for.
+    pub(super) fn store(&self, waiting: Waiting, now_ns: u64) -> StoreTime {
+        let held = &self.places[waiting.0 as usize];
+        let mut store = held.store;
+        for lookup in &held.lookups {
+            if let HeldStage::Reading { since_ns, .. } = lookup.stage {
+                store.add_cut_off(now_ns.saturating_sub(since_ns));
+            }
+        }
+        store
     }
 
     /// Where the time of a request went that is concluded at `now_ns`; if it asked.
@@ -327,7 +335,7 @@ impl WaitingRequests {
         held.ends.clear();
         held.bytes.clear();
         held.bytes.shrink_to(WAITING_KEPT_BYTES_MAX);
-        (held.reading, held.store_ns) = (0, 0);
+        (held.reading, held.store) = (0, StoreTime::default());
         self.free.push(place);
     }
 }

@@ -153,7 +153,9 @@ impl World {
         let expected: String = expected.lines().map(str::trim).collect();
         for round in ["as it was", "in memory"] {
             let (answered, body) = self.get_features(&format!("{{\"params\":{params}}}"));
-            assert_eq!((answered, sizes_hidden(&body)), (status, expected.clone()), "{round}");
+            // How many reads there are depends on where the rows are.
+            let shown = hidden(&sizes_hidden(&body), "storeTimeSeconds\":");
+            assert_eq!((answered, shown), (status, expected.clone()), "{round}");
             self.bring_in();
         }
     }
@@ -177,12 +179,17 @@ pub(crate) fn bytes_of(read: &Read) -> Vec<u8> {
 }
 
 /// How many bytes a row has is the store's business.
-fn sizes_hidden(body: &str) -> String {
+pub(crate) fn sizes_hidden(body: &str) -> String {
+    hidden(body, "ResponseSizeBytes\":")
+}
+
+/// The same answer with `<n>` for numbers that follow this, but for zero.
+fn hidden(body: &str, name: &str) -> String {
     let mut shown = String::new();
     let mut rest = body;
-    while let Some(at) = rest.find("ResponseSizeBytes\":") {
-        let (before, after) = rest.split_at(at + "ResponseSizeBytes\":".len());
-        let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap();
+    while let Some(at) = rest.find(name) {
+        let (before, after) = rest.split_at(at + name.len());
+        let digits = after.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap();
         shown += before;
         shown += if &after[..digits] == "0" { "0" } else { "<n>" };
         rest = &after[digits..];

@@ -195,12 +195,15 @@ impl Reactor {
         self.buffers.as_mut().expect("buffers live as long as the reactor").give_back(lease);
     }
 
-    /// Reads from a file; false if every buffer of that size is in use, and nothing was done.
-    pub(crate) fn read(&mut self, read: &Read) -> io::Result<bool> {
-        let Some(slot) = self.reads.claim(read)? else { return Ok(false) };
+    /// Takes a buffer for a read; `None` if every one that its file may have is in use, and nothing was done.
+    pub(crate) fn claim_read(&mut self, read: &Read) -> io::Result<Option<u32>> {
+        self.reads.claim(read)
+    }
+
+    /// Makes a read that has a buffer.
+    pub(crate) fn make_read(&mut self, slot: u32) {
         let entry = self.reads.entry(slot).user_data(KIND_READ << KIND_SHIFT | u64::from(slot));
         self.queue(entry);
-        Ok(true)
     }
 
     /// The bytes that a read brought.

@@ -1,7 +1,8 @@
 //! Buffers that files are read into: aligned for direct I/O, bounded, and the kernel's while a read is in flight.
 //!
 //! Two sizes come from pools made at the first read, one for a block and one for the rows that need several; what is larger
-//! still gets pages of its own for the one read. When a size is used up, whoever reads waits until a read of it is over.
+//! still gets pages of its own for the one read. A file may hold as many of a size as are free, so that one which does not answer
+//! leaves half of them to others, two such leave a third, and so on. Whoever has its share waits until a read of its own is over.
 
 use std::{
     io,
@@ -22,8 +23,40 @@ pub struct Read {
     pub length: u32,
     /// Comes back with the bytes; the engine does not look at it.
     pub tag: u64,
-    /// How long the read is held back before it is made. Zero but where slow storage is being simulated.
+    /// How long the read is held back before it is made, with the buffer that it has. Zero but where slow storage is being simulated.
     pub delay_ns: u64,
+}
+
+/// Which buffers a read can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    Small,
+    Large,
+    Single,
+}
+
+const SIZES: usize = Size::Single as usize + 1;
+
+impl Read {
+    pub(crate) fn size(&self) -> Size {
+        let length = self.length as usize;
+        if length <= SMALL_READ_BYTES {
+            Size::Small
+        } else if length <= LARGE_READ_BYTES {
+            Size::Large
+        } else {
+            Size::Single
+        }
+    }
+
+    /// What tells files apart, for as long as somebody has this one.
+    pub(crate) fn file_id(&self) -> usize {
+        file_id(&self.file)
+    }
+}
+
+fn file_id(file: &Arc<OwnedFd>) -> usize {
+    Arc::as_ptr(file).addr()
 }
 
 /// A read that is over: its bytes are ours until the slot is given back. Not `Clone`, as a receive's lease is not.
@@ -51,9 +84,10 @@ pub(crate) struct ReadBuffers {
     pools: Option<(Pages, Pages)>,
     /// By slot: first the small ones, then the large ones, then those with pages of their own.
     in_flight: Vec<Option<InFlight>>,
-    free_small: Vec<u32>,
-    free_large: Vec<u32>,
-    free_single: Vec<u32>,
+    /// By size.
+    free: [Vec<u32>; SIZES],
+    /// Files with reads in flight, and how many of each size.
+    holders: Vec<(usize, [usize; SIZES])>,
 }
 
 const LARGE_FIRST: u32 = SMALL_READS_MAX;
@@ -65,29 +99,31 @@ impl ReadBuffers {
         Self {
             pools: None,
             in_flight: (0..SLOTS).map(|_| None).collect(),
-            free_small: (0..LARGE_FIRST).rev().collect(),
-            free_large: (LARGE_FIRST..SINGLE_FIRST).rev().collect(),
-            free_single: (SINGLE_FIRST..SLOTS).rev().collect(),
+            free: [0..LARGE_FIRST, LARGE_FIRST..SINGLE_FIRST, SINGLE_FIRST..SLOTS].map(|slots| slots.rev().collect()),
+            holders: Vec::new(),
         }
     }
 
-    /// Takes a read in, if there is a buffer for it; its slot, from which [`Self::entry`] makes the submission.
+    /// Takes a read in, if there is a buffer for it and its file has not got its share; its slot, from which [`Self::entry`] makes the
+    /// submission.
     pub(crate) fn claim(&mut self, read: &Read) -> io::Result<Option<u32>> {
-        let length = read.length as usize;
+        let size = read.size();
+        let holder = self.holders.iter().position(|(file, _)| *file == read.file_id());
+        let held = holder.map_or(0, |at| self.holders[at].1[size as usize]);
+        if held >= self.free[size as usize].len() {
+            return Ok(None);
+        }
         if self.pools.is_none() {
             let small = Pages::new(SMALL_READS_MAX as usize * SMALL_READ_BYTES)?;
             self.pools = Some((small, Pages::new(LARGE_READS_MAX as usize * LARGE_READ_BYTES)?));
         }
-        let mut slot = if length <= SMALL_READ_BYTES { self.free_small.pop() } else { None };
-        if slot.is_none() && length <= LARGE_READ_BYTES {
-            slot = self.free_large.pop();
-        }
-        let mut own = None;
-        if slot.is_none() && length > LARGE_READ_BYTES && !self.free_single.is_empty() {
-            own = Some(Pages::new(length)?);
-            slot = self.free_single.pop();
-        }
-        let Some(slot) = slot else { return Ok(None) };
+        let own = if size == Size::Single { Some(Pages::new(read.length as usize)?) } else { None };
+        let Some(slot) = self.free[size as usize].pop() else { return Ok(None) };
+        let at = holder.unwrap_or_else(|| {
+            self.holders.push((read.file_id(), [0; SIZES]));
+            self.holders.len() - 1
+        });
+        self.holders[at].1[size as usize] += 1;
         let Read { file, offset, length, tag, .. } = read;
         let file = Arc::clone(file);
         self.in_flight[slot as usize] = Some(InFlight { file, offset: *offset, length: *length, tag: *tag, own });
@@ -119,17 +155,24 @@ impl ReadBuffers {
 
     #[expect(clippy::needless_pass_by_value, reason = "giving back is giving up")]
     pub(crate) fn give_back(&mut self, lease: ReadLease) {
-        self.in_flight[lease.slot as usize] = None;
-        match lease.slot {
-            slot if slot < LARGE_FIRST => self.free_small.push(slot),
-            slot if slot < SINGLE_FIRST => self.free_large.push(slot),
-            slot => self.free_single.push(slot),
+        let read = self.in_flight[lease.slot as usize].take().expect("a lease has a read");
+        let size = match lease.slot {
+            slot if slot < LARGE_FIRST => Size::Small,
+            slot if slot < SINGLE_FIRST => Size::Large,
+            _ => Size::Single,
+        };
+        self.free[size as usize].push(lease.slot);
+        let holder = self.holders.iter().position(|(file, _)| *file == file_id(&read.file));
+        let holder = holder.expect("the file of a read in flight is a holder");
+        self.holders[holder].1[size as usize] -= 1;
+        if self.holders[holder].1 == [0; SIZES] {
+            self.holders.swap_remove(holder);
         }
     }
 
-    /// Reads that are in flight.
+    /// Reads that have a buffer.
     pub(crate) fn busy(&self) -> usize {
-        SLOTS as usize - self.free_small.len() - self.free_large.len() - self.free_single.len()
+        SLOTS as usize - self.free.iter().map(Vec::len).sum::<usize>()
     }
 
     fn start(&self, slot: u32, read: &InFlight) -> *mut u8 {
@@ -181,16 +224,48 @@ mod tests {
         assert_eq!(buffers.busy(), 0);
     }
 
+    /// Claims one after the other for this file until it is refused.
+    fn claim_all(buffers: &mut ReadBuffers, read: &Read) -> Vec<u32> {
+        std::iter::from_fn(|| buffers.claim(read).unwrap()).collect()
+    }
+
     #[test]
-    fn a_size_that_is_used_up_is_refused_until_one_is_over() {
+    fn a_file_that_does_not_answer_leaves_buffers_to_others() {
+        for (length, all) in [(4096, SMALL_READS_MAX), (65536, LARGE_READS_MAX), (1 << 20, SINGLE_READS_MAX)] {
+            let mut buffers = ReadBuffers::new();
+            let (hung, good) = (read(length, 0), read(length, 1));
+            let slots = claim_all(&mut buffers, &hung);
+            assert_eq!(slots.len(), all as usize / 2);
+            for _ in 0..3 {
+                let others = claim_all(&mut buffers, &good);
+                assert_eq!(others.len(), all as usize / 4);
+                assert_eq!(buffers.claim(&hung).unwrap(), None);
+                for slot in others {
+                    let (lease, ..) = buffers.complete(slot, 4096);
+                    buffers.give_back(lease);
+                }
+            }
+            // It has hung half of what there is; its own come back, one by one.
+            let (lease, _, outcome) = buffers.complete(slots[0], -libc::EIO);
+            assert_eq!(outcome, Err(libc::EIO));
+            assert!(buffers.bytes(&lease).is_empty());
+            buffers.give_back(lease);
+            assert_eq!(claim_all(&mut buffers, &hung).len(), 1);
+            for slot in slots {
+                let (lease, ..) = buffers.complete(slot, 4096);
+                buffers.give_back(lease);
+            }
+            assert_eq!((buffers.busy(), buffers.holders.len()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn however_many_files_hang_the_next_one_is_read() {
         let mut buffers = ReadBuffers::new();
-        let small = SMALL_READS_MAX + LARGE_READS_MAX; // small ones fit the large buffers, too
-        let mut slots: Vec<u32> = (0..small).map(|_| buffers.claim(&read(4096, 0)).unwrap().unwrap()).collect();
-        assert_eq!(buffers.claim(&read(4096, 0)).unwrap(), None);
-        let (lease, _, outcome) = buffers.complete(slots.pop().unwrap(), -libc::EIO);
-        assert_eq!(outcome, Err(libc::EIO));
-        assert!(buffers.bytes(&lease).is_empty());
-        buffers.give_back(lease);
-        assert!(buffers.claim(&read(4096, 0)).unwrap().is_some());
+        let files: Vec<Read> = (0..8).map(|tag| read(4096, tag)).collect();
+        for (hung, file) in files.iter().enumerate() {
+            assert_eq!(claim_all(&mut buffers, file).len(), SMALL_READS_MAX as usize >> (hung + 1));
+        }
+        assert_eq!(claim_all(&mut buffers, &read(65536, 0)).len(), LARGE_READS_MAX as usize / 2, "of another size");
     }
 }

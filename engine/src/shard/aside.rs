@@ -26,7 +26,7 @@ pub(super) struct Parked {
 pub(super) enum Timer {
     /// A waiting request's time is over.
     Conclude(Waiting),
-    /// A read that was held back is to be made: its place among them.
+    /// A read that was held back is to be made, with this buffer.
     Read(u32),
     /// The handshakes that were under way when a drain began are over.
     StopListening,

@@ -23,6 +23,7 @@ mod aside;
 mod connection;
 mod end;
 mod metrics;
+mod queues;
 mod read;
 mod room;
 mod slots;
@@ -46,11 +47,11 @@ use self::{
     aside::{Aside, Parked},
     connection::{Connection, Fate},
     end::Ended,
+    queues::Reads,
     room::Room,
     slots::Slots,
     timers::{TICK_NS, Wheel, ns},
     usage::Usage,
-    waiting::Reads,
 };
 use crate::{
     admission::{AdmissionConfig, Decision, Gate},

@@ -7,31 +7,17 @@
 //! A request that waits holds up what its own connection pipelined behind it, because answers leave in order. It holds up
 //! nobody else, and what is behind it is rendered meanwhile.
 
-use std::collections::VecDeque;
-
 use super::{
     Shard,
     aside::{Parked, Timer},
     connection::Fate,
+    queues::Offered,
 };
 use crate::{
     clock::Now,
-    limits,
     reactor::{Token, reads::ReadLease},
-    service::{Read, Service, Waiting},
+    service::{Service, Waiting},
 };
-
-/// Reads on their way to the ring.
-#[derive(Debug, Default)]
-pub(super) struct Reads {
-    /// Wanted since the last turn.
-    pub(super) wanted: Vec<Read>,
-    /// For which there was no buffer: those of one block, and larger ones, which must not hold the others up.
-    queued: [VecDeque<Read>; 2],
-    /// Held back, by place.
-    delayed: Vec<Option<Read>>,
-    delayed_free: Vec<u32>,
-}
 
 impl<S: Service> Shard<S> {
     /// A read is over: the service takes what it brought.
@@ -59,7 +45,7 @@ impl<S: Service> Shard<S> {
             for reminder in reminders.drain(..) {
                 match reminder {
                     Timer::Conclude(waiting) => self.due.push(waiting),
-                    Timer::Read(place) => self.reads.release(place),
+                    Timer::Read(slot) => self.reactor.make_read(slot),
                     Timer::StopListening => self.stop_listening(now),
                     Timer::LetGo => self.let_go_of_idle(now),
                 }
@@ -114,48 +100,34 @@ impl<S: Service> Shard<S> {
         self.gate.set_aside(self.aside.number() as u64, self.aside.oldest_seen_ns());
     }
 
-    /// Gives the ring what the service wants read, as far as there are buffers.
+    /// Gives the ring what the service wants read, as far as there are buffers. What is held back has one meanwhile, as it would have
+    /// if the disk were as slow.
     pub(super) fn make_reads(&mut self, now: Now) {
-        let Self { service, reads, aside, reactor, metrics, .. } = self;
+        let Self { service, reads, aside, reactor, metrics, due, .. } = self;
         service.take_reads(&mut reads.wanted);
         let mut wanted = std::mem::take(&mut reads.wanted);
-        for read in wanted.drain(..) {
-            if read.delay_ns == 0 {
-                reads.queue(read);
-                continue;
-            }
-            let at_ns = now.monotonic_ns + read.delay_ns;
-            let place = reads.delayed_free.pop().unwrap_or_else(|| {
-                reads.delayed.push(None);
-                u32::try_from(reads.delayed.len() - 1).expect("bounded by the requests that wait")
-            });
-            reads.delayed[place as usize] = Some(read);
-            aside.deadlines.arm(at_ns, Timer::Read(place));
-        }
+        wanted.drain(..).for_each(|read| reads.queue(read));
         reads.wanted = wanted;
-        for queue in &mut reads.queued {
-            while let Some(read) = queue.front() {
-                if service.wants(read.tag) {
-                    match reactor.read(read) {
-                        Ok(true) => {}
-                        Ok(false) => break, // a buffer comes back with a completion, and with it the next turn
-                        Err(_) => {
-                            // No pages for a large read: as if the disk had failed.
-                            metrics.reads_failed.add(1);
-                            let tag = read.tag;
-                            if let Some(waiting) = service.read_over(now, tag, Err(libc::ENOMEM)) {
-                                self.due.push(waiting);
-                            }
-                        }
-                    }
+        reads.offer(|read| {
+            if !service.wants(read.tag) {
+                return Offered::Done;
+            }
+            match reactor.claim_read(read) {
+                Ok(Some(slot)) if read.delay_ns == 0 => reactor.make_read(slot),
+                Ok(Some(slot)) => {
+                    aside.deadlines.arm(now.monotonic_ns.saturating_add(read.delay_ns), Timer::Read(slot));
                 }
-                queue.pop_front();
+                Ok(None) => return Offered::NoBuffer,
+                Err(_) => {
+                    // No pages for a large read: as if the disk had failed.
+                    metrics.reads_failed.add(1);
+                    due.extend(service.read_over(now, read.tag, Err(libc::ENOMEM)));
+                }
             }
-            if queue.len() > limits::READS_QUEUED_KEPT {
-                queue.retain(|read| service.wants(read.tag)); // those whose requests gave up, behind one that did not
-            }
-        }
-        metrics.reads_queued.set(reads.queued.iter().map(VecDeque::len).sum::<usize>() as u64);
+            Offered::Done
+        });
+        reads.thin_out(|read| service.wants(read.tag));
+        metrics.reads_queued.set(reads.queued() as u64);
         metrics.reads_in_flight.set(reactor.reads_in_flight() as u64);
     }
 
@@ -166,20 +138,5 @@ impl<S: Service> Shard<S> {
         let waited = aside.give_up(&mut connection.answers, pool, |waiting| service.abandon(waiting));
         connection.begun = connection.begun.saturating_sub(waited);
         metrics.waiting.set(aside.number() as u64);
-    }
-}
-
-impl Reads {
-    /// The time for which a read was held back is over.
-    fn release(&mut self, place: u32) {
-        if let Some(read) = self.delayed.get_mut(place as usize).and_then(Option::take) {
-            self.delayed_free.push(place);
-            self.queue(read);
-        }
-    }
-
-    fn queue(&mut self, read: Read) {
-        let large = usize::from(read.length as usize > limits::SMALL_READ_BYTES);
-        self.queued[large].push_back(read);
     }
 }

@@ -1,7 +1,7 @@
 //! A service whose requests wait: it reads a file through the ring, with the delays that the request's path asks for.
 //!
 //! `/wait/<until_us>/<delay_us>`, or with a further `/<bytes>`: reads a block, or so much, that is held back for `delay_us`, and answers with its first eight bytes, or with
-//! `late` once `until_us` are over. `/seen` is answered with the moment from which its time counts. Everything else is answered at once.
+//! `late` once `until_us` are over. `/other/...` is the same of a second file, which answers whatever the first does. `/seen` is answered with the moment from which its time counts. Everything else is answered at once.
 
 use std::{
     os::{fd::OwnedFd, unix::fs::FileExt as _},
@@ -31,7 +31,7 @@ pub(crate) struct Seen {
 #[derive(Debug)]
 enum Wanted {
     Now(Vec<u8>),
-    Wait { until_us: u64, delay_us: u64, length: u32, seen_ns: u64 },
+    Wait { other: bool, until_us: u64, delay_us: u64, length: u32, seen_ns: u64 },
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +45,7 @@ struct Place {
 #[derive(Debug)]
 pub(crate) struct Patient {
     file: Arc<OwnedFd>,
+    other: Arc<OwnedFd>,
     asked: Vec<Wanted>,
     places: Vec<Place>,
     reads: Vec<Read>,
@@ -54,7 +55,8 @@ pub(crate) struct Patient {
 impl Patient {
     /// Reads `file`, whose first block begins with `patience`.
     pub(crate) fn new(file: OwnedFd, seen: Arc<Seen>) -> Self {
-        Self { file: Arc::new(file), asked: Vec::new(), places: Vec::new(), reads: Vec::new(), seen }
+        let other = Arc::new(Self::file());
+        Self { file: Arc::new(file), other, asked: Vec::new(), places: Vec::new(), reads: Vec::new(), seen }
     }
 
     /// A file of one block.
@@ -91,7 +93,8 @@ impl Service for Patient {
         let path = std::str::from_utf8(request.head.path).unwrap();
         let mut parts = path.split('/').skip(1);
         self.asked.push(match (parts.next(), parts.next(), parts.next()) {
-            (Some("wait"), Some(until), Some(delay)) => Wanted::Wait {
+            (Some(file @ ("wait" | "other")), Some(until), Some(delay)) => Wanted::Wait {
+                other: file == "other",
                 until_us: until.parse().unwrap(),
                 delay_us: delay.parse().unwrap(),
                 length: parts.next().map_or(4096, |bytes| bytes.parse().unwrap()),
@@ -118,12 +121,14 @@ impl Service for Patient {
     fn gather(&mut self, _: Now) {}
 
     fn finish(&mut self, _: Now, ticket: Ticket, body: &mut Vec<u8>) -> Finished {
-        let (until_us, delay_us, length, seen_ns) = match &self.asked[ticket.0 as usize] {
+        let (other, until_us, delay_us, length, seen_ns) = match &self.asked[ticket.0 as usize] {
             Wanted::Now(bytes) => {
                 body.extend_from_slice(bytes);
                 return Finished::Answer(ok());
             }
-            Wanted::Wait { until_us, delay_us, length, seen_ns } => (*until_us, *delay_us, *length, *seen_ns),
+            Wanted::Wait { other, until_us, delay_us, length, seen_ns } => {
+                (*other, *until_us, *delay_us, *length, *seen_ns)
+            }
         };
         let place = self.places.iter().position(|place| !place.taken).unwrap_or_else(|| {
             self.places.push(Place::default());
@@ -132,7 +137,7 @@ impl Service for Patient {
         self.places[place].taken = true;
         self.seen.waiting.fetch_add(1, Ordering::Relaxed);
         let tag = u64::from(self.places[place].generation) << 32 | place as u64;
-        let file = Arc::clone(&self.file);
+        let file = Arc::clone(if other { &self.other } else { &self.file });
         self.reads.push(Read { file, offset: 0, length, tag, delay_ns: delay_us * 1000 });
         let waiting = Waiting(u32::try_from(place).unwrap());
         Finished::Waits { waiting, until_ns: seen_ns + until_us * 1000 }

@@ -3,9 +3,12 @@
 
 use std::{io::Write as _, net::Shutdown, sync::atomic::Ordering, time::Duration};
 
-use gannet_engine::limits::{LARGE_READS_MAX, Limits, SINGLE_READS_MAX, SMALL_READS_MAX};
+use gannet_engine::limits::{Limits, SINGLE_READS_MAX, SMALL_READS_MAX};
 
-use crate::client::{Started, get, post};
+use crate::{
+    client::{Started, get, post},
+    waiting::Patient,
+};
 
 const NO_SPIN: Duration = Duration::ZERO;
 /// Longer than any test runs.
@@ -174,11 +177,11 @@ fn requests_whose_time_ends_as_their_reads_do_are_answered_once() {
     server.wait_for("gannet_cold_reads_queued", 0.0);
 }
 
-/// A disk that stops answering, as a pipe that nobody writes to: every buffer is taken, further reads queue, every request is
+/// A disk that stops answering, as a pipe that nobody writes to: every buffer that a file may have is taken, further reads queue, every request is
 /// answered at its deadline all the same, and when the disk is back everything is as before.
 #[test]
 fn reads_that_come_late_are_dropped_and_their_buffers_come_back() {
-    let buffers = u64::from(SMALL_READS_MAX + LARGE_READS_MAX);
+    let buffers = u64::from(SMALL_READS_MAX / 2);
     let (from_disk, mut disk) = std::io::pipe().unwrap();
     let (server, seen) = Started::patient_with(from_disk.into(), NO_SPIN);
     let mut client = server.connect();
@@ -191,7 +194,7 @@ fn reads_that_come_late_are_dropped_and_their_buffers_come_back() {
     }
     assert_eq!(seen.concluded.load(Ordering::Relaxed), 16 * rounds);
     server.wait_for("gannet_requests_waiting", 0.0);
-    server.wait_for("gannet_cold_reads_in_flight", f64::from(SMALL_READS_MAX + LARGE_READS_MAX));
+    server.wait_for("gannet_cold_reads_in_flight", f64::from(SMALL_READS_MAX / 2));
     for _ in 0..buffers {
         disk.write_all(&[b'x'; 4096]).unwrap();
     }
@@ -201,6 +204,35 @@ fn reads_that_come_late_are_dropped_and_their_buffers_come_back() {
     client.send(&get(&format!("/wait/{NEVER_US}/0")));
     disk.write_all(b"patience").unwrap();
     assert_eq!(client.response().body, "patience", "and not what came for others");
+}
+
+/// A file that never answers, be it a pipe that nobody writes to or one whose reads are held back: it has all the buffers that it may
+/// have and more reads that queue, and those of another file are made and answered all the same.
+#[test]
+fn a_file_that_never_answers_holds_up_no_other() {
+    for (pipe, delay_us) in [(true, 0), (false, NEVER_US)] {
+        let (from_disk, _disk) = std::io::pipe().unwrap();
+        let file = if pipe { from_disk.into() } else { Patient::file() };
+        let (server, seen) = Started::patient_with(file, NO_SPIN);
+        let mut gave_up = server.connect();
+        for _ in 0..SMALL_READS_MAX / 2 / 16 + 10 {
+            gave_up.send(&get(&format!("/wait/1000/{delay_us}")).repeat(16));
+            (0..16).for_each(|_| assert_eq!(gave_up.response().body, "late"));
+        }
+        let held = f64::from(SMALL_READS_MAX / 2);
+        server.wait_for("gannet_cold_reads_in_flight", held);
+        let mut waits = server.connect();
+        waits.send(&get(&format!("/wait/{NEVER_US}/{delay_us}")).repeat(16));
+        server.wait_for("gannet_cold_reads_queued", 16.0);
+        let mut client = server.connect();
+        for _ in 0..40 {
+            client.send(&get(&format!("/other/{NEVER_US}/0")).repeat(16));
+            (0..16).for_each(|_| assert_eq!(client.response().body, "patience"));
+        }
+        server.wait_for("gannet_cold_reads_in_flight", held);
+        server.wait_for("gannet_cold_reads_queued", 16.0);
+        assert_eq!((seen.waiting.load(Ordering::Relaxed), seen.late_reads.load(Ordering::Relaxed)), (16, 0));
+    }
 }
 
 /// A second request comes byte by byte while the one before it waits, be it that it may begin meanwhile or not: its time counts from its
@@ -310,18 +342,19 @@ fn a_drain_ends_with_what_was_behind_a_request_that_waits() {
     server.join();
 }
 
-/// As many large reads are under way as may be, and one more waits for its turn: those of one block go on past it.
+/// A file has as many large reads under way as it may, and one more waits for its turn: those of one block go on past it.
 #[test]
 fn large_reads_hold_up_no_small_ones() {
     let (from_disk, _disk) = std::io::pipe().unwrap(); // which never answers
     let (server, _) = Started::patient_with(from_disk.into(), NO_SPIN);
     let mut client = server.connect();
-    for _ in 0..=SINGLE_READS_MAX {
+    let share = SINGLE_READS_MAX / 2;
+    for _ in 0..=share {
         client.send(&get(&format!("/wait/{NEVER_US}/0/131072")));
     }
-    server.wait_for("gannet_cold_reads_in_flight", f64::from(SINGLE_READS_MAX));
+    server.wait_for("gannet_cold_reads_in_flight", f64::from(share));
     server.wait_for("gannet_cold_reads_queued", 1.0);
     client.send(&get(&format!("/wait/{NEVER_US}/0")));
-    server.wait_for("gannet_cold_reads_in_flight", f64::from(SINGLE_READS_MAX + 1));
+    server.wait_for("gannet_cold_reads_in_flight", f64::from(share + 1));
     server.wait_for("gannet_cold_reads_queued", 1.0);
 }

@@ -30,6 +30,8 @@ pub(super) struct Adopted {
     pub(super) tables: Vec<(String, Weak<Table>)>,
     pub(super) settings: MemorySettings,
     pub(super) budget_bytes: u64,
+    /// Why what was brought in before it may not be locked.
+    pub(super) lock_refused: Option<Error>,
 }
 
 /// The thread's inbox. It is not waited for: it changes nothing on disk, so the process may end under it.
@@ -65,6 +67,8 @@ struct Work {
     /// That memory may not be locked was said.
     told_of_limits: bool,
     warned_seconds: Option<f64>,
+    /// When it was last looked whether all is still there.
+    watched_seconds: Option<f64>,
     /// Bytes that were in memory when that was last told.
     told_bytes: Option<u64>,
     /// What is live could not be brought in, and was told of: it is not tried again before something else is live.
@@ -83,31 +87,39 @@ impl Work {
             };
             match message {
                 Ok(adopted) => self.adopt(adopted),
-                Err(RecvTimeoutError::Timeout) => self.step(),
+                Err(RecvTimeoutError::Timeout) => self.step(clock::seconds()),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    fn adopt(&mut self, adopted: Adopted) {
-        self.settled = adopted.settings.populate == Populate::None;
+    fn adopt(&mut self, mut adopted: Adopted) {
+        self.settled = keeps_nothing(&adopted);
         self.told_bytes = None;
         self.gave_up = false;
+        self.tell_of_limits(adopted.lock_refused.take());
         if let Some(before) = self.live.replace(adopted) {
             let tables = before.tables.into_iter().map(|(_, table)| table).collect();
             self.replaced.add(tables, &turns_of(&self.shards));
         }
     }
 
-    /// Brings in one slice more, or looks whether all is still there.
-    fn step(&mut self) {
+    /// Looks whether all is still there, if that is due, and brings in one slice more. What is brought in in the meantime can take
+    /// minutes, and what is gone must not count as resident for as long.
+    fn step(&mut self, now_seconds: f64) {
         let Some(live) = &self.live else { return };
-        if live.settings.populate == Populate::None {
-            return;
-        }
-        let tables: Vec<(&str, Arc<Table>)> =
-            live.tables.iter().filter_map(|(name, table)| Some((name.as_str(), table.upgrade()?))).collect();
+        let tables: Vec<(String, Arc<Table>)> =
+            live.tables.iter().filter_map(|(name, table)| Some((name.clone(), table.upgrade()?))).collect();
         self.replaced.forget(|old| live.tables.iter().any(|(_, table)| table.ptr_eq(old)));
+        if self.watched_seconds.is_none_or(|watched| now_seconds - watched >= LOOK_EVERY.as_secs_f64()) {
+            self.watched_seconds = Some(now_seconds);
+            self.watch(&tables, now_seconds);
+        }
+        self.bring_in(&tables);
+    }
+
+    fn bring_in(&mut self, tables: &[(String, Arc<Table>)]) {
+        let Some(live) = &self.live else { return };
         let all: u64 = tables.iter().map(|(_, table)| wanted(table, live.settings.populate)).sum();
         let missing = all.saturating_sub(tables.iter().map(|(_, table)| resident(table)).sum());
         let left = |replaced: &Replaced| {
@@ -119,26 +131,18 @@ impl Work {
         tell_of(&way);
         let left = left(&self.replaced);
         self.making_room = false;
-
-        let brought = if self.settled { Ok(None) } else { bring_in_more(&tables, live.settings, left) };
-        match brought {
-            Ok(Some(Brought { lock_refused, .. })) => {
-                if let Some(refused) = lock_refused.filter(|_| !self.told_of_limits) {
-                    self.told_of_limits = true;
-                    let message = "tables are in memory but not locked there; the kernel may take them back";
-                    log::warn(message, &[("cause", &refused)]);
-                }
-            }
+        if self.settled {
+            return;
+        }
+        match bring_in_more(tables, live.settings, left) {
+            Ok(Some(Brought { lock_refused, .. })) => self.tell_of_limits(lock_refused),
             Ok(None) if way.under_way => self.making_room = true,
-            Ok(None) if !self.settled => {
+            Ok(None) => {
                 self.settled = true;
                 let in_memory: u64 = tables.iter().map(|(_, table)| resident(table)).sum();
                 if self.told_bytes.replace(in_memory) != Some(in_memory) {
-                    tell(&tables, live);
+                    tell(tables, live);
                 }
-            }
-            Ok(None) => {
-                self.watch(&tables.into_iter().map(|(name, table)| (name.to_owned(), table)).collect::<Vec<_>>())
             }
             Err((name, cause)) => {
                 (self.settled, self.gave_up) = (true, true);
@@ -147,7 +151,7 @@ impl Work {
         }
     }
 
-    fn watch(&mut self, tables: &[(String, Arc<Table>)]) {
+    fn watch(&mut self, tables: &[(String, Arc<Table>)], now_seconds: f64) {
         let mut evicted = 0;
         for (name, table) in tables {
             match table.watch() {
@@ -155,17 +159,22 @@ impl Work {
                 Err(cause) => log::error("cannot be watched", &[("table", name), ("cause", &cause)]),
             }
         }
-        if evicted == 0 {
-            // A replaced generation may have gone in the meantime, and left room.
-            self.settled = self.gave_up || self.is_full(tables);
-            return;
-        }
-        self.settled = self.gave_up; // else to be brought in again
-        let now = clock::seconds();
-        if self.warned_seconds.is_none_or(|warned| now - warned >= WARN_SECONDS) {
-            self.warned_seconds = Some(now);
+        // What is gone is to be brought in again; or a replaced generation went in the meantime, and left room.
+        let is_done = evicted == 0 && self.settled && self.is_full(tables);
+        self.settled = is_done || self.gave_up || self.live.as_ref().is_none_or(keeps_nothing);
+        if evicted > 0 && self.warned_seconds.is_none_or(|warned| now_seconds - warned >= WARN_SECONDS) {
+            self.warned_seconds = Some(now_seconds);
             let message = "the kernel took back memory of tables; their rows are read from disk until they are back";
             log::warn(message, &[("mib", &(evicted >> 20))]);
+        }
+    }
+
+    /// Says once why memory may not be locked.
+    fn tell_of_limits(&mut self, lock_refused: Option<Error>) {
+        if let Some(refused) = lock_refused.filter(|_| !self.told_of_limits) {
+            self.told_of_limits = true;
+            let message = "tables are in memory but not locked there; the kernel may take them back";
+            log::warn(message, &[("cause", &refused)]);
         }
     }
 
@@ -182,7 +191,7 @@ impl Work {
 
 /// The next slice that is wanted and has room; `None` if there is none.
 fn bring_in_more(
-    tables: &[(&str, Arc<Table>)],
+    tables: &[(String, Arc<Table>)],
     settings: MemorySettings,
     left: u64,
 ) -> Result<Option<Brought>, (String, Error)> {
@@ -193,7 +202,7 @@ fn bring_in_more(
     };
     for (name, table) in tables {
         if missing(table).0 > 0 {
-            let brought = table.bring_in_index_within(left, lock, huge_pages).map_err(failed(name))?;
+            let brought = table.bring_in_next_index(left, lock, huge_pages).map_err(failed(name))?;
             if brought.bytes > 0 {
                 return Ok(Some(brought));
             }
@@ -231,6 +240,11 @@ pub(super) fn taken(table: &Table) -> u64 {
     resident(table) + table.residency().map(|segment| segment.beside_bytes).sum::<u64>()
 }
 
+/// Whether nothing is ever to be brought in. What is there all the same, under settings of before, is watched like the rest.
+fn keeps_nothing(live: &Adopted) -> bool {
+    live.settings.populate == Populate::None
+}
+
 fn wanted(table: &Table, populate: Populate) -> u64 {
     match populate {
         Populate::None => 0,
@@ -253,7 +267,7 @@ fn tell_of(way: &Way) {
     }
 }
 
-fn tell(tables: &[(&str, Arc<Table>)], live: &Adopted) {
+fn tell(tables: &[(String, Arc<Table>)], live: &Adopted) {
     let used: u64 = tables.iter().map(|(_, table)| resident(table)).sum();
     let all: u64 = tables.iter().map(|(_, table)| wanted(table, live.settings.populate)).sum();
     let figures: [(&str, &dyn std::fmt::Display); 3] =
@@ -268,7 +282,7 @@ fn tell(tables: &[(&str, Arc<Table>)], live: &Adopted) {
     }
 }
 
-/// How often residency is looked at.
+/// How often residency is looked at, also while something is being brought in.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How often turns of the cores are looked at while room is being made: an idle one has a turn every tenth of a second.
@@ -282,3 +296,6 @@ const SLICE_BYTES_LEAST: u64 = 1 << 20;
 
 /// Between two warnings of the same kind.
 const WARN_SECONDS: f64 = 10.0;
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! What is served: the tables and definitions of one generation, and how the next one takes their place.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Arc, Weak},
     time::Duration,
@@ -13,13 +13,14 @@ use gannet_api::{
     definitions::model::{Definitions, FeatureView},
 };
 use gannet_store::{
-    Schema, Table,
+    Error, Schema, Table,
     directory::{DataDirectory, Manifest, TableEntry},
     levels::Levels,
     plane::{Combine, StreamTables},
-    table::Lock,
+    table::{Brought, Populate},
 };
 
+use super::{keeper::taken, memory::MemorySettings};
 use crate::repository::{self, Applied};
 
 /// One generation, opened and compiled.
@@ -33,6 +34,17 @@ pub(super) struct Live {
     tables: BTreeMap<(String, Level), Open>,
     /// Views whose table has another shape than their definition: not served until they are materialized.
     pub(super) outdated: Vec<String>,
+    /// Records are taken for some view, so there will be deltas, larger ones each time.
+    pub(super) takes_records: bool,
+    /// Why a delta that was brought in may not be locked.
+    pub(super) lock_refused: Option<Error>,
+}
+
+/// How new deltas are brought into memory, and how much room there is for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) settings: MemorySettings,
+    pub(super) bytes: u64,
 }
 
 /// Where in a table's levels a file's rows are.
@@ -56,14 +68,15 @@ pub(super) type CombineOf<'c> = &'c dyn Fn(&FeatureView) -> Option<Arc<dyn Combi
 
 impl Live {
     /// Opens what `data` holds now; `None` when nothing was published. Tables that are the same as in `before` are shared
-    /// with it. Headers and roots are checked here; blocks are checked when they are read. New deltas that are small are in memory
-    /// afterwards: those who just wrote will ask.
+    /// with it. Headers and roots are checked here; blocks are checked when they are read. New deltas that are small and have `room`
+    /// are in memory afterwards: those who just wrote will ask.
     /// `slow` are tables whose reads are held back; `streams` those that could be written to until now.
     pub(super) fn open(
         data: &DataDirectory,
         before: Option<&Self>,
         shared: &Shared,
         slow: &BTreeMap<String, Duration>,
+        room: Room,
         streams: &StreamTables,
         combine: CombineOf<'_>,
     ) -> Result<Option<Self>> {
@@ -78,12 +91,20 @@ impl Live {
         let tables = manifest.tables.into_iter().map(|(name, entry)| ((name, Level::Base), entry));
         let entries = tables.chain(deltas.map(|(name, entry)| ((name, Level::Delta), entry)));
         let (mut tables, mut levels) = (BTreeMap::<_, Open>::new(), BTreeMap::<String, Levels>::new());
+        let (mut room, mut lock_refused) = (room, None);
         for (place, entry) in entries {
             let known = before.and_then(|before| before.tables.get(&place)).filter(|open| open.entry == entry);
             let (name, level) = &place;
             let open = match known {
                 Some(open) => open.clone(),
-                None => open(data.root(), name, *level, entry)?,
+                None => {
+                    let open = open(data.root(), name, entry)?;
+                    if *level == Level::Delta {
+                        let refused = bring_in(&open.table, &mut room);
+                        lock_refused = lock_refused.or(refused);
+                    }
+                    open
+                }
             };
             // What a batch brought is processed, too.
             if let (Some(stream), Some(newest_us)) = (streams.get(name), open.entry.newest_event_us()) {
@@ -99,7 +120,10 @@ impl Live {
         let catalog = Catalog::compile(&applied.definitions, levels, &streams, manifest.generation, shared.metrics());
         let catalog = Arc::new(catalog.covering(manifest.log_position).with_slow_tables(slow));
         let streams = Arc::new(streams);
-        Ok(Some(Self { generation: manifest.generation, catalog, streams, tables, outdated }))
+        let mut views = applied.definitions.workspaces.values().flat_map(|workspace| workspace.feature_views.values());
+        let takes_records = views.any(|view| view.stream.is_some());
+        let generation = manifest.generation;
+        Ok(Some(Self { generation, catalog, streams, tables, outdated, takes_records, lock_refused }))
     }
 
     /// Tables that `before` does not share, by name.
@@ -112,9 +136,17 @@ impl Live {
         new.map(|((name, _), open)| (name.clone(), Arc::clone(&open.table))).collect()
     }
 
-    /// All tables, by name; whoever gets them does not keep them.
+    /// All tables, deltas first, which are asked for most; whoever gets them does not keep them.
     pub(super) fn tables(&self) -> Vec<(String, Weak<Table>)> {
-        self.tables.iter().map(|((name, _), open)| (name.clone(), Arc::downgrade(&open.table))).collect()
+        let at = |wanted| self.tables.iter().filter(move |((_, level), _)| *level == wanted);
+        let tables = at(Level::Delta).chain(at(Level::Base));
+        tables.map(|((name, _), open)| (name.clone(), Arc::downgrade(&open.table))).collect()
+    }
+
+    /// Bytes that deltas take of the budget.
+    pub(super) fn deltas_taken(&self) -> u64 {
+        let deltas = self.tables.iter().filter(|((_, level), _)| *level == Level::Delta);
+        deltas.map(|(_, open)| taken(&open.table)).sum()
     }
 
     /// Whether this table is one of these, and not only one of the same name.
@@ -149,16 +181,34 @@ impl Live {
     }
 }
 
-fn open(root: &Path, name: &str, level: Level, entry: TableEntry) -> Result<Open> {
+/// What the tables of all these take of the budget, those that several share once.
+pub(super) fn taken_by<'l>(lives: impl Iterator<Item = &'l Live>) -> u64 {
+    let mut seen = BTreeSet::new();
+    let tables = lives.flat_map(|live| live.tables.values());
+    tables.filter(|open| seen.insert(Arc::as_ptr(&open.table))).map(|open| taken(&open.table)).sum()
+}
+
+fn open(root: &Path, name: &str, entry: TableEntry) -> Result<Open> {
     let table = Table::open(root, &entry).with_context(|| format!("table {name}"))?;
-    let bytes = table.index_bytes() + table.rows_bytes();
-    if level == Level::Delta && bytes <= DELTA_BROUGHT_IN_BYTES_MAX {
-        // What cannot be had is read when it is asked for; whoever watches memory tries again, and says so.
-        let brought =
-            table.bring_in_index(Lock::Never, false).and_then(|_| table.bring_in_rows(bytes, Lock::Never, false));
-        drop(brought);
-    }
     Ok(Open { entry, table: Arc::new(table) })
+}
+
+/// Brings in a new delta as tables are, as far as there is room. Returns why it may not be locked, if that was tried. What cannot be
+/// had is read when it is asked for; whoever keeps tables in memory tries again, and says so.
+fn bring_in(table: &Table, room: &mut Room) -> Option<Error> {
+    let MemorySettings { populate, lock, huge_pages, .. } = room.settings;
+    if populate == Populate::None || table.index_bytes() + table.rows_bytes() > DELTA_BROUGHT_IN_BYTES_MAX {
+        return None;
+    }
+    let before = taken(table);
+    let index = table.bring_in_index_within(room.bytes, lock, huge_pages);
+    let left = room.bytes.saturating_sub(taken(table) - before);
+    let rows = match (&index, populate) {
+        (Ok(_), Populate::All) => table.bring_in_rows(left, lock, huge_pages),
+        _ => Ok(Brought::default()),
+    };
+    room.bytes = room.bytes.saturating_sub(taken(table) - before);
+    [index, rows].into_iter().find_map(|brought| brought.ok()?.lock_refused)
 }
 
 /// What may be written to by what is applied, if nothing was opened yet. Empty when nothing was applied.
@@ -194,7 +244,7 @@ fn outdated(manifest: &Manifest, applied: &Applied) -> Vec<String> {
 }
 
 /// A delta up to this is brought in before it is read from: half a second of an ordinary disk, and what it has was in memory a moment ago.
-const DELTA_BROUGHT_IN_BYTES_MAX: u64 = 256 << 20;
+pub(super) const DELTA_BROUGHT_IN_BYTES_MAX: u64 = 256 << 20;
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 //! ```text
 //! what the control group or the machine has ──70 %──► budget ──┬─ a quarter: caches of rows, one per core, filled as rows are read
 //!                                                               └─ the rest: every index first, then rows as far as it goes
+//!                                                                  (an eighth is left free for deltas where records are taken)
 //! ```
 //! The other 30 %, but never less than the process needs for itself, are for connections, for the kernel, and for a run of
 //! `materialize` beside the server. What is locked cannot be taken back, so a budget beyond the control group's limit would
@@ -13,6 +14,8 @@ mod machine;
 use std::path::Path;
 
 use gannet_store::table::{Lock, Populate};
+
+use super::live::DELTA_BROUGHT_IN_BYTES_MAX;
 
 /// What an operator sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +69,11 @@ impl MemoryPlan {
         self.row_cache_bytes.min(usize::try_from(useful).unwrap_or(usize::MAX))
     }
 
+    /// Of what tables may take, this is left free for deltas to come: they are asked for by those who just wrote.
+    pub(super) fn deltas_bytes(&self) -> u64 {
+        (self.tables_bytes / DELTAS_SHARE).min(DELTA_BROUGHT_IN_BYTES_MAX)
+    }
+
     fn within(budget_bytes: u64, row_cache_bytes: Option<usize>, cores: usize) -> Self {
         let cores_u64 = u64::try_from(cores.max(1)).unwrap_or(u64::MAX);
         let usual = (budget_bytes / CACHE_SHARE / cores_u64).min(ROW_CACHE_BYTES_USUAL);
@@ -85,6 +93,9 @@ fn usual_budget_bytes(memory_bytes: u64, cores: usize) -> u64 {
 /// Caches get one part in so many. They hold the rows that are asked for most, so a byte of them answers more requests than a
 /// byte of a table; but where all tables fit, they are never used.
 const CACHE_SHARE: u64 = 4;
+
+/// Deltas get one part in so many, if others would take all there is. A table of which a delta is a quarter is compacted.
+const DELTAS_SHARE: u64 = 8;
 
 /// Measured: 45 MiB with one core and 20 of program, and then checksums and connections.
 const OWN_BYTES: u64 = 96 << 20;
@@ -114,6 +125,12 @@ mod tests {
         assert_eq!(MemoryPlan::within(8 << 30, Some(0), 2), MemoryPlan { tables_bytes: 8 << 30, row_cache_bytes: 0 });
         assert_eq!(MemoryPlan::within(1 << 20, Some(1 << 20), 4).tables_bytes, 0);
         assert_eq!(MemoryPlan::within(1 << 40, None, 1).row_cache_bytes, 4 << 30);
+    }
+
+    #[test]
+    fn an_eighth_is_left_for_deltas_and_no_more_than_one_is_brought_in_at_once() {
+        let of = |tables_bytes| MemoryPlan { tables_bytes, row_cache_bytes: 0 }.deltas_bytes();
+        assert_eq!((of(0), of(80 << 20), of(64 << 30)), (0, 10 << 20, 256 << 20));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use gannet_api::{Core, ShardSamples, Shared, State, StorageFigures};
+use gannet_api::{Core, ShardSamples, Shared, State, StorageFigures, definitions::model::FeatureView};
 use gannet_engine::{
     admission::AdmissionConfig,
     clock::{Clock, Origin},
@@ -31,9 +31,9 @@ use super::{
     IngestSettings, Signals, cores,
     ingest::{Combining, Writes},
     keeper::{Adopted, Keeper},
-    live::{self, Live},
+    live::{self, Live, Room},
     memory::{MemoryPlan, MemorySettings},
-    starved::{Room, Starved},
+    starved::{self, Starved},
     verifier::{Batch, Damaged, Verifier},
 };
 use crate::{clock, keys, log};
@@ -169,8 +169,10 @@ impl Process {
         // the next look.
         let seen = data.stamp().ok();
         // Before the port opens: the first answer should not be a 503 when there is something to serve.
-        let live = Live::open(&data, None, &shared, &settings.slow_tables, &streams, &|view| combining.of(view));
         let plan = MemoryPlan::new(&settings.memory, settings.cores.len());
+        let room = Room { settings: settings.memory, bytes: plan.tables_bytes };
+        let combine = |view: &FeatureView| combining.of(view);
+        let live = Live::open(&data, None, &shared, &settings.slow_tables, room, &streams, &combine);
         let rows_bytes = live.as_ref().ok().and_then(Option::as_ref).map(Live::rows_bytes);
         let row_cache_bytes = plan.row_cache_for(&settings.memory, rows_bytes);
         // Before it, too: nobody who may ask is told that they may not, which callers do not try again.
@@ -278,8 +280,12 @@ impl Process {
         let stamp = self.data.stamp().ok();
         if stamp != self.seen || self.retry {
             self.seen = stamp; // also when what was published is refused: damage does not pass
-            let Self { data, live, shared, slow_tables, streams, combining, .. } = self;
-            let live = Live::open(data, live.as_ref(), shared, slow_tables, streams, &|view| combining.of(view));
+            let Self { data, live, replaced, memory, cores, shared, slow_tables, streams, combining, .. } = self;
+            let taken = live::taken_by(live.iter().chain(replaced.iter()));
+            let tables_bytes = MemoryPlan::new(memory, *cores).tables_bytes;
+            let room = Room { settings: *memory, bytes: tables_bytes.saturating_sub(taken) };
+            let combine = |view: &FeatureView| combining.of(view);
+            let live = Live::open(data, live.as_ref(), shared, slow_tables, room, streams, &combine);
             self.take_up(live);
         }
         let keys = FileStamp::of(&keys::path(&self.data));
@@ -297,7 +303,7 @@ impl Process {
             self.refused = None;
         }
         match opened {
-            Ok(Some(live)) => {
+            Ok(Some(mut live)) => {
                 let tables = live.new_tables(self.live.as_ref());
                 self.verifier.add(Batch { generation: live.generation, tables });
                 for name in &live.outdated {
@@ -313,8 +319,11 @@ impl Process {
                 self.shared.publish(Some(Arc::clone(&live.catalog)));
                 self.writes.plane().adopted(live.generation);
                 // After it: turns from then on are turns with what is live now.
-                let budget_bytes = MemoryPlan::new(&self.memory, self.cores).tables_bytes;
-                self.keeper.keep(Adopted { tables: live.tables(), settings: self.memory, budget_bytes });
+                let plan = MemoryPlan::new(&self.memory, self.cores);
+                let for_deltas = if live.takes_records { plan.deltas_bytes() } else { 0 };
+                let budget_bytes = plan.tables_bytes - for_deltas.saturating_sub(live.deltas_taken());
+                let lock_refused = live.lock_refused.take();
+                self.keeper.keep(Adopted { tables: live.tables(), settings: self.memory, budget_bytes, lock_refused });
                 let (tables, rows) = (live.table_count(), live.rows());
                 log::info("serving", &[("generation", &live.generation), ("tables", &tables), ("rows", &rows)]);
                 self.replaced.extend(self.live.replace(live));
@@ -358,11 +367,11 @@ impl Process {
     fn look_for_room(&mut self, now_ns: u64) {
         let failed = self.metrics.iter().map(|shard| shard.accept_failed()).sum();
         match self.starved.look(now_ns, failed) {
-            Some(Room::Gone { times }) => {
+            Some(starved::Room::Gone { times }) => {
                 let message = "no descriptors or memory for new connections: they wait until some are closed";
                 log::warn(message, &[("times", &times)]);
             }
-            Some(Room::Back) => log::info("there is room for new connections again", &[]),
+            Some(starved::Room::Back) => log::info("there is room for new connections again", &[]),
             None => {}
         }
         let failed = self.metrics.iter().map(|shard| shard.input_failed()).sum();

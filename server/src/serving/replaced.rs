@@ -124,4 +124,4 @@ fn had_turns(since: &[u64], now: &[u64]) -> bool {
 const TURNS: u64 = 2;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

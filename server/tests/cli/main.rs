@@ -11,6 +11,7 @@ mod gannet;
 mod kernel;
 mod keys;
 mod memory;
+mod overload;
 mod quickstart;
 mod serve;
 mod usage;

@@ -17,6 +17,32 @@ use crate::{
     serve::{Server, create_key, within},
 };
 
+/// What this machine does not grant, and a test that needs it therefore does not show. Where it is granted the gate says so in
+/// `GANNET_TEST_REQUIRE`, a list with commas, and a test that is left out all the same has failed.
+#[expect(clippy::print_stderr, reason = "a test that shows nothing says so")]
+fn skip(needed: &str, why: &str) {
+    let required = std::env::var("GANNET_TEST_REQUIRE").unwrap_or_default();
+    assert!(!is_required(needed, &required), "{why}, and GANNET_TEST_REQUIRE={required} says that it can");
+    eprintln!("skipped: {why}");
+}
+
+fn is_required(needed: &str, required: &str) -> bool {
+    required.split(',').any(|name| name.trim() == needed)
+}
+
+#[test]
+fn what_the_gate_requires_is_not_left_out() {
+    for (required, expected) in [
+        ("", [false, false]),
+        ("cgroup", [true, false]),
+        ("cgroup,mlock", [true, true]),
+        (" mlock , other", [false, true]),
+        ("cgroups", [false, false]),
+    ] {
+        assert_eq!(["cgroup", "mlock"].map(|needed| is_required(needed, required)), expected, "{required}");
+    }
+}
+
 /// A memory control group of our own, in either version of the interface; removed in the end.
 struct Group(PathBuf);
 
@@ -78,7 +104,7 @@ fn locked_bytes(server: &Server) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-fn metric(server: &Server, name: &str) -> f64 {
+pub(crate) fn metric(server: &Server, name: &str) -> f64 {
     let (_, text) = server.ask("GET", "/metrics", "", "");
     let lines = text.lines().filter(|line| line.starts_with(name));
     lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
@@ -124,8 +150,7 @@ const LIMIT_BYTES: u64 = 160 << 20;
 #[test]
 fn data_beyond_its_control_groups_limit_is_served_without_a_major_fault() {
     let Some(group) = Group::with_limit(LIMIT_BYTES) else {
-        eprintln!("skipped: no memory control group can be made here");
-        return;
+        return skip("cgroup", "no memory control group can be made here");
     };
     let world = large_world(ROWS);
     let key = create_key(&world);
@@ -147,8 +172,7 @@ fn data_beyond_its_control_groups_limit_is_served_without_a_major_fault() {
     let resident = || metric(&server, "gannet_segment_resident_bytes");
     within(Duration::from_secs(20), &true, || resident() > (LIMIT_BYTES / 4) as f64);
     if locked_bytes(&server) < LIMIT_BYTES / 4 {
-        eprintln!("skipped: memory may not be locked here");
-        return;
+        return skip("mlock", "memory may not be locked here");
     }
     let spot_check = |server: &Server, step| {
         for number in (0..ROWS).step_by(step).chain([ROWS - 1]) {

@@ -100,6 +100,21 @@ impl Table {
         Ok(brought)
     }
 
+    /// Brings in the index of the next segment that has not got it in memory and for which so many bytes are room, and no more: an index
+    /// may be large, and whoever watches has to come round.
+    pub fn bring_in_next_index(&self, bytes_max: u64, lock: Lock, huge_pages: bool) -> Result<Brought, Error> {
+        let mut brought = Brought::default();
+        for segment in &self.segments {
+            if segment.index_bytes() as u64 <= bytes_max {
+                segment.bring_in_index(lock, huge_pages, &mut brought)?;
+            }
+            if brought.bytes > 0 {
+                break;
+            }
+        }
+        Ok(brought)
+    }
+
     /// Brings in rows from where the last call stopped, at most so many bytes more.
     pub fn bring_in_rows(&self, bytes_max: u64, lock: Lock, huge_pages: bool) -> Result<Brought, Error> {
         let mut brought = Brought::default();

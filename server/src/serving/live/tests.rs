@@ -8,6 +8,7 @@ use gannet_store::{
     log::Sequence,
     overlay::{Overlay, OverlaySettings},
     row::RowWriter,
+    table::Lock,
 };
 use tempfile::TempDir;
 
@@ -41,9 +42,13 @@ impl World {
     }
 
     fn open(&self, before: Option<&Live>) -> Live {
+        self.open_within(before, Room { settings: MemorySettings::default(), bytes: u64::MAX })
+    }
+
+    fn open_within(&self, before: Option<&Live>, room: Room) -> Live {
         let none = StreamTables::default();
         let streams = before.map_or(&none, |before| &before.streams);
-        Live::open(&self.data, before, &self.shared, &BTreeMap::new(), streams, &|_| None).unwrap().unwrap()
+        Live::open(&self.data, before, &self.shared, &BTreeMap::new(), room, streams, &|_| None).unwrap().unwrap()
     }
 
     fn build(&self, live: &Live) {
@@ -103,6 +108,37 @@ fn a_delta_is_opened_beside_the_base_that_stays_and_is_in_memory_at_once() {
     assert!(!first.holds(NAME, delta) && second.serves(NAME));
     let third = world.open(Some(&second));
     assert!(third.new_tables(Some(&second)).is_empty());
+}
+
+/// A delta is a table like others: what an operator says of memory holds for it.
+#[test]
+fn a_delta_is_brought_in_as_tables_are_and_within_the_budget() {
+    let world = World::new();
+    world.define("int64");
+    let empty = world.open(None);
+    world.build(&empty);
+    let first = world.open(Some(&empty));
+    world.write(&first);
+    let check = |populate, lock, room_bytes, expected: [bool; 3]| {
+        let settings = MemorySettings { populate, lock, huge_pages: false, ..MemorySettings::default() };
+        let live = world.open_within(Some(&first), Room { settings, bytes: room_bytes });
+        let (_, delta) = live.new_tables(Some(&first)).remove(0);
+        let told = delta.residency().next().unwrap();
+        let full = |resident, all| resident == all && all > 0;
+        let index = full(told.index_resident_bytes, told.index_bytes);
+        assert_eq!([index, full(told.rows_resident_bytes, told.rows_bytes), told.locked], expected, "{settings:?}");
+        assert_eq!(live.deltas_taken(), taken_by([&live, &live, &first].into_iter()), "of the base nothing is there");
+        assert!(live.deltas_taken() <= room_bytes);
+        (told.index_bytes, told.rows_bytes)
+    };
+    // A few blocks are within any limit on locked memory.
+    let (index, rows) = check(Populate::All, Lock::Required, u64::MAX, [true, true, true]);
+    check(Populate::All, Lock::IfAllowed, u64::MAX, [true, true, true]);
+    check(Populate::All, Lock::Never, u64::MAX, [true, true, false]);
+    check(Populate::Index, Lock::Required, u64::MAX, [true, false, true]);
+    check(Populate::None, Lock::Required, u64::MAX, [false, false, false]);
+    check(Populate::All, Lock::Required, index + rows - 1, [true, false, true]);
+    check(Populate::All, Lock::Required, index - 1, [false, false, false]);
 }
 
 #[test]

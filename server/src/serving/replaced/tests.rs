@@ -12,6 +12,13 @@ use super::*;
 
 /// A table with everything in memory.
 fn table(folder: &tempfile::TempDir) -> Arc<Table> {
+    let table = opened(folder);
+    table.bring_in(MapOptions { populate: Populate::All, lock: false, huge_pages: false }).unwrap();
+    table
+}
+
+/// A table of which nothing is in memory.
+pub(in crate::serving) fn opened(folder: &tempfile::TempDir) -> Arc<Table> {
     let key = vec![KeyPart { name: "k".to_owned(), key_type: KeyType::String }];
     let columns = vec![Field { name: "x".to_owned(), column_type: ColumnType::String }];
     let schema = Arc::new(Schema { key, columns });
@@ -25,9 +32,7 @@ fn table(folder: &tempfile::TempDir) -> Arc<Table> {
         sink.push(writer.finish().unwrap(), number).unwrap();
     }
     let (entry, _) = builder.finish(vec![sink], &|_, _| {}).unwrap();
-    let table = Table::open(folder.path(), &entry).unwrap();
-    table.bring_in(MapOptions { populate: Populate::All, lock: false, huge_pages: false }).unwrap();
-    Arc::new(table)
+    Arc::new(Table::open(folder.path(), &entry).unwrap())
 }
 
 /// Two cores, one of which had its turns long before the other.

@@ -75,6 +75,16 @@ fn rows_count_as_resident_only_when_all_of_them_are_in_memory() {
 }
 
 #[test]
+fn indexes_come_in_one_by_one_as_far_as_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, table, _) = table_of_megabytes(folder.path());
+    let sizes: Vec<u64> = table.residency().map(|segment| segment.index_bytes).collect();
+    let next = |room| table.bring_in_next_index(room, Lock::Never, false).unwrap().bytes;
+    assert_eq!(next(sizes[0].min(sizes[1]) - 1), 0);
+    assert_eq!([next(u64::MAX), next(u64::MAX), next(u64::MAX)], [sizes[0], sizes[1], 0]);
+}
+
+#[test]
 fn released_rows_are_not_read_in_place_and_come_back() {
     let folder = tempfile::tempdir().unwrap();
     let (_, table, rows) = table_of_megabytes(folder.path());
