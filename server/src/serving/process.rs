@@ -376,11 +376,11 @@ impl Process {
         }
         let failed = self.metrics.iter().map(|shard| shard.input_failed()).sum();
         match self.flooded.look(now_ns, failed) {
-            Some(Room::Gone { times }) => {
+            Some(starved::Room::Gone { times }) => {
                 let message = "no memory for all that connections send at a time (input_bytes_max, or the machine's): some are refused with 503";
                 log::warn(message, &[("times", &times)]);
             }
-            Some(Room::Back) => log::info("there is memory for what connections send again", &[]),
+            Some(starved::Room::Back) => log::info("there is memory for what connections send again", &[]),
             None => {}
         }
     }
