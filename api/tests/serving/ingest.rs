@@ -259,13 +259,13 @@ fn records_older_than_what_is_served_are_rejected_by_each_view_for_itself() {
         .unwrap();
         records("clicks", &format!(r#"{{"record":{{"user_id":"u","at":"{at}"}}}}"#))
     };
-    // A TTL ends with its last microsecond; tiles are kept an interval, the longest window and a week.
+    // A TTL ends with its last microsecond; events are taken for an interval, the longest window and a week.
     let (_, rows) = writing.write(head(Method::Post, "/ingest"), &sent(now_us - HOUR_US + 1));
     assert_eq!(rows.len(), 3);
     check_records(&mut writing, &sent(now_us - HOUR_US), &[("last", &ttl("last"))]);
     let kept_us = HOUR_US + 24 * HOUR_US + 7 * 24 * HOUR_US;
-    check_records(&mut writing, &sent(now_us - kept_us + HOUR_US), &[("last", &ttl("last"))]);
-    check_records(&mut writing, &sent(now_us - kept_us - HOUR_US), &[("last", &ttl("last")), ("sums", &ttl("sums"))]);
+    check_records(&mut writing, &sent(now_us - kept_us + 1), &[("last", &ttl("last"))]);
+    check_records(&mut writing, &sent(now_us - kept_us), &[("last", &ttl("last")), ("sums", &ttl("sums"))]);
     let (_, rows) = writing.write(head(Method::Post, "/ingest"), &sent(now_us + 5 * 24 * HOUR_US));
     assert_eq!(rows.len(), 3, "the future is taken");
 
