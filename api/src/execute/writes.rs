@@ -243,6 +243,7 @@ impl Core {
             }
             Some(Err(Failure::Full)) => told(&Fault::MemoryFull, out),
             Some(Err(Failure::DiskFull)) => told(&Fault::DiskFull, out),
+            Some(Err(Failure::Unavailable)) => told(&Fault::LogUnavailable, out),
             Some(Err(Failure::Poisoned)) => told(&Fault::LogFailed, out),
             Some(Err(Failure::Malformed)) => told(&Fault::NotAccepted, out),
             None => told(&Fault::WriteTimedOut, out),

@@ -388,6 +388,8 @@ fn what_became_of_a_write_is_told() {
     check(Failure::Full, 429, Some(1), full);
     let disk = "The disk is full. Nothing was written; writes are taken again once there is room.";
     check(Failure::DiskFull, 503, Some(1), disk);
+    let unavailable = "The write log cannot go on for now. Nothing was written; please retry later";
+    check(Failure::Unavailable, 503, Some(1), unavailable);
     let log = "The write log failed. Nothing is taken before the server is started again; whether this write will be found then is not known.";
     check(Failure::Poisoned, 503, Some(1), log);
     check(Failure::Malformed, 400, None, "The request cannot be written as it is.");

@@ -15,6 +15,8 @@ pub enum PlaneState {
     Ready,
     /// There is no space for the log, or for what is to be flushed. Ends by itself when there is.
     DiskFull { reason: String },
+    /// The log cannot go on for another reason. Ends by itself, too.
+    Unavailable { reason: String },
     /// The log failed: no writes until the process is started again. Reads go on.
     Poisoned { reason: String },
 }
@@ -36,6 +38,7 @@ pub struct PlaneStatus {
     pub failures_disk_full: u64,
     pub failures_poisoned: u64,
     pub failures_malformed: u64,
+    pub failures_unavailable: u64,
     pub commits: u64,
     /// Of writing and syncing.
     pub commit_us_sum: u64,
@@ -68,7 +71,7 @@ pub(super) struct Counters {
     pub(super) writes_known: AtomicU64,
     pub(super) rows: AtomicU64,
     pub(super) bytes: AtomicU64,
-    failures: [AtomicU64; 4],
+    failures: [AtomicU64; 5],
     commits: AtomicU64,
     commit_us_sum: AtomicU64,
     commit_us_max: AtomicU64,
@@ -91,7 +94,7 @@ pub(super) struct Counters {
 #[derive(Debug, Default, Clone)]
 struct States {
     poisoned: Option<String>,
-    log_full: Option<String>,
+    log_refuses: Option<PlaneState>,
     work_full: Option<String>,
     work_failed: Option<String>,
 }
@@ -126,9 +129,14 @@ impl Counters {
         self.with(|states| states.poisoned = states.poisoned.take().or(Some(reason)));
     }
 
-    /// Why there is no space for the log; `None`: there is.
-    pub(super) fn set_log_full(&self, reason: Option<String>) {
-        self.with(|states| states.log_full = reason);
+    /// The log cannot go on for now.
+    pub(super) fn log_refuses(&self, state: PlaneState) {
+        self.with(|states| states.log_refuses = Some(state));
+    }
+
+    /// The log goes on, or may.
+    pub(super) fn log_goes_on(&self) {
+        self.with(|states| states.log_refuses = None);
     }
 
     pub(super) fn set_work_failed(&self, reason: Option<String>, is_full: bool) {
@@ -141,11 +149,11 @@ impl Counters {
     pub(super) fn status(&self, queue_length: usize, overlay_budget_bytes: usize) -> PlaneStatus {
         let of = |counter: &AtomicU64| counter.load(Relaxed);
         let states = self.with(|states| states.clone());
-        let full = states.log_full.or(states.work_full);
-        let state = match (states.poisoned, full) {
-            (Some(reason), _) => PlaneState::Poisoned { reason },
-            (None, Some(reason)) => PlaneState::DiskFull { reason },
-            (None, None) => PlaneState::Ready,
+        let state = match (states.poisoned, states.log_refuses, states.work_full) {
+            (Some(reason), ..) => PlaneState::Poisoned { reason },
+            (None, Some(state), _) => state,
+            (None, None, Some(reason)) => PlaneState::DiskFull { reason },
+            (None, None, None) => PlaneState::Ready,
         };
         let failures = |failure: Failure| of(&self.failures[failure as usize]);
         PlaneStatus {
@@ -159,6 +167,7 @@ impl Counters {
             failures_disk_full: failures(Failure::DiskFull),
             failures_poisoned: failures(Failure::Poisoned),
             failures_malformed: failures(Failure::Malformed),
+            failures_unavailable: failures(Failure::Unavailable),
             commits: of(&self.commits),
             commit_us_sum: of(&self.commit_us_sum),
             commit_us_max: of(&self.commit_us_max),

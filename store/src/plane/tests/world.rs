@@ -81,6 +81,8 @@ pub(super) struct World {
     model: Model,
     /// In the order in which they were handed over, without an answer that says whether they count.
     unanswered: Vec<Change>,
+    /// What writes were refused for.
+    pub(super) failures: Vec<Failure>,
     pub(super) process: Option<Process>,
 }
 
@@ -140,7 +142,8 @@ impl World {
             ..PlaneSettings::new(1, clock)
         };
         let (model, tables) = (Model::default(), Arc::new(tables()));
-        Self { disk, _folder: folder, root, clock_us, settings, tables, model, unanswered: Vec::new(), process: None }
+        let (unanswered, failures) = (Vec::new(), Vec::new());
+        Self { disk, _folder: folder, root, clock_us, settings, tables, model, unanswered, failures, process: None }
     }
 
     pub(super) fn pass(&self, us: u64) {
@@ -232,12 +235,15 @@ impl World {
             process.jobs.extend(turn.jobs);
             let mut answered = 0;
             while let Some(done) = process.submitter.take_done() {
+                self.failures.extend(done.outcome.err());
                 match done.outcome {
                     Ok(()) => {
                         self.model.apply(&self.unanswered[answered]);
                         self.unanswered.remove(answered);
                     }
-                    Err(Failure::Full | Failure::DiskFull) => drop(self.unanswered.remove(answered)),
+                    Err(Failure::Full | Failure::DiskFull | Failure::Unavailable) => {
+                        drop(self.unanswered.remove(answered))
+                    }
                     Err(Failure::Poisoned) => answered += 1,
                     Err(Failure::Malformed) => return violation("a write that is as it should be is refused"),
                 }
