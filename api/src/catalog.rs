@@ -62,7 +62,7 @@ pub(crate) struct NamedTable {
     pub(crate) delay_ns: u64,
 }
 
-/// When a view's windows are taken.
+/// When a view's windows are taken, and its rows' ages.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
     Of(LeadingEdge),
@@ -213,11 +213,14 @@ impl NamedTable {
         let aggregates = view.aggregates().map(Arc::new);
         let base_newest_us = base.as_ref().and_then(|base| base.event_time_max_us());
         let moment = match (&view.stream, &view.aggregation) {
-            (None, Some(aggregation)) => {
+            (None, aggregation) => {
+                let interval_us = aggregation.as_ref().and_then(|aggregation| aggregation.specification.interval_us);
                 let newest_us = base.as_ref().and_then(|base| base.newest_event_us());
-                Moment::BatchEnd(newest_us.map(|us| batch_end_us(us, aggregation.specification.interval_us)))
+                Moment::BatchEnd(newest_us.map(|us| batch_end_us(us, interval_us)))
             }
-            (_, aggregation) => Moment::Of(aggregation.as_ref().map_or_else(LeadingEdge::default, |a| a.leading_edge)),
+            (Some(_), aggregation) => {
+                Moment::Of(aggregation.as_ref().map_or_else(LeadingEdge::default, |a| a.leading_edge))
+            }
         };
         Self {
             workspace: workspace.into(),
@@ -253,6 +256,12 @@ impl NamedTable {
                 asked.unwrap_or(edge).moment_us(now_us, watermark_us)
             }
         }
+    }
+
+    /// The moment at which rows have the age that decides whether they have expired: by the view's own edge, whatever a request asks for, and
+    /// never before its time. What only batches fill does not grow old because the next one is late.
+    pub(crate) fn lives_at_us(&self, now_us: i64) -> i64 {
+        self.moment_us(now_us, None).map_or(now_us, |own_us| own_us.min(now_us))
     }
 
     /// Whether rows come to the view without a batch: then it is served before the first.

@@ -109,6 +109,8 @@ pub(crate) enum Fault<'q> {
     NotAccepted,
     #[error("The disk is full. Nothing was written; writes are taken again once there is room.")]
     DiskFull,
+    #[error("The write log cannot go on for now. Nothing was written; please retry later")]
+    LogUnavailable,
     #[error(
         "The write log failed. Nothing is taken before the server is started again; whether this write will be found then is not known."
     )]
@@ -191,6 +193,7 @@ impl<'q> Fault<'q> {
             | Self::NotWritable { .. }
             | Self::TakesNoWrites
             | Self::DiskFull
+            | Self::LogUnavailable
             | Self::LogFailed => Refusal { retry_after_s: Some(RETRY_AFTER_S), ..plain(503, 14) },
         }
     }

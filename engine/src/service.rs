@@ -7,7 +7,7 @@ pub use crate::reactor::reads::Read;
 use crate::{
     admission::{Criticality, Reason},
     clock::Now,
-    http::{Head, Request, Status},
+    http::{Fault, Head, Request, Status},
 };
 
 /// A request's place in the turn's batch, given by [`Service::begin`] and handed back to [`Service::finish`].
@@ -135,9 +135,15 @@ pub trait Service {
     fn asks(&mut self, now: Now, head: &Head<'_>) -> Asked;
 
     /// In which of the service's forms the sender of this request is told of errors, if it has several. Asked of requests that are not
-    /// taken on, and handed to [`Self::overloaded`].
+    /// taken on, and handed to [`Self::overloaded`]; and of messages that break the rules of HTTP behind a head that could be read, and handed to
+    /// [`Self::refused`].
     fn form(&self, _: &Head<'_>) -> Form {
         Form(0)
+    }
+
+    /// Appends the body of an answer that HTTP decided on; nothing of the message was served.
+    fn refused(&mut self, fault: Fault, _: Form, body: &mut Vec<u8>) {
+        body.extend_from_slice(fault.body().as_bytes());
     }
 
     /// Appends the body of a 429 to a request that was not taken on.

@@ -198,7 +198,13 @@ impl Aggregates {
         }
     }
 
-    /// Whether an event of this time is refused because its tile has expired.
+    /// Whether an event of this time is refused where events come one by one: by its own time, so that what is refused does not depend on where
+    /// tiles begin. Of those that are taken, some have tiles that have expired.
+    pub fn is_refused(&self, event_time_us: i64, now_us: i64) -> bool {
+        self.longest_us.is_some_and(|longest_us| event_time_us <= now_us.saturating_sub(self.kept_us(longest_us)))
+    }
+
+    /// Whether the tile of an event of this time has expired.
     pub fn is_expired(&self, event_time_us: i64, now_us: i64) -> bool {
         self.oldest_kept(now_us).is_some_and(|oldest| self.shape.grid.number(event_time_us) < oldest)
     }
@@ -209,12 +215,16 @@ impl Aggregates {
     }
 
     fn first_kept(&self, longest_us: i64, now_us: i64) -> i64 {
+        self.shape.grid.number(now_us.saturating_sub(self.kept_us(longest_us))).saturating_add(1)
+    }
+
+    /// How long tiles are kept from their start on.
+    fn kept_us(&self, longest_us: i64) -> i64 {
         let interval_us = match self.shape.grid {
             Grid::Tiles { interval_us } => interval_us,
             Grid::Events => 0,
         };
-        let kept_us = interval_us + longest_us + RETENTION_MARGIN_DAYS * DAY_US;
-        self.shape.grid.number(now_us.saturating_sub(kept_us)).saturating_add(1)
+        interval_us + longest_us + RETENTION_MARGIN_DAYS * DAY_US
     }
 }
 

@@ -24,8 +24,6 @@ pub struct Specification {
     /// Columns of the source that aggregations and the secondary key may name, each once.
     pub columns: Vec<Column>,
     pub aggregations: Vec<Aggregation>,
-    /// Whether names leave the interval out, as those of compacted views do.
-    pub compacted: bool,
 }
 
 /// A column of the source.
@@ -182,7 +180,6 @@ impl Specification {
         let mut out = duration::text(length_us);
         if with_interval {
             out += &match self.interval_us {
-                Some(_) if self.compacted => String::new(),
                 Some(interval_us) => format!("_{}", duration::text(interval_us)),
                 None => "_continuous".to_owned(),
             };

@@ -54,19 +54,18 @@ pub enum LeadingEdge {
     /// The time of the request.
     #[default]
     WallClock,
-    /// The newest event that was processed for the view, of whatever key.
+    /// The newest event that was processed for the view, of whatever key. One of the future moves it no further than the request's time.
     LatestEventTime,
 }
 
 impl LeadingEdge {
     /// The moment that windows are taken at. `None` before the view's first event, when every window is empty.
     ///
-    /// Views that batch jobs fill pass the end of the last job's data as `watermark_us`, whatever their edge is, with
-    /// [`Self::LatestEventTime`].
     pub fn moment_us(self, now_us: i64, watermark_us: Option<i64>) -> Option<i64> {
         match self {
             Self::WallClock => Some(now_us),
-            Self::LatestEventTime => watermark_us,
+            // One sender's clock that runs ahead would empty the windows of every key until then.
+            Self::LatestEventTime => watermark_us.map(|watermark_us| watermark_us.min(now_us)),
         }
     }
 }

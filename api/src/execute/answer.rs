@@ -49,7 +49,8 @@ pub(super) fn render<'t>(
             let (outcome, live) = match rows.newest(place, &mut store_bytes)? {
                 Found::Row(row) => {
                     let event_time_us = row.event_time_us();
-                    let live = is_live(event_time_us, view.ttl_us, now.unix_us);
+                    let lives_at_us = || catalog.tables()[view.table].lives_at_us(now.unix_us);
+                    let live = is_live(event_time_us, view.ttl_us, lives_at_us);
                     if live { (Outcome::Present { event_time_us }, Some(row)) } else { (Outcome::Expired, None) }
                 }
                 Found::Absent => (Outcome::Missing, None),
@@ -97,9 +98,9 @@ impl Deadline {
     }
 }
 
-/// Whether a value of this age is still served.
-fn is_live(event_time_us: i64, ttl_us: Option<i64>, unix_us: i64) -> bool {
-    ttl_us.is_none_or(|ttl_us| event_time_us > unix_us.saturating_sub(ttl_us))
+/// Whether a value of this time is still served.
+fn is_live(event_time_us: i64, ttl_us: Option<i64>, lives_at_us: impl FnOnce() -> i64) -> bool {
+    ttl_us.is_none_or(|ttl_us| event_time_us > lives_at_us().saturating_sub(ttl_us))
 }
 
 pub(super) fn answered(

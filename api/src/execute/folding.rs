@@ -74,8 +74,7 @@ pub(super) fn fold(
     let moment_us = named.moment_us(now.unix_us, leading_edge);
     let options = FoldOptions { moment_us, coerce_null_counts_to_zero };
     let rows = tiles.rows();
-    // By the view's own edge, whatever the request's is; and nothing expires before its time.
-    let lives_at_us = named.moment_us(now.unix_us, None).map_or(now.unix_us, |own_us| own_us.min(now.unix_us));
+    let lives_at_us = named.lives_at_us(now.unix_us);
     if rows.iter().any(|row| aggregates.is_live(row, lives_at_us)) {
         aggregates.fold(rows, options, folded).map_err(unreadable)?;
         let newest_us = || rows.iter().map(Row::newest_event_us).max().unwrap_or_default();

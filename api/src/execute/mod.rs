@@ -16,7 +16,7 @@ use std::sync::{Arc, atomic::Ordering};
 use gannet_engine::{
     Answer, Asked, Content, Finished, Form, Limited, Now, Read, Service, Ticket, Waiting,
     admission::{Criticality, Reason},
-    http::{Head, Request, Status},
+    http::{self, Head, Request, Status},
 };
 use gannet_store::{
     Corrupt,
@@ -473,6 +473,10 @@ impl Service for Core {
 
     fn form(&self, head: &Head<'_>) -> Form {
         if is_ingest(head.path) { WRITES } else { READS }
+    }
+
+    fn refused(&mut self, fault: http::Fault, form: Form, body: &mut Vec<u8>) {
+        writes::told_by_http(fault, form == WRITES, body);
     }
 
     fn overloaded(&mut self, _: Now, form: Form, body: &mut Vec<u8>) {

@@ -7,7 +7,11 @@
 //! ```
 //! What is handed over holds nothing of the turn, and what waits for it only its own answer. These requests may allocate.
 
-use gannet_engine::{Answer, Content, Finished, Limited, Now, Waiting, admission::Criticality, http::Head};
+use gannet_engine::{
+    Answer, Content, Finished, Limited, Now, Waiting,
+    admission::Criticality,
+    http::{self, Head},
+};
 use gannet_store::plane::{Done, Failure, Refused, Submitter, Write, WriteBuilder};
 
 use super::{
@@ -239,6 +243,7 @@ impl Core {
             }
             Some(Err(Failure::Full)) => told(&Fault::MemoryFull, out),
             Some(Err(Failure::DiskFull)) => told(&Fault::DiskFull, out),
+            Some(Err(Failure::Unavailable)) => told(&Fault::LogUnavailable, out),
             Some(Err(Failure::Poisoned)) => told(&Fault::LogFailed, out),
             Some(Err(Failure::Malformed)) => told(&Fault::NotAccepted, out),
             None => told(&Fault::WriteTimedOut, out),
@@ -251,6 +256,14 @@ impl Core {
     fn counted(&self, now: Now, seen: Seen, answer: Answer) -> Answer {
         self.metrics.ingest.answered(answer.status.0, now.monotonic_ns.saturating_sub(seen.at_ns));
         answer
+    }
+}
+
+/// Appends what the sender of a request is told that HTTP refused.
+pub(super) fn told_by_http(fault: http::Fault, is_write: bool, out: &mut Vec<u8>) {
+    match is_write {
+        true => written::request_error_of(fault.status().0, fault.message(), out),
+        false => out.extend_from_slice(fault.body().as_bytes()),
     }
 }
 

@@ -114,9 +114,8 @@ impl RowMaker<'_> {
         let Some(aggregates) = aggregates else {
             return ttl_us.is_some_and(|ttl_us| event_time_us <= now_us.saturating_sub(ttl_us));
         };
-        // Windows end no later than now, whatever the newest event says.
         let moment_us = leading_edge.moment_us(now_us, self.table.watermark_us());
-        moment_us.is_some_and(|moment_us| aggregates.is_expired(event_time_us, moment_us.min(now_us)))
+        moment_us.is_some_and(|moment_us| aggregates.is_refused(event_time_us, moment_us))
     }
 }
 

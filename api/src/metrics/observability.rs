@@ -5,6 +5,7 @@ use gannet_engine::metrics::{Counter, Sample};
 use super::{
     CODES, Metrics,
     exposition::Series,
+    ingest,
     latency::{BOUNDS, Buckets},
     locked,
     rates::Recent,
@@ -12,7 +13,7 @@ use super::{
 use crate::catalog::service_id;
 
 /// Every metric of this page: name, type, help. The documentation's table is tied to this one by a test.
-const OBSERVED: [(&str, &str, &str); 8] = [
+const OBSERVED: [(&str, &str, &str); 13] = [
     ("feature_service_requests_total_rate", "gauge", "API requests answered per second, over five minutes."),
     ("feature_service_requests_rate", "gauge", "The same by feature service."),
     ("feature_service_total_latency", "summary", "Seconds that answers took; quantiles over five minutes."),
@@ -21,6 +22,11 @@ const OBSERVED: [(&str, &str, &str); 8] = [
     UTILIZATION[0],
     UTILIZATION[1],
     UTILIZATION[2],
+    ingest::OBSERVED[0],
+    ingest::OBSERVED[1],
+    ingest::OBSERVED[2],
+    ingest::OBSERVED[3],
+    ingest::OBSERVED[4],
 ];
 
 /// Also part of `/metrics`.
@@ -45,7 +51,8 @@ pub(crate) fn observe(metrics: &Metrics, region: &str, shards: &[Vec<Sample>], n
             ("feature_service_total_latency", _) => latency(metrics, recent.as_ref(), &mut series),
             ("feature_service_latency", _) => latency_by_service(metrics, recent.as_ref(), &mut series),
             ("feature_server_errors_rate", Some(recent)) => errors(recent, &mut series),
-            (_, _) => utilization(region, shards, &mut series),
+            _ if name.starts_with("stream_") => ingest::observe(metrics, recent.as_ref(), region, &mut series),
+            _ => utilization(region, shards, &mut series),
         }
     }
     text.push_str("# EOF\n");
@@ -111,7 +118,7 @@ fn latency_by_service(metrics: &Metrics, recent: Option<&Recent>, series: &mut S
 }
 
 /// Quantiles of `recent`, sum and count of `all`.
-fn summary<'b>(
+pub(super) fn summary<'b>(
     all: impl Iterator<Item = &'b Buckets>,
     recent: Option<&[u64]>,
     labels: &[(&str, &str)],
@@ -160,7 +167,7 @@ impl Recent {
         sums
     }
 
-    fn rate(&self, count: u64) -> f64 {
+    pub(super) fn rate(&self, count: u64) -> f64 {
         float(count) * 1e9 / float(self.during_ns)
     }
 }
@@ -196,7 +203,7 @@ mod tests {
         let section = page.split("\n## For Tecton's dashboards\n").nth(1).unwrap().split("\n## ").next().unwrap();
         let rows: Vec<_> = section
             .lines()
-            .filter(|line| line.starts_with("| `feature_"))
+            .filter(|line| line.starts_with("| `"))
             .map(|line| {
                 let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
                 (cells[0].trim_matches('`'), cells[1], cells[3])

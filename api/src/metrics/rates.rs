@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use gannet_engine::metrics::Counter;
 
-use super::{CODES, Metrics, ServiceDurations, latency::BOUNDS, locked};
+use super::{CODES, INGESTED, Metrics, ServiceDurations, latency::BOUNDS, locked};
 use crate::limits::{RATE_STEP_NS, RATE_WINDOW_NS};
 
 /// The counters at some moments, the oldest first.
@@ -30,6 +30,12 @@ pub(super) struct Counts {
     pub(super) service_durations: Vec<[u64; BOUNDS.len() + 1]>,
     /// Answers by duration.
     pub(super) durations: [u64; BOUNDS.len() + 1],
+    /// Answers to writes by place of the code.
+    pub(super) writes: [u64; CODES.len()],
+    /// Answers to writes by duration.
+    pub(super) write_durations: [u64; BOUNDS.len() + 1],
+    /// Rows written by place of the view.
+    pub(super) written: Vec<u64>,
 }
 
 /// What was counted since some moment.
@@ -57,10 +63,12 @@ impl Metrics {
 
     fn counts(&self) -> Counts {
         let places = locked(&self.services).iter().count();
+        let views = locked(&self.views).iter().count();
         let cores = locked(&self.cores);
         let mut counts = Counts {
             services: vec![[0; CODES.len()]; places],
             service_durations: vec![[0; BOUNDS.len() + 1]; places],
+            written: vec![0; views],
             ..Counts::default()
         };
         for core in cores.iter() {
@@ -71,6 +79,11 @@ impl Metrics {
                 add(sums, &buckets.counts);
             }
             add(&mut counts.durations, &core.latency.counts);
+            add(&mut counts.writes, &core.ingest.codes);
+            add(&mut counts.write_durations, &core.ingest.latency.counts);
+            for (sum, line) in counts.written.iter_mut().zip(&core.views) {
+                *sum += line.0[INGESTED].value();
+            }
         }
         counts
     }
@@ -103,6 +116,9 @@ impl Counts {
             take(sums, old);
         }
         take(&mut self.durations, &before.durations);
+        take(&mut self.writes, &before.writes);
+        take(&mut self.write_durations, &before.write_durations);
+        take(&mut self.written, &before.written);
         self
     }
 }

@@ -7,7 +7,11 @@ use crate::StorageFigures;
 
 /// Every metric of the plane: name, type, help. The documentation's table is tied to this one by a test.
 pub(super) const DECLARED: [(&str, &str, &str); 20] = [
-    ("gannet_writes_ready", "gauge", "1 if writes are taken; 0 while the disk is full or once the log failed."),
+    (
+        "gannet_writes_ready",
+        "gauge",
+        "1 if writes are taken; 0 while the log cannot go on, as on a full disk, or once it failed.",
+    ),
     ("gannet_writes_total", "counter", "Writes that are done; each is one request's rows."),
     ("gannet_writes_known_total", "counter", "Writes whose source token says that they were taken before."),
     ("gannet_writes_failed_total", "counter", "Writes of which nothing was done, by reason."),
@@ -53,6 +57,7 @@ pub(super) fn expose(figures: &StorageFigures, text: &mut String) {
                 series.add(&[("reason", "disk_full")], status.failures_disk_full);
                 series.add(&[("reason", "log_failed")], status.failures_poisoned);
                 series.add(&[("reason", "malformed")], status.failures_malformed);
+                series.add(&[("reason", "unavailable")], status.failures_unavailable);
             }
             "gannet_written_rows_total" => series.add(&[], status.rows),
             "gannet_written_bytes_total" => series.add(&[], status.bytes),

@@ -9,9 +9,14 @@ use crate::{
 
 /// Appends the body of an error of a whole request.
 pub(crate) fn request_error(fault: &Fault<'_>, out: &mut Vec<u8>) {
-    let kind = if fault.refusal().status < 500 { "RequestValidationError" } else { "InternalError" };
+    request_error_of(fault.refusal().status, &fault.to_string(), out);
+}
+
+/// The same of an error that is not in this crate's table.
+pub(crate) fn request_error_of(status: u16, message: &str, out: &mut Vec<u8>) {
+    let kind = if status < 500 { "RequestValidationError" } else { "InternalError" };
     out.extend_from_slice(b"{\"requestError\":{\"errorMessage\":");
-    render::string(fault.to_string().as_bytes(), out);
+    render::string(message.as_bytes(), out);
     out.extend_from_slice(b",\"errorType\":\"");
     out.extend_from_slice(kind.as_bytes());
     out.extend_from_slice(b"\"}}");

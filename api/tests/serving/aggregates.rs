@@ -265,6 +265,28 @@ fn windows_end_at_the_edge_of_view_or_request() {
     check(&mut store, START + 13 * HOUR, latest, "\"10\"", newest, PRESENT);
 }
 
+/// A sender's clock that runs ahead moves the edge to the request's time, and no further.
+#[test]
+fn an_event_of_the_future_counts_when_time_has_come_that_far_and_empties_no_window() {
+    for interval_us in [Some(HOUR), None] {
+        let mut view = View::stream(specification(interval_us, &[("units", "sum", Window::of(2 * HOUR))]));
+        view.leading_edge = LeadingEdge::LatestEventTime;
+        let mut store = view.serve(&[]);
+        view.put(&mut store, &[units(START + HOUR, 1), units(START + 101 * HOUR - 1, 2)]);
+        let check = |store: &mut Store, hours: i64, value: &str| {
+            store.world.now.unix_us = START + hours * HOUR;
+            let params = r#"{"featureViewName":"v","joinKeyMap":{"user_id":"u"}}"#;
+            store.world.check(params, 200, &format!(r#"{{"result":{{"features":[{value}]}}}}"#));
+        };
+        check(&mut store, 2, "\"1\"");
+        check(&mut store, 50, "null");
+        check(&mut store, 100, "null");
+        store.flush_all();
+        view.put(&mut store, &[units(START + 101 * HOUR, 4)]);
+        check(&mut store, 102, if interval_us.is_some() { "\"2\"" } else { "\"6\"" });
+    }
+}
+
 #[test]
 fn a_view_that_only_batches_fill_ends_with_its_data() {
     let features = [("units", "sum", Window::of(DAY))];

@@ -180,3 +180,24 @@ fn probes_need_no_key_and_tell_the_state() {
     let (answer, body) = world.ask(Head { authorization: None, ..head(Method::Options, "*") }, b"");
     assert_eq!((answer.status.0, answer.allow, body.as_str()), (204, Some("GET, HEAD, POST, DELETE, OPTIONS"), ""));
 }
+
+/// Senders of writes know their own shape of errors only.
+#[test]
+fn what_http_refuses_has_the_shape_of_the_path_it_was_sent_to() {
+    use gannet_engine::{Service, http::Fault};
+    let mut world = world();
+    let mut told = |path, fault: Fault| {
+        let form = world.core.form(&head(Method::Post, path));
+        let mut body = Vec::new();
+        world.core.refused(fault, form, &mut body);
+        String::from_utf8(body).unwrap()
+    };
+    for path in ["/ingest", "/v1/ingest", "/api/v1/ingest"] {
+        let expected =
+            r#"{"requestError":{"errorMessage":"Request body too large","errorType":"RequestValidationError"}}"#;
+        assert_eq!(told(path, Fault::BodyTooLarge), expected);
+    }
+    assert!(told("/ingest", Fault::MethodUnknown).ends_with("\"errorType\":\"InternalError\"}}"));
+    let features = r#"{"error":"Request body too large","message":"Request body too large","code":8}"#;
+    assert_eq!(told(GET_FEATURES, Fault::BodyTooLarge), features);
+}

@@ -3,9 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use gannet_engine::http::{Head, Method};
-use gannet_store::Value::Int64;
+use gannet_store::{Value::Int64, plane::Failure};
 
-use crate::fixture::{GET_FEATURES, SAMPLE_US, World, head, text};
+use crate::{
+    fixture::{GET_FEATURES, SAMPLE_US, World, head, text},
+    writing::{Writing, records},
+};
 
 const DEFINITIONS: &str = r#"
 workspace = "prod"
@@ -136,6 +139,42 @@ fn tectons_dashboards_find_their_names() {
     }
     assert!(text.contains("feature_service_total_latency{quantile=\"0.99\"} 0.0000"), "{text}");
     assert!(text.ends_with("\n# EOF\n"), "{text}");
+}
+
+#[test]
+fn tectons_dashboards_find_what_is_written() {
+    let mut writing = Writing::new();
+    writing.world.shared.look_at_rates(writing.world.now);
+    let ingest = head(Method::Post, "/ingest");
+    let record = r#"{"record":{"user_id":"u","at":"2021-08-21T01:23:58Z"}}"#;
+    let body = records("clicks", &format!("{record},{record}"));
+    for _ in 0..10 {
+        writing.write(ingest, &body);
+    }
+    writing.waits(&body);
+    let taken = writing.take();
+    assert_eq!(writing.give(taken, Err(Failure::DiskFull))[0].0.status.0, 503);
+    for _ in 0..3 {
+        assert_eq!(writing.told(ingest, "{").0.status.0, 400);
+    }
+    writing.world.now.monotonic_ns = 100_000_950_000; // rendered 50 µs later, 100 s after the look
+    let (_, text) = writing.world.ask(head(Method::Get, "/v1/observability/metrics"), b"");
+    let id = gannet_service_id("prod/sums");
+    let view = format!("{{workspace=\"prod\",feature_view_name=\"sums\",feature_view_id=\"{id}\"}}");
+    for line in [
+        "stream_ingestapi_request_rate{aws_region=\"local\"} 0.14".to_owned(),
+        "stream_ingestapi_request_processing_latency{aws_region=\"local\",quantile=\"0.5\"} 0.0034090909090909094"
+            .to_owned(),
+        "stream_ingestapi_request_processing_latency_sum{aws_region=\"local\"} 0.033".to_owned(),
+        "stream_ingestapi_request_processing_latency_count{aws_region=\"local\"} 14".to_owned(),
+        "stream_ingestapi_request_processing_error_rate{aws_region=\"local\",error_code=\"4xx\"} 0.03".to_owned(),
+        "stream_ingestapi_request_processing_error_rate{aws_region=\"local\",error_code=\"5xx\"} 0.01".to_owned(),
+        format!("stream_ingestapi_online_store_write_rate{view} 0.2"),
+        format!("stream_ingestapi_offline_store_write_rate{view} 0"),
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
+    }
+    assert!(!text.contains("feature_view_name=\"visits\""), "nobody wrote to it: {text}");
 }
 
 fn gannet_service_id(name: &str) -> String {

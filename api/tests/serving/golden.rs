@@ -3,7 +3,10 @@
 use gannet_api::{MetadataOptions, Settings};
 use gannet_store::Value::{self, Array, Boolean, Float32, Float64, Int64, Map, Null, Struct, Timestamp};
 
-use crate::fixture::{SAMPLE_US, World, text};
+use crate::{
+    fixture::{Rows, SAMPLE_US, World, text},
+    store::Store,
+};
 
 const FRAUD: &str = include_str!("../../../examples/fraud/definitions/fraud.toml");
 
@@ -266,25 +269,66 @@ fn every_option_adds_its_member_in_a_fixed_order() {
     );
 }
 
-#[test]
-fn a_value_is_served_while_it_is_younger_than_its_time_to_live() {
-    let definitions = NUMBERED.replace("timestamp = \"t\"", "timestamp = \"t\"\nttl = \"1h\"");
-    let rows = vec![(vec![Int64(1)], SAMPLE_US, vec![Int64(8)])];
-    let mut world = World::new(&definitions, vec![("v", rows)]);
-    let mut check = |unix_us: i64, value: &str, item: &str| {
-        world.now.unix_us = unix_us;
+/// Asks for keys of `v` at a moment: the time of the row that must be served of each, or none.
+#[track_caller]
+fn check_ages(world: &mut World, unix_us: i64, expected: [Option<&str>; 3]) {
+    world.now.unix_us = unix_us;
+    for (n, effective) in (1..).zip(expected) {
+        let (value, item) = match effective {
+            Some(time) => ("\"8\"", format!("{{\"effectiveTime\":\"{time}\",\"status\":\"PRESENT\"}}")),
+            None => ("null", "{\"status\":\"MISSING_DATA\"}".to_owned()),
+        };
         world.check(
-            r#"{"featureViewName":"v","joinKeyMap":{"n":1},
-            "metadataOptions":{"includeEffectiveTimes":true,"includeServingStatus":true}}"#,
+            &format!(
+                "{{\"featureViewName\":\"v\",\"joinKeyMap\":{{\"n\":{n}}},\
+                 \"metadataOptions\":{{\"includeEffectiveTimes\":true,\"includeServingStatus\":true}}}}"
+            ),
             200,
             &format!("{{\"result\":{{\"features\":[{value}]}},\"metadata\":{{\"features\":[{item}]}}}}"),
         );
-    };
-    let hour_us = 3_600_000_000;
-    let live = r#"{"effectiveTime":"2021-08-21T01:23:58.996Z","status":"PRESENT"}"#;
-    check(SAMPLE_US + hour_us - 1, "\"8\"", live);
-    check(SAMPLE_US + hour_us, "null", r#"{"status":"MISSING_DATA"}"#);
-    check(SAMPLE_US - hour_us, "\"8\"", live); // an event of the future is served
+    }
+}
+
+/// Of ages 0, an hour without a microsecond, and an hour at the sample's time; with a TTL of an hour.
+fn aged() -> (String, Rows) {
+    let definitions = NUMBERED.replace("timestamp = \"t\"", "timestamp = \"t\"\nttl = \"1h\"");
+    let row = |n: i64, age_us: i64| (vec![Int64(n)], SAMPLE_US - age_us, vec![Int64(8)]);
+    (definitions, vec![row(1, 0), row(2, HOUR_US - 1), row(3, HOUR_US)])
+}
+
+const HOUR_US: i64 = 3_600_000_000;
+const NEWEST: Option<&str> = Some("2021-08-21T01:23:58.996Z");
+const OLDER: Option<&str> = Some("2021-08-21T00:23:58.996001Z");
+const OLDEST: Option<&str> = Some("2021-08-21T00:23:58.996Z");
+
+#[test]
+fn a_value_is_served_while_it_is_younger_than_its_time_to_live() {
+    let (definitions, rows) = aged();
+    let mut store = Store::changed(
+        &definitions,
+        |definitions| {
+            let workspace = definitions.workspaces.get_mut("prod").unwrap();
+            workspace.feature_views.get_mut("v").unwrap().stream = Some("events".to_owned());
+        },
+        vec![("v", rows)],
+    );
+    let world = &mut store.world;
+    check_ages(world, SAMPLE_US, [NEWEST, OLDER, None]);
+    check_ages(world, SAMPLE_US + 1, [NEWEST, None, None]);
+    check_ages(world, SAMPLE_US + HOUR_US - 1, [NEWEST, None, None]);
+    check_ages(world, SAMPLE_US + HOUR_US, [None; 3]);
+    check_ages(world, SAMPLE_US - HOUR_US, [NEWEST, OLDER, OLDEST]); // events of the future are served
+}
+
+/// What only batch jobs fill grows old when the next one has come, and not while it is late.
+#[test]
+fn values_of_a_batch_are_as_old_as_they_were_where_its_data_ends() {
+    let (definitions, rows) = aged();
+    let mut world = World::new(&definitions, vec![("v", rows)]);
+    for late_us in [0, 1, HOUR_US, 1000 * HOUR_US] {
+        check_ages(&mut world, SAMPLE_US + late_us, [NEWEST, OLDER, None]);
+    }
+    check_ages(&mut world, SAMPLE_US - HOUR_US, [NEWEST, OLDER, OLDEST]);
 }
 
 #[test]

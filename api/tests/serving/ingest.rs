@@ -259,13 +259,13 @@ fn records_older_than_what_is_served_are_rejected_by_each_view_for_itself() {
         .unwrap();
         records("clicks", &format!(r#"{{"record":{{"user_id":"u","at":"{at}"}}}}"#))
     };
-    // A TTL ends with its last microsecond; tiles are kept an interval, the longest window and a week.
+    // A TTL ends with its last microsecond; events are taken for an interval, the longest window and a week.
     let (_, rows) = writing.write(head(Method::Post, "/ingest"), &sent(now_us - HOUR_US + 1));
     assert_eq!(rows.len(), 3);
     check_records(&mut writing, &sent(now_us - HOUR_US), &[("last", &ttl("last"))]);
     let kept_us = HOUR_US + 24 * HOUR_US + 7 * 24 * HOUR_US;
-    check_records(&mut writing, &sent(now_us - kept_us + HOUR_US), &[("last", &ttl("last"))]);
-    check_records(&mut writing, &sent(now_us - kept_us - HOUR_US), &[("last", &ttl("last")), ("sums", &ttl("sums"))]);
+    check_records(&mut writing, &sent(now_us - kept_us + 1), &[("last", &ttl("last"))]);
+    check_records(&mut writing, &sent(now_us - kept_us), &[("last", &ttl("last")), ("sums", &ttl("sums"))]);
     let (_, rows) = writing.write(head(Method::Post, "/ingest"), &sent(now_us + 5 * 24 * HOUR_US));
     assert_eq!(rows.len(), 3, "the future is taken");
 
@@ -388,6 +388,8 @@ fn what_became_of_a_write_is_told() {
     check(Failure::Full, 429, Some(1), full);
     let disk = "The disk is full. Nothing was written; writes are taken again once there is room.";
     check(Failure::DiskFull, 503, Some(1), disk);
+    let unavailable = "The write log cannot go on for now. Nothing was written; please retry later";
+    check(Failure::Unavailable, 503, Some(1), unavailable);
     let log = "The write log failed. Nothing is taken before the server is started again; whether this write will be found then is not known.";
     check(Failure::Poisoned, 503, Some(1), log);
     check(Failure::Malformed, 400, None, "The request cannot be written as it is.");

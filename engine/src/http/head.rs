@@ -17,7 +17,7 @@ use crate::limits::{FIELDS_CEILING, Limits, METHOD_BYTES_MAX};
 /// A head whose framing is sound.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading<'b> {
-    /// Never handed to a service when `refused`; the method may then be a stand-in.
+    /// Never served when `refused`; the method may then be a stand-in.
     pub(super) head: Head<'b>,
     pub(super) framing: Framing,
     pub(super) persistence: Persistence,

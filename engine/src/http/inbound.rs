@@ -47,6 +47,8 @@ pub enum Step<'b> {
         persistence: Persistence,
         /// The answer to a HEAD has no body.
         head_only: bool,
+        /// Of a message whose head could be read. Nothing of it may be served, and a method that nobody knows stands as GET.
+        head: Option<Head<'b>>,
     },
 }
 
@@ -144,7 +146,7 @@ impl Inbound {
         let (head, rest) = split(bytes, span.end);
         let reading = match head::read(limits, head, span) {
             Ok(reading) => reading,
-            Err(unfit) => return self.close_on(unfit),
+            Err(unfit) => return self.close_on(unfit, None),
         };
         match reading.framing {
             Framing::None => self.deliver(reading, rest, 0, span.end, 0),
@@ -223,10 +225,10 @@ impl Inbound {
     fn stop_in_head<'b>(&mut self, stopped: Scanned, bytes: &[u8]) -> Step<'b> {
         let Stage::Head(scan) = &mut self.stage else { return Step::NeedMore };
         if let Err(fault) = scan.check_request_line(bytes) {
-            return self.close_on(Unfit { fault, head_only: false });
+            return self.close_on(Unfit { fault, head_only: false }, None);
         }
         match stopped {
-            Scanned::Fault(fault) => self.close_on(Unfit { fault, head_only: false }),
+            Scanned::Fault(fault) => self.close_on(Unfit { fault, head_only: false }, None),
             Scanned::More | Scanned::Whole(_) => Step::NeedMore,
         }
     }
@@ -247,10 +249,12 @@ impl Inbound {
             Framing::Length(length) => match u32::try_from(length) {
                 Ok(fits) if fits as usize <= max => Rest::Length(fits),
                 // Only a refused body can be too long here: one above the limit is refused.
-                _ => return self.close_on(unfit(&reading)),
+                _ => return self.close_on(unfit(&reading), Some(reading.head)),
             },
             // A client that waits may send the body of a refused request, or may not: nobody could tell what follows.
-            Framing::Chunked if reading.refused.is_some() && max == 0 => return self.close_on(unfit(&reading)),
+            Framing::Chunked if reading.refused.is_some() && max == 0 => {
+                return self.close_on(unfit(&reading), Some(reading.head));
+            }
             Framing::Chunked => Rest::Chunked(Chunks::new(span)),
         };
         let (waits, refused) = (reading.head.expect_continue, reading.refused.is_some());
@@ -292,23 +296,26 @@ impl Inbound {
             Rest::Whole { body, wire } => Decoded::Whole { body: *body as usize, wire: *wire as usize },
             Rest::Chunked(chunks) => chunks.advance(limits, refused, rest),
         };
-        let unfit = match decoded {
+        let (unfit, head) = match decoded {
             Decoded::More if waits => match read() {
                 Ok(reading) => return Step::Expect(reading.head),
-                Err(unfit) => unfit,
+                Err(unfit) => (unfit, None),
             },
             Decoded::More => return Step::NeedMore,
             Decoded::Whole { body, wire } => match read() {
                 Ok(reading) => return self.deliver(reading, rest, body, span.end, wire),
-                Err(unfit) => unfit,
+                Err(unfit) => (unfit, None),
             },
             Decoded::Fault(fault) => match read() {
                 // What was refused first is what is answered.
-                Ok(reading) => Unfit { fault: reading.refused.unwrap_or(fault), ..unfit(&reading) },
-                Err(unfit) => unfit,
+                Ok(reading) => {
+                    let fault = reading.refused.unwrap_or(fault);
+                    (Unfit { fault, ..unfit(&reading) }, Some(reading.head))
+                }
+                Err(unfit) => (unfit, None),
             },
         };
-        self.close_on(unfit)
+        self.close_on(unfit, head)
     }
 
     /// The message is whole: `body` bytes of `rest`, which took `wire` bytes behind a head of `head` bytes.
@@ -326,17 +333,17 @@ impl Inbound {
         self.stage = if persistence.keep_alive { Stage::default() } else { Stage::Closed };
         if let Some(fault) = refused {
             let consumed = persistence.keep_alive.then_some(consumed);
-            return Step::Fault { fault, consumed, persistence, head_only: reading.head_only };
+            return Step::Fault { fault, consumed, persistence, head_only: reading.head_only, head: Some(head) };
         }
         let (body, _) = split(rest, body);
         Step::Request { head, body, consumed, persistence }
     }
 
     #[cold]
-    fn close_on<'b>(&mut self, unfit: Unfit) -> Step<'b> {
+    fn close_on<'b>(&mut self, unfit: Unfit, head: Option<Head<'b>>) -> Step<'b> {
         self.stage = Stage::Closed;
         let Unfit { fault, head_only } = unfit;
-        Step::Fault { fault, consumed: None, persistence: Persistence::CLOSE, head_only }
+        Step::Fault { fault, consumed: None, persistence: Persistence::CLOSE, head_only, head }
     }
 }
 

@@ -109,8 +109,11 @@ struct Work {
 #[derive(Debug)]
 enum Reply {
     Ticket(Ticket),
-    /// Decided by the framing.
-    Fault(Fault),
+    /// Decided by the framing. Where the head could be read, the service has a form for the body.
+    Fault {
+        fault: Fault,
+        form: Option<Form>,
+    },
     /// Decided by admission: 429, with this `Retry-After`. The body is the service's.
     Shed {
         retry_after_s: u32,
@@ -427,9 +430,16 @@ impl<S: Service> Shard<S> {
                         connection.fate = connection.fate.max(Fate::Closing);
                     }
                 }
-                Reply::Fault(fault) => {
+                Reply::Fault { fault, form } => {
                     metrics.fault(fault).add(1);
-                    responses.fault(out, fault, persistence, head_only, close);
+                    match form {
+                        None => responses.fault(out, fault, persistence, head_only, close),
+                        Some(form) => {
+                            let mark = responses.begin(out);
+                            service.refused(fault, form, out);
+                            responses.finish(out, mark, &Answer::json(fault.status()), persistence, head_only, close);
+                        }
+                    }
                     if close {
                         connection.fate = connection.fate.max(Fate::Closing);
                     }

@@ -123,7 +123,8 @@ impl<S: Service> Shard<S> {
         let head = connection.inbound.unfinished(&self.limits, bytes);
         let head_only = head.is_some_and(|head| head.method == Method::Head);
         let refused = head.and_then(|head| self.service.refuse_early(now, &head));
-        let reply = refused.map_or(Reply::Fault(fault), Reply::Ticket);
+        let form = head.map(|head| self.service.form(&head));
+        let reply = refused.map_or(Reply::Fault { fault, form }, Reply::Ticket);
         connection.begun += 1; // as for every answer that is owed
         // Told once: no timer runs for it any more, and no more of it is parsed.
         connection.message_since_ns = None;
@@ -212,9 +213,10 @@ fn frame<S: Service>(
                     (Reply::Continue, Persistence { keep_alive: true, say_keep_alive: false }, 0)
                 }
             },
-            Step::Fault { fault, consumed, persistence, head_only: only } => {
+            Step::Fault { fault, consumed, persistence, head_only: only, head } => {
                 head_only = only;
-                (Reply::Fault(fault), persistence, consumed.unwrap_or(0))
+                let form = head.map(|head| service.form(&head));
+                (Reply::Fault { fault, form }, persistence, consumed.unwrap_or(0))
             }
         };
         let goes_on = matches!(reply, Reply::Continue);

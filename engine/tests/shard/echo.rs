@@ -5,7 +5,7 @@ use std::time::Duration;
 use gannet_engine::{
     Answer, Asked, Content, Finished, Form, Limited, Now, Read, Service, Ticket, Waiting,
     admission::{Criticality, Reason},
-    http::{Head, Request, Status},
+    http::{Fault, Head, Request, Status},
 };
 
 #[derive(Debug, Default)]
@@ -46,6 +46,17 @@ impl Service for Echo {
         let budget = head.latency_budget_ms.and_then(|text| std::str::from_utf8(text).ok()?.parse::<f64>().ok());
         let budget_ns = budget.map(|ms| u64::try_from(Duration::from_secs_f64(ms / 1e3).as_nanos()).unwrap());
         Asked::Features { criticality: criticality.unwrap_or(Criticality::Default), budget_ns }
+    }
+
+    fn form(&self, head: &Head<'_>) -> Form {
+        Form(u8::from(head.path == b"/formed"))
+    }
+
+    fn refused(&mut self, fault: Fault, form: Form, body: &mut Vec<u8>) {
+        match form {
+            Form(0) => body.extend_from_slice(fault.body().as_bytes()),
+            Form(form) => body.extend_from_slice(format!("{} in form {form}", fault.label()).as_bytes()),
+        }
     }
 
     fn overloaded(&mut self, _: Now, _: Form, body: &mut Vec<u8>) {

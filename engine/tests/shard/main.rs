@@ -14,6 +14,7 @@ mod woken;
 use std::{io::Write, net::Shutdown, time::Duration};
 
 use client::{Client, Started};
+use gannet_engine::http::Fault;
 
 #[test]
 fn answers_leave_in_the_order_of_requests() {
@@ -118,6 +119,30 @@ fn a_refusal_known_from_the_head_comes_before_the_body_and_closes() {
     assert_eq!(response.status, 404);
     assert_eq!(response.header("connection"), Some("close"));
     assert!(client.is_closed());
+}
+
+#[test]
+fn what_http_refuses_is_told_in_the_services_form_where_the_head_could_be_read() {
+    let server = Started::new();
+    for (head, body) in [
+        ("POST /formed HTTP/1.1\r\nHost: h\r\nContent-Length: 5000000\r\n\r\n", "B7 in form 1"),
+        ("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5000000\r\n\r\n", Fault::BodyTooLarge.body()),
+        ("POST /formed HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n4c4b40\r\n", "C3 in form 1"),
+        ("BREW /formed HTTP/1.1\r\nHost: h\r\n\r\n", "M1 in form 1"),
+    ] {
+        let mut client = server.connect();
+        client.send(head.as_bytes());
+        assert_eq!(client.response().body, body, "{head}");
+    }
+    // The head came whole, and the body never does.
+    let mut client = server.connect();
+    client.send(b"POST /formed HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabc");
+    client.stream().shutdown(Shutdown::Write).unwrap();
+    assert!(client.response().body.ends_with(" in form 1"));
+    // Without a head nobody knows what was asked for.
+    let mut client = server.connect();
+    client.send(b"POST /formed HTTP/1.1\r\nHost: h\r\nbad field\r\n\r\n");
+    assert!(client.response().body.starts_with("{\"error\":"));
 }
 
 /// Whether it may ask comes before whether it asked well.

@@ -86,6 +86,9 @@ impl Writes {
                 PlaneState::DiskFull { reason } => {
                     log::error("writes are refused until the disk has room; reads go on", &[("cause", reason)]);
                 }
+                PlaneState::Unavailable { reason } => {
+                    log::error("writes are refused until the write log can go on; reads go on", &[("cause", reason)]);
+                }
                 PlaneState::Poisoned { reason } => {
                     let message =
                         "the write log failed: writes are refused until this process is started again; reads go on";
@@ -109,6 +112,7 @@ impl Writes {
         match &self.told {
             PlaneState::Ready => None,
             PlaneState::DiskFull { reason } => Some(format!("writes are refused, the disk is full: {reason}")),
+            PlaneState::Unavailable { reason } => Some(format!("writes are refused for now: {reason}")),
             PlaneState::Poisoned { reason } => Some(format!("writes are refused, the write log failed: {reason}")),
         }
     }

@@ -5,9 +5,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Done, Durability, Failure, StreamTable, Write,
+    Done, Durability, Failure, PlaneState, StreamTable, Write,
     positions::Token,
-    recorder::Recorder,
+    recorder::{Recorder, is_for_space},
     rows::Rows,
     settings::{Moment, micros},
     status::Counters,
@@ -102,8 +102,8 @@ impl Recorder {
         if self.log.is_poisoned() {
             return self.refuse(core, write, Failure::Poisoned);
         }
-        if self.is_refusing_for_space {
-            return self.refuse(core, write, Failure::DiskFull);
+        if let Some(failure) = self.refuses {
+            return self.refuse(core, write, failure);
         }
         self.look_at_tables(); // after the write was taken: its core may know tables that are newer than the last look
         let tables = Arc::clone(&self.tables);
@@ -236,8 +236,9 @@ impl Recorder {
         if self.settings.durability != Durability::Always {
             // What was answered already must not be dropped for want of space.
             if let Err(error) = self.log.reserve() {
-                self.is_refusing_for_space = true;
-                return Err(self.failed(&error));
+                let failure = self.failed(&error);
+                self.refuses = Some(failure);
+                return Err(failure);
             }
         }
         let started = self.settings.clock.now();
@@ -246,10 +247,10 @@ impl Recorder {
         match committed {
             Ok(_) => {
                 self.commit_at_us = None;
-                self.is_refusing_for_space = false;
+                self.refuses = None;
                 self.last_commit_us = started.monotonic_us;
                 self.shared.counters.committed(took_us);
-                self.shared.counters.set_log_full(None);
+                self.shared.counters.log_goes_on();
                 Ok(())
             }
             Err(error) => Err(self.failed(&error)),
@@ -263,8 +264,13 @@ impl Recorder {
             self.shared.counters.poisoned(error.to_string());
             return Failure::Poisoned;
         }
-        self.shared.counters.set_log_full(Some(error.to_string()));
-        Failure::DiskFull
+        let reason = error.to_string();
+        let (failure, state) = match is_for_space(error) {
+            true => (Failure::DiskFull, PlaneState::DiskFull { reason }),
+            false => (Failure::Unavailable, PlaneState::Unavailable { reason }),
+        };
+        self.shared.counters.log_refuses(state);
+        failure
     }
 
     /// For so long writes wait, in their order; whoever cannot wait finds the queue full before long.

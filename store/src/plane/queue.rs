@@ -39,6 +39,8 @@ pub enum Failure {
     Poisoned,
     /// It cannot be taken as it is, for its size or for what it holds: a mistake of whoever made it.
     Malformed,
+    /// The log cannot go on for now, and not for want of space: no descriptor is left, say. Nothing was written; to be tried again.
+    Unavailable,
 }
 
 /// Why a write was not handed over. It comes back whole.

@@ -10,7 +10,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    StreamTables, Write,
+    Failure, StreamTables, Write,
     compacting::Compact,
     flushing::Flush,
     group::Group,
@@ -54,8 +54,8 @@ pub(super) struct Recorder {
     pub(super) flush_took_us: u64,
     /// With [`Durability::Interval`](super::Durability::Interval): when what was appended is to be committed.
     pub(super) commit_at_us: Option<u64>,
-    /// What was answered waits for space, so nothing more is taken.
-    pub(super) is_refusing_for_space: bool,
+    /// What was answered cannot go to the log, so nothing more is taken, for this reason.
+    pub(super) refuses: Option<Failure>,
     pub(super) last_commit_us: u64,
     /// Since when the part that is written to has rows.
     pub(super) unflushed_since_us: Option<u64>,
@@ -142,7 +142,7 @@ impl Recorder {
             frozen_at_us: None,
             flush_took_us: 0,
             commit_at_us: None,
-            is_refusing_for_space: false,
+            refuses: None,
             last_commit_us: now.monotonic_us,
             unflushed_since_us,
             oldest,
@@ -191,7 +191,7 @@ impl Recorder {
         match done {
             JobDone::Prepared(prepared) => match self.log.end_preparing(prepared) {
                 // The next write may find room. If it does not, it says so.
-                Ok(()) => self.shared.counters.set_log_full(None),
+                Ok(()) => self.shared.counters.log_goes_on(),
                 Err(_) => self.prepare_at_us = now.monotonic_us + RETRY_US,
             },
             JobDone::Flushed { mut flush, attempts, outcome, took_us } => {
@@ -416,15 +416,10 @@ impl Recorder {
     }
 
     fn work_done(&self, error: Option<&Error>) {
-        let is_space = |error: &Error| match error {
-            Error::Full { .. } => true,
-            Error::Io { source, .. } => is_full(source),
-            _ => false,
-        };
         if error.is_some() {
             Counters::add(&self.shared.counters.work_failures, 1);
         }
-        self.shared.counters.set_work_failed(error.map(ToString::to_string), error.is_some_and(is_space));
+        self.shared.counters.set_work_failed(error.map(ToString::to_string), error.is_some_and(is_for_space));
     }
 
     fn count(&self) {
@@ -442,6 +437,15 @@ fn retry_us(error: &Error, attempts: u32) -> u64 {
     match error {
         Error::Locked { .. } => RETRY_US / 5,
         _ => RETRY_US << attempts.min(5),
+    }
+}
+
+/// Whether it failed for want of space.
+pub(super) fn is_for_space(error: &Error) -> bool {
+    match error {
+        Error::Full { .. } => true,
+        Error::Io { source, .. } => is_full(source),
+        _ => false,
     }
 }
 

@@ -16,6 +16,8 @@ pub enum PlaneState {
     /// Writes are refused: there is no space for the log, or none for what is to be flushed and so no memory for more. Ends by itself when
     /// there is.
     DiskFull { reason: String },
+    /// The log cannot go on for another reason. Ends by itself, too.
+    Unavailable { reason: String },
     /// The log failed: no writes until the process is started again. Reads go on.
     Poisoned { reason: String },
 }
@@ -37,6 +39,7 @@ pub struct PlaneStatus {
     pub failures_disk_full: u64,
     pub failures_poisoned: u64,
     pub failures_malformed: u64,
+    pub failures_unavailable: u64,
     pub commits: u64,
     /// Of writing and syncing.
     pub commit_us_sum: u64,
@@ -69,7 +72,7 @@ pub(super) struct Counters {
     pub(super) writes_known: AtomicU64,
     pub(super) rows: AtomicU64,
     pub(super) bytes: AtomicU64,
-    failures: [AtomicU64; 4],
+    failures: [AtomicU64; 5],
     commits: AtomicU64,
     commit_us_sum: AtomicU64,
     commit_us_max: AtomicU64,
@@ -92,7 +95,7 @@ pub(super) struct Counters {
 #[derive(Debug, Default, Clone)]
 struct States {
     poisoned: Option<String>,
-    log_full: Option<String>,
+    log_refuses: Option<PlaneState>,
     work_full: Option<String>,
     work_failed: Option<String>,
     /// Writes were refused since a part was last begun, because it is full.
@@ -129,9 +132,14 @@ impl Counters {
         self.with(|states| states.poisoned = states.poisoned.take().or(Some(reason)));
     }
 
-    /// Why there is no space for the log; `None`: there is.
-    pub(super) fn set_log_full(&self, reason: Option<String>) {
-        self.with(|states| states.log_full = reason);
+    /// The log cannot go on for now.
+    pub(super) fn log_refuses(&self, state: PlaneState) {
+        self.with(|states| states.log_refuses = Some(state));
+    }
+
+    /// The log goes on, or may.
+    pub(super) fn log_goes_on(&self) {
+        self.with(|states| states.log_refuses = None);
     }
 
     /// A write found no memory, or there is all that there may be.
@@ -150,11 +158,12 @@ impl Counters {
         let of = |counter: &AtomicU64| counter.load(Relaxed);
         let states = self.with(|states| states.clone());
         // What cannot be flushed keeps nobody from writing as long as there is memory.
-        let full = states.log_full.or_else(|| states.work_full.filter(|_| states.is_memory_full));
-        let state = match (states.poisoned, full) {
-            (Some(reason), _) => PlaneState::Poisoned { reason },
-            (None, Some(reason)) => PlaneState::DiskFull { reason },
-            (None, None) => PlaneState::Ready,
+        let full = states.work_full.filter(|_| states.is_memory_full);
+        let state = match (states.poisoned, states.log_refuses, full) {
+            (Some(reason), ..) => PlaneState::Poisoned { reason },
+            (None, Some(state), _) => state,
+            (None, None, Some(reason)) => PlaneState::DiskFull { reason },
+            (None, None, None) => PlaneState::Ready,
         };
         let failures = |failure: Failure| of(&self.failures[failure as usize]);
         PlaneStatus {
@@ -168,6 +177,7 @@ impl Counters {
             failures_disk_full: failures(Failure::DiskFull),
             failures_poisoned: failures(Failure::Poisoned),
             failures_malformed: failures(Failure::Malformed),
+            failures_unavailable: failures(Failure::Unavailable),
             commits: of(&self.commits),
             commit_us_sum: of(&self.commit_us_sum),
             commit_us_max: of(&self.commit_us_max),

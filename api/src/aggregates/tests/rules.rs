@@ -75,6 +75,8 @@ fn leading_edges_are_those_of_the_references_example() {
     assert_eq!(edge(&continuous, LeadingEdge::WallClock), now_us);
     assert_eq!(edge(&continuous, LeadingEdge::LatestEventTime), watermark_us);
     assert_eq!(LeadingEdge::LatestEventTime.moment_us(now_us, None), None);
+    let ahead = Some(now_us + DAY);
+    assert_eq!(LeadingEdge::LatestEventTime.moment_us(now_us, ahead), Some(now_us), "later events wait for their time");
     assert_eq!(LeadingEdge::default(), LeadingEdge::WallClock);
 }
 

@@ -43,9 +43,6 @@ fn names_follow_the_reference() {
     check("amount", "stddev", Window::Lifetime, Some(DAY), "amount_stddev_samp_lifetime");
     let late = Window::Time { length_us: DAY, offset_us: -HOUR };
     check("amount", "variance", late, None, "amount_var_samp_1d_continuous_offset_1h");
-    let mut compacted = one(Some(HOUR), Function::Mean, &[Window::of(DAY)]);
-    compacted.compacted = true;
-    assert_eq!(Aggregates::new(&compacted).unwrap().features()[0].name, "amount_mean_1d");
 }
 
 #[test]
@@ -128,7 +125,6 @@ fn all_faults_are_told_at_once_with_their_places() {
             aggregation("units", "min", Window::of(HOUR)),
             aggregation("units", "min", Window::of(HOUR)),
         ],
-        compacted: false,
     };
     let faults = Aggregates::new(&specification).unwrap_err();
     let told: Vec<String> = faults.iter().map(ToString::to_string).collect();

@@ -55,7 +55,6 @@ pub(super) fn link(
         join_keys: join_keys.iter().map(|key| key.name.clone()).collect(),
         columns: Vec::new(),
         aggregations: parts.iter().map(Part::aggregation).collect(),
-        compacted: false,
     };
     let column = |(name, column_type): (&str, ColumnType)| Column { name: name.to_owned(), column_type };
     specification.columns = columns.into_iter().map(column).collect();

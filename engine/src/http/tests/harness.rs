@@ -97,7 +97,7 @@ pub(super) fn play<'p>(limits: &Limits, pieces: impl IntoIterator<Item = &'p [u8
                     body.fill(b'!');
                     (event, Some(consumed))
                 }
-                Step::Fault { fault, consumed, persistence, head_only } => {
+                Step::Fault { fault, consumed, persistence, head_only, head: _ } => {
                     assert_eq!(persistence.keep_alive, consumed.is_some());
                     (Event::Refused { fault, consumed, persistence, head_only }, consumed)
                 }

@@ -94,7 +94,12 @@ pub(super) fn show(data: &DataDirectory, name: &str, key: &[String], workspace: 
     for (column, field) in schema.columns.iter().enumerate() {
         features.insert(field.name.clone(), json(row.value(column)?)?);
     }
-    let expired = found.view.ttl_us.is_some_and(|ttl| row.event_time_us() < clock::unix_us().saturating_sub(ttl));
+    let now_us = clock::unix_us();
+    // As it is served: what only batches fill has the age that it had where the last one's data ends.
+    let batch_end_us =
+        levels.base.as_ref().filter(|_| found.view.stream.is_none()).and_then(|base| base.newest_event_us());
+    let lives_at_us = batch_end_us.map_or(now_us, |end_us| end_us.min(now_us));
+    let expired = found.view.ttl_us.is_some_and(|ttl| row.event_time_us() <= lives_at_us.saturating_sub(ttl));
     let shown = serde_json::json!({
         "view": found.name(),
         "effectiveTime": text::time(row.event_time_us()),

@@ -197,3 +197,28 @@ fn a_plane_that_answers_too_early_is_found() {
         }
     }
 }
+
+/// One who is told of a full disk deletes files.
+#[test]
+fn only_a_disk_that_is_full_is_called_full() {
+    let check = |fault: Fault, told: bool| {
+        let mut refused = 0;
+        for at in 0..40 {
+            let mut world = World::new(Durability::Always, 1);
+            world.start(false).unwrap();
+            world.disk.fail_at(at, fault, 0);
+            for _ in 0..12 {
+                let change = Change { token: None, rows: vec![(0, world.now_us(), Some(1))] };
+                world.write(&[change]).unwrap();
+            }
+            let harmless = world.failures.iter().filter(|failure| **failure != Failure::Poisoned);
+            for failure in harmless {
+                assert_eq!(*failure == Failure::DiskFull, told, "{fault:?} at {at}: {failure:?}");
+                refused += 1;
+            }
+        }
+        assert!(refused > 0, "{fault:?}");
+    };
+    check(Fault::Full, true);
+    check(Fault::Failure, false);
+}

@@ -94,6 +94,8 @@ pub(super) struct World {
     pub(super) compactions: u64,
     /// In the order in which they were handed over, without an answer that says whether they count.
     unanswered: Vec<Change>,
+    /// What writes were refused for.
+    pub(super) failures: Vec<Failure>,
     pub(super) process: Option<Process>,
 }
 
@@ -169,6 +171,7 @@ impl World {
             handed_over: 0,
             compactions: 0,
             unanswered: Vec::new(),
+            failures: Vec::new(),
             process: None,
         }
     }
@@ -298,6 +301,7 @@ impl World {
             process.jobs.extend(turn.jobs);
             let mut answered = 0;
             while let Some(done) = process.submitter.take_done() {
+                self.failures.extend(done.outcome.err());
                 match done.outcome {
                     Ok(()) => {
                         let change = self.unanswered.remove(answered);
@@ -305,7 +309,7 @@ impl World {
                             self.volatile.push(change);
                         }
                     }
-                    Err(Failure::Full | Failure::DiskFull) => {
+                    Err(Failure::Full | Failure::DiskFull | Failure::Unavailable) => {
                         self.refused += 1;
                         self.unanswered.remove(answered);
                     }
