@@ -21,7 +21,7 @@ use std::{fmt::Debug, io, path::Path};
 
 pub use aligned::AlignedBuffer;
 pub use system::SystemDisk;
-pub(crate) use system::lower_priority;
+pub(crate) use system::change_nice;
 
 use crate::error::Error;
 

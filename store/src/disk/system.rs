@@ -190,9 +190,9 @@ impl DiskFile for SystemFile {
     }
 }
 
-/// Leaves the processor to whoever wants it, as far as the calling thread goes.
-pub(crate) fn lower_priority(nice: i32) {
-    let _ = rustix::process::nice(nice); // refused or not, it goes on
+/// Makes the calling thread so much nicer, or less nice, which needs a privilege.
+pub(crate) fn change_nice(by: i32) {
+    let _ = rustix::process::nice(by); // refused or not, it goes on
 }
 
 const ZEROS_BYTES: usize = 1 << 20;

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     directory::DataDirectory,
-    disk::lower_priority,
+    disk::change_nice,
     error::Error,
     overlay::{Overlay, OverlaySettings},
 };
@@ -89,6 +89,7 @@ pub(super) fn open(
 fn record(mut recorder: Recorder, lanes: Lanes) -> Result<(), Error> {
     let clock = recorder.settings.clock.clone();
     let shared = Arc::clone(&recorder.shared);
+    change_nice(RECORD_NICE); // after the lanes were started, which would have it from here
     let mut under_way = 0;
     loop {
         while let Ok(done) = lanes.done.try_recv() {
@@ -136,7 +137,7 @@ impl Lanes {
             let (tell_done, shared) = (tell_done.clone(), Arc::clone(shared));
             let (data, clock) = (data.clone(), settings.clock.clone());
             threads.push(named(name).spawn(move || {
-                lower_priority(nice);
+                change_nice(nice);
                 for job in jobs {
                     if tell_done.send(job.run(&data, &clock)).is_err() {
                         return;
@@ -173,6 +174,9 @@ fn named(name: &str) -> thread::Builder {
 
 /// A look around now and then costs nothing.
 const IDLE_US_MAX: u64 = 1_000_000;
+
+/// Everybody who writes waits for this thread, which runs for some microseconds at a time.
+const RECORD_NICE: i32 = -10;
 
 /// A third of the weight of a serving core's thread: writes wait for whoever flushes when memory is full.
 const FLUSH_NICE: i32 = 5;
