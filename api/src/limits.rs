@@ -86,10 +86,6 @@ pub(crate) const INGEST_WAIT_MS_MAX: u64 = 10_000;
 pub(crate) const WRITE_BUFFERS_KEPT: usize = 64;
 pub(crate) const WRITE_BUFFER_KEPT_BYTES_MAX: usize = 64 << 10;
 
-/// How far beyond the clock a delete reaches where newer events were written: senders' clocks run ahead by seconds, and their time zones
-/// are wrong by hours.
-pub(crate) const DELETE_AHEAD_US_MAX: i64 = 86_400_000_000;
-
 const _: () = assert!(BUDGET_US_MIN as f64 == LATENCY_BUDGET_MS_MIN * 1000.0);
 const _: () = assert!(BUDGET_US_MAX as f64 == LATENCY_BUDGET_MS_MAX * 1000.0);
 const _: () = assert!(PUBLISH_EVERY_NS < 100_000_000); // promised: metrics lag by at most 100 ms

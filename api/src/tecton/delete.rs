@@ -15,7 +15,7 @@ use crate::{
     auth::Role,
     error::{Fault, Quoted},
     ingest::{Cell, ViewIntake, WorkspaceIntake, encode_key},
-    limits::{DELETE_AHEAD_US_MAX, RECORDS_MAX},
+    limits::RECORDS_MAX,
 };
 
 /// The frame of a body.
@@ -178,10 +178,10 @@ fn cells<'b>(
     view.join_keys.iter().zip(parts.values()).map(cell).collect()
 }
 
-/// The moment up to which rows are hidden: now, or that of the view's newest event where senders' clocks run ahead.
+/// The moment up to which rows are hidden: now, or that of the newest event that the view has ever had, written or built, however far ahead.
 fn deleted_at_us(view: &ViewIntake, now_us: i64) -> i64 {
-    let newest_us = view.table.as_ref().and_then(|table| table.watermark_us()).unwrap_or(now_us);
-    newest_us.clamp(now_us, now_us.saturating_add(DELETE_AHEAD_US_MAX))
+    let newest_us = view.table.as_ref().and_then(|table| table.watermark_us());
+    newest_us.map_or(now_us, |newest_us| newest_us.max(now_us))
 }
 
 fn list<'t, 'b>(field: &'static str, value: Value<'t, 'b>) -> Result<Option<Elements<'t, 'b>>, Fault<'static>> {

@@ -3,7 +3,7 @@ use std::{fs, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    data::{nothing, purchase, purchases, request, visit, world},
+    data::{SHOP, nothing, purchase, purchases, request, visit, world},
     gannet::{World, files},
     server::{Server, start, within},
 };
@@ -108,10 +108,28 @@ fn is_of_newest(path: &str) -> bool {
     path.contains("/segments/") && !path.contains("/totals/")
 }
 
+/// A view that a file begins and a stream goes on with.
+const BOTH: &str = r#"
+[feature_views.favorite]
+entity = "user"
+timestamp = "at"
+source = { csv = "../data/shops.csv" }
+stream = "purchases"
+features = { shop = "string" }
+[feature_services.favorites]
+features = ["favorite"]
+"#;
+
 /// Of views that count the newest row, the key stays a day, in a tombstone.
 #[test]
 fn in_the_end_no_file_holds_what_was_stored_of_a_deleted_key() {
     let world = world();
+    world.write(
+        "data/shops.csv",
+        "user_id,at,shop\nsomebody-private,2024-01-01,their-private-shop\nbob,2024-01-01,any\n",
+    );
+    let both = format!("{SHOP}{BOTH}");
+    world.write("definitions/shop.toml", &both).succeed(&["apply", "definitions", "--materialize"]);
     let config = crate::server::small_overlay(&world);
     let server = start(&world, &["--config", config]);
     fill(&server, &["somebody-private"]);
@@ -134,5 +152,7 @@ fn in_the_end_no_file_holds_what_was_stored_of_a_deleted_key() {
         found
     });
     assert_eq!(server.features("streamed", "somebody-private"), nothing());
+    assert_eq!(server.features("favorites", "somebody-private"), json!([null]));
+    assert_eq!(server.features("favorites", "bob"), json!(["any"]));
     assert_eq!(server.features("newest", "user-0"), json!(["1"]));
 }

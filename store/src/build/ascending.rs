@@ -85,6 +85,7 @@ impl AscendingTable {
             event_time_max_us: summaries().filter_map(|summary| summary.event_time_max_us).max(),
             built_at_us: self.options.now_us,
             holds_writes: false,
+            has_deletes: false,
             newest_event_us: None,
         };
         let entry = entry.with_events_up_to(summaries().filter_map(|summary| summary.newest_event_us).max());

@@ -188,6 +188,7 @@ impl TableBuilder {
             event_time_max_us: segments.iter().filter_map(|segment| segment.summary.event_time_max_us).max(),
             built_at_us: build.options.now_us,
             holds_writes: false,
+            has_deletes: false,
             newest_event_us: None,
             segments: segments.into_iter().map(|segment| segment.entry).collect(),
         };

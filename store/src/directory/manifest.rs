@@ -55,6 +55,10 @@ pub struct TableEntry {
     /// Whether rows that were written are in it, which no build of its source would bring back.
     #[serde(default)]
     pub holds_writes: bool,
+    /// Of a delta: whether keys were deleted in it, so that what is below it may hold what nobody is to have any more, also where a row
+    /// was written over the tombstone since. Until a compaction.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_deletes: bool,
     /// The newest event time that its rows ever reached, where `event_time_max_us` does not say it: tombstones have times that are no
     /// event's, and rows may have gone because of them. See [`Self::newest_event_us`].
     #[serde(default, skip_serializing_if = "Option::is_none")]

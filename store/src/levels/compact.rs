@@ -1,18 +1,10 @@
 //! From a delta to the base.
 
-use std::sync::Arc;
-
-use super::{
-    Levels,
-    above::{Above, build},
-    flush::FlushOptions,
-};
+use super::{Levels, above::Above, flush::FlushOptions};
 use crate::{
-    build::AscendingTable,
     directory::{Manifest, TableEntry},
     error::Error,
     plane::Combine,
-    row::Row,
     table::Table,
 };
 
@@ -44,7 +36,7 @@ impl Compacted {
 /// a frozen part must be gone ([`OverlayWriter::has_frozen`](crate::overlay::OverlayWriter::has_frozen)), even one that was flushed.
 /// `i64::MIN` leaves none out. With `combine` what is above counts whatever its event time, and all may be left out: `i64::MAX`.
 ///
-/// A base that was built from a source, and would be built again, should not take rows that were written: see [`strip`].
+/// A base that was built from a source, and would be built again, should not take rows that were written: see [`strip`](super::strip).
 pub fn compact(
     options: &FlushOptions,
     live: &Manifest,
@@ -61,7 +53,7 @@ pub fn compact(
         // Nothing to put together, and nothing to leave out: it changes its place, and no row is written.
         (Some(delta), None) if !drops(delta) => {
             let holds_writes = delta.holds_writes && delta.rows > delta.tombstones;
-            let base = Some(TableEntry { holds_writes, ..delta.clone() });
+            let base = Some(TableEntry { holds_writes, has_deletes: false, ..delta.clone() });
             return Ok(Some(Compacted { table: table.to_owned(), base, delta: None }));
         }
         _ => {}
@@ -90,75 +82,14 @@ pub fn set_aside(
     combine: Option<&dyn Combine>,
 ) -> Result<Option<Compacted>, Error> {
     let Some(base) = live.tables.get(table).filter(|base| base.holds_writes) else { return Ok(None) };
-    let delta = match live.deltas.get(table).filter(|delta| delta.schema == base.schema) {
+    let before = live.deltas.get(table).filter(|delta| delta.schema == base.schema);
+    let delta = match before {
         None => Some(base.clone()),
         Some(_) => merged(options, &Levels::open(&options.root, live, table)?, table, None, combine)?,
     };
-    let delta = delta.map(|delta| TableEntry { holds_writes: true, ..delta });
+    let has_deletes = before.is_some_and(|before| before.has_deletes);
+    let delta = delta.map(|delta| TableEntry { holds_writes: true, has_deletes, ..delta });
     Ok(Some(Compacted { table: table.to_owned(), base: None, delta }))
-}
-
-/// Writes a base that was built from a source anew without the rows that the delta hides, which stays beside it; `None` where nothing
-/// is hidden, or where there is no delta. What was deleted is in no file of the table afterwards.
-pub fn strip(
-    options: &FlushOptions,
-    live: &Manifest,
-    table: &str,
-    combine: Option<&dyn Combine>,
-) -> Result<Option<Compacted>, Error> {
-    let (Some(base_entry), Some(delta_entry)) = (live.tables.get(table), live.deltas.get(table)) else {
-        return Ok(None);
-    };
-    if base_entry.schema != delta_entry.schema {
-        return Ok(None);
-    }
-    let (base, delta) = (Table::open(&options.root, base_entry)?, Table::open(&options.root, delta_entry)?);
-    base.advise_scan()?;
-    let mut hidden = Hidden { delta: &delta, combine, now_us: options.now_us, combined: Vec::new() };
-    let (rows, bytes) = (base.rows() + base.tombstones(), base.rows_bytes());
-    let schema = Arc::clone(base.schema());
-    let mut written = AscendingTable::new(schema, build(options, table), base.seed(), rows, bytes)?;
-    let mut left_out = 0_u64;
-    for row in base.scan() {
-        let row = row?;
-        options.stop.check()?;
-        if hidden.holds(row)? {
-            left_out += 1;
-        } else {
-            written.push(base.hash(row.key()), row.encoded())?;
-        }
-    }
-    base.check_mapping()?;
-    delta.check_mapping()?;
-    if left_out == 0 {
-        return Ok(None); // and what was written is removed
-    }
-    let (built_at_us, holds_writes) = (base_entry.built_at_us, base_entry.holds_writes);
-    let base = TableEntry { built_at_us, holds_writes, ..written.finish()? };
-    let base = base.with_events_up_to(base_entry.newest_event_us());
-    Ok(Some(Compacted { table: table.to_owned(), base: Some(base), delta: Some(delta_entry.clone()) }))
-}
-
-/// Which rows of a base do not count because of the delta.
-struct Hidden<'d> {
-    delta: &'d Table,
-    combine: Option<&'d dyn Combine>,
-    now_us: i64,
-    combined: Vec<u8>,
-}
-
-impl Hidden<'_> {
-    fn holds(&mut self, row: Row<'_>) -> Result<bool, Error> {
-        let Some(upper) = self.delta.lookup(row.key())? else { return Ok(false) };
-        let Some(combine) = self.combine else { return Ok(upper.event_time_us() >= row.event_time_us()) };
-        if upper.is_tombstone() {
-            return Ok(true);
-        }
-        // One that begins anew says the same with the lower row as without.
-        self.combined.clear();
-        combine.combine(upper.encoded(), row.encoded(), self.now_us, &mut self.combined)?;
-        Ok(self.combined == upper.encoded())
-    }
 }
 
 /// `None` where the levels have different schemas: their rows cannot become one table; a build, or the next flush, ends this.

@@ -122,6 +122,7 @@ pub(crate) fn flush_over(
     let seed = live.tables.get(&table.name).or(delta).map_or_else(disk::random, |entry| entry.seed);
     // A delta of another schema holds rows that nobody can read any more.
     let delta = delta.filter(|delta| delta.schema == *table.schema);
+    let has_deletes = frozen.has_deletes(table.id) || delta.is_some_and(|delta| delta.has_deletes);
     let delta = delta.map(|entry| Table::open(&options.root, entry)).transpose()?;
     let levels = Above {
         frozen: Some((frozen, table.id)),
@@ -131,5 +132,5 @@ pub(crate) fn flush_over(
         combine: table.combine.as_deref(),
         tombstones_until_us: None,
     };
-    Ok(TableEntry { holds_writes: true, ..levels.write(options, seed)? })
+    Ok(TableEntry { holds_writes: true, has_deletes, ..levels.write(options, seed)? })
 }

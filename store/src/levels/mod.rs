@@ -10,7 +10,8 @@
 //!    Where a table's rows are combined ([`Combine`](crate::plane::Combine)), none of several takes the place of the others: they are put
 //!    together, the upper over the lower, whatever their event times.
 //! 3. A tombstone is a row: it hides what is older. Delta keeps all of them. Compaction leaves out those that are old enough, with
-//!    everything they hide.
+//!    everything they hide. A base that was built from a source takes in nothing that was written: there, what is deleted is taken out of
+//!    both, and they stay two.
 //! 4. Flush and compaction read sorted rows and write sorted rows, in memory that does not depend on how many there are. They publish
 //!    nothing: what they give goes into a manifest.
 
@@ -18,6 +19,7 @@ mod above;
 mod compact;
 mod flush;
 mod merge;
+mod strip;
 #[cfg(test)]
 mod tests;
 
@@ -25,8 +27,9 @@ use std::{path::Path, sync::Arc};
 
 pub(crate) use self::flush::flush_over;
 pub use self::{
-    compact::{Compacted, compact, set_aside, strip},
+    compact::{Compacted, compact, set_aside},
     flush::{FlushOptions, Flushed, Stop, flush},
+    strip::strip,
 };
 use crate::{
     directory::Manifest,

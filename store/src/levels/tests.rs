@@ -1,5 +1,7 @@
 //! Overlay, delta and base against a map: any sequence of writes, flushes, compactions and starts.
 
+mod stripped;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -124,6 +126,18 @@ impl World {
         }
     }
 
+    /// What is deleted goes from base and delta; `false` where nothing changed.
+    fn strip(&mut self, tombstones_until_us: i64) -> bool {
+        (0..10).for_each(|_| self.writer.reclaim());
+        assert!(!self.writer.has_frozen());
+        let stripped = strip(&self.options(), &self.live(), NAME, tombstones_until_us, None).unwrap();
+        let is_changed = stripped.is_some();
+        if let Some(stripped) = stripped {
+            self.publish(|manifest| stripped.change(manifest));
+        }
+        is_changed
+    }
+
     /// The base built anew, under another seed, as a materialization would.
     fn rebuild(&mut self) {
         let Some(base) = self.levels.base.clone() else { return };
@@ -185,6 +199,8 @@ enum Step {
     Compact,
     /// Tombstones that are old enough go.
     CompactAll,
+    /// The same, where base and delta stay two.
+    Strip,
     Rebuild,
     StartAgain,
 }
@@ -197,6 +213,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (key(), time()).prop_map(|(key, time)| Step::FlushAround { key, time }),
         1 => Just(Step::Compact),
         1 => Just(Step::CompactAll),
+        2 => Just(Step::Strip),
         1 => Just(Step::Rebuild),
         1 => Just(Step::StartAgain),
     ]
@@ -237,6 +254,11 @@ proptest! {
                         let left = model.values().filter(|(_, text)| text.is_none()).count() as u64;
                         prop_assert_eq!((base.tombstones(), base.rows() + left), (left, model.len() as u64));
                     }
+                }
+                Step::Strip => {
+                    world.flush();
+                    floor += 3;
+                    world.strip(floor);
                 }
                 Step::Rebuild => world.rebuild(),
                 Step::StartAgain => world.start_again(),
@@ -309,8 +331,7 @@ fn deletes_do_not_move_the_newest_event() {
     world.rebuild();
     world.put(encode(b"a", 30, None));
     world.flush();
-    let stripped = strip(&world.options(), &world.live(), NAME, None).unwrap().unwrap();
-    world.publish(|manifest| stripped.change(manifest));
+    assert!(world.strip(i64::MIN));
     check(&world, (11, 11), 15);
 }
 

@@ -135,6 +135,8 @@ impl Files {
     /// Goes on where the log ends. At the next block: the one in which the last record ends is not written again.
     pub(super) fn resume(&mut self, end: End) -> Active {
         self.id = end.reader.header.log;
+        // Whether what they hold was to be erased died with the process before.
+        self.erased_before = end.start;
         self.segments = end.segments.into();
         let SegmentHeader { number, bytes, .. } = end.reader.header;
         let offset = end.offset.next_multiple_of(BLOCK_BYTES as u64);

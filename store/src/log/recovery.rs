@@ -68,6 +68,8 @@ pub(super) struct End {
     pub(super) epoch_max: u32,
     /// Oldest first; the last one is the one that `reader` reads.
     pub(super) segments: Vec<Held>,
+    /// The first record of the segment that reading started in. What is older waited to be freed when the process before ended.
+    pub(super) start: Sequence,
 }
 
 /// Reads everything behind `from`. `None` where there is no log yet.
@@ -105,7 +107,15 @@ pub(super) fn read(
         let Some(&number) = next_numbers.next() else {
             let beyond = reading.end(&mut reader, offset)?;
             let (epoch, previous) = (reading.expected.epoch, reading.expected.previous);
-            let end = End { reader, offset, previous, epoch, epoch_max: epoch.max(beyond.epoch), segments };
+            let end = End {
+                reader,
+                offset,
+                previous,
+                epoch,
+                epoch_max: epoch.max(beyond.epoch),
+                segments,
+                start: first.first,
+            };
             return Ok((reading.recovered, Some(end)));
         };
         let next = SegmentReader::open(disk, folder, number)?;

@@ -1,7 +1,7 @@
 //! A part that takes no more writes: its rows, sorted as segments need them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
 };
 
@@ -22,6 +22,7 @@ pub struct Frozen {
     shared: Arc<Shared>,
     index: Index,
     covers: Sequence,
+    deleted: BTreeSet<TableId>,
     /// Where the entries of each table are, in no order; found when it is asked for first.
     places: OnceLock<BTreeMap<TableId, Vec<Place>>>,
 }
@@ -38,8 +39,8 @@ pub struct FrozenRows<'f> {
 }
 
 impl Frozen {
-    pub(super) fn new(shared: Arc<Shared>, index: Index, covers: Sequence) -> Self {
-        Self { shared, index, covers, places: OnceLock::new() }
+    pub(super) fn new(shared: Arc<Shared>, index: Index, covers: Sequence, deleted: BTreeSet<TableId>) -> Self {
+        Self { shared, index, covers, deleted, places: OnceLock::new() }
     }
 
     pub(super) fn is_of(&self, shared: &Arc<Shared>) -> bool {
@@ -49,6 +50,11 @@ impl Frozen {
     /// The last record of the log that it holds: with its generation published, the log is needed from the next one on.
     pub fn covers(&self) -> Sequence {
         self.covers
+    }
+
+    /// Whether keys of a table were deleted in it, also if no tombstone is left of that.
+    pub fn has_deletes(&self, table: TableId) -> bool {
+        self.deleted.contains(&table)
     }
 
     /// The tables that have rows here.

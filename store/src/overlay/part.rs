@@ -1,7 +1,9 @@
 //! An index with its entries: what the writer knows of the part that it writes to, or of the one that is frozen.
 
+use std::collections::BTreeSet;
+
 use super::{
-    entry,
+    TableId, entry,
     index::Index,
     memory::{LINE_WORDS, Memory, Place, WORD_BYTES},
     pool::Pool,
@@ -21,6 +23,8 @@ pub(super) struct Part {
     pub(super) rows: usize,
     /// Bytes of the rows that count, as encoded.
     pub(super) row_bytes: usize,
+    /// Tables in which keys were deleted, whether or not a row was put over the tombstone since.
+    pub(super) deleted: BTreeSet<TableId>,
     /// Where the next entry goes, and the end of the room there.
     next: Place,
     end: Place,
@@ -36,7 +40,8 @@ impl Part {
         let chunks = index_chunks(memory, index).collect();
         let reusable = vec![Vec::new(); entry::length_class(entry::words(ROW_BYTES_MAX)) + 1];
         let (next, end, chunks_max) = (Place(0), Place(0), memory.chunks() / 2);
-        Some(Self { number, index, chunks, chunks_max, rows: 0, row_bytes: 0, next, end, reusable })
+        let deleted = BTreeSet::new();
+        Some(Self { number, index, chunks, chunks_max, rows: 0, row_bytes: 0, deleted, next, end, reusable })
     }
 
     /// Twice the buckets. Returns the old index's chunks, which readers may still be in; `None` if there is no room.

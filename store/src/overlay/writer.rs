@@ -114,7 +114,7 @@ impl OverlayWriter {
 
     /// Takes an encoded row, or a tombstone (see [`crate::row`]), of the log's record `sequence`. Readers that pin from here on see it.
     pub fn put(&mut self, table: TableId, sequence: Sequence, row: &[u8]) -> Result<Put, Error> {
-        let (_, key, event_time_us) = parse(row)?;
+        let (head, key, event_time_us) = parse(row)?;
         let hash = hash_key(self.shared.seed, table, key);
         let (_, before) = find(&self.shared.memory, self.current.index, hash, (table, key), &mut self.scratch);
         if let Some(before) = before
@@ -124,6 +124,9 @@ impl OverlayWriter {
         }
         if !self.has_slots(usize::from(before.is_none())) {
             return Ok(Put::Full);
+        }
+        if head.is_tombstone {
+            self.current.deleted.insert(table);
         }
         match self.write(table, sequence, row) {
             Some(place) => Ok(self.show(table, hash, place, true)),
@@ -142,11 +145,14 @@ impl OverlayWriter {
         row: &[u8],
         combine: Option<(&dyn Combine, i64)>,
     ) -> Result<Stage, Error> {
-        let (_, key, _) = parse(row)?;
+        let (head, key, _) = parse(row)?;
         let hash = hash_key(self.shared.seed, table, key);
         // As if each were the first of its key: for whoever is not, it is little.
         if !self.has_slots(self.staged.rows.len() + 1) {
             return Ok(Stage::Full);
+        }
+        if head.is_tombstone {
+            self.current.deleted.insert(table); // if it is dropped, too: then a compaction looks for what there is not
         }
         let Some((combine, now_us)) = combine else {
             let Some(place) = self.write(table, sequence, row) else { return Ok(Stage::Full) };
@@ -277,7 +283,8 @@ impl OverlayWriter {
         // In this order: readers look at the current part first, so that they find a row in one of the two.
         self.shared.frozen.publish(self.current.index.to_word());
         self.shared.current.publish(0);
-        let frozen = Frozen::new(Arc::clone(&self.shared), self.current.index, covers);
+        let deleted = std::mem::take(&mut self.current.deleted);
+        let frozen = Frozen::new(Arc::clone(&self.shared), self.current.index, covers, deleted);
         self.frozen = Some(std::mem::replace(&mut self.current, next));
         Some(frozen)
     }

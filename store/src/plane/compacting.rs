@@ -28,7 +28,7 @@ pub(super) struct Compact {
     pub(super) built: Option<Built>,
 }
 
-/// A base that waits to be published.
+/// A base that waits to be published, with a delta where that was written anew, too.
 #[derive(Debug)]
 pub(super) struct Built {
     table: String,
@@ -36,10 +36,12 @@ pub(super) struct Built {
     compacted: Option<Compacted>,
     /// What it was built upon.
     base: Option<TableEntry>,
+    delta: Option<TableEntry>,
     /// Whether deletes are in it.
     erases: bool,
-    files: Option<Unpublished>,
-    /// `None`: the delta stays as it is.
+    base_files: Option<Unpublished>,
+    delta_files: Option<Unpublished>,
+    /// `None`: the delta does not go into the base.
     begun: Option<Begun>,
     building: Building,
 }
@@ -58,38 +60,51 @@ impl Compact {
     /// Publishes it, if the base that it was built upon is live, and what became of the delta meanwhile is known; else it is given up.
     /// `None`: no table is due.
     pub(super) fn publish(&mut self, data: &DataDirectory, options: &WorkOptions) -> Result<Option<Compaction>, Error> {
-        let Some(Built { table, compacted, .. }) = &self.built else { return Ok(None) };
+        let Some(Built { table, compacted, erases, .. }) = &self.built else { return Ok(None) };
+        let (table, is_new, erases) = (table.clone(), compacted.is_some(), *erases);
         let mut compaction = Compaction { table: table.clone(), generation: None };
-        if compacted.is_none() {
+        if !is_new && !erases {
             self.built = None;
             return Ok(Some(compaction));
         }
         let lock = data.lock()?; // or it is tried again with what was built
         let live = data.current()?.ok_or(Error::GivenUp)?;
-        let Some(Built { table, compacted: Some(compacted), base, erases, files, begun, building }) = self.built.take()
-        else {
-            return Ok(None);
-        };
-        if live.tables.get(&table) != base.as_ref() {
+        let Some(built) = self.built.take() else { return Ok(None) };
+        let Built { compacted, base, delta, base_files, delta_files, begun, building, .. } = built;
+        if is_new && live.tables.get(&table) != base.as_ref() {
             return Err(Error::GivenUp);
         }
-        let delta = live.deltas.get(&table);
-        let delta = match &begun {
-            Some(begun) => begun.since(delta).ok_or(Error::GivenUp)?.map(|Since { entry, files }| {
-                files.into_iter().for_each(Unpublished::keep);
-                entry
-            }),
-            // Whatever was flushed since hides what the delta hid before.
-            None => Some(delta.cloned().ok_or(Error::GivenUp)?),
+        let live_delta = live.deltas.get(&table);
+        let changed = match (compacted, &begun) {
+            (Some(compacted), Some(begun)) => {
+                let since = begun.since(live_delta).ok_or(Error::GivenUp)?;
+                let delta = since.map(|Since { entry, files }| {
+                    files.into_iter().for_each(Unpublished::keep);
+                    entry
+                });
+                Some(Compacted { delta, ..compacted })
+            }
+            (Some(compacted), None) if live_delta == delta.as_ref() => {
+                delta_files.into_iter().for_each(Unpublished::keep);
+                Some(compacted)
+            }
+            // Whatever was flushed since hides what the delta hid before. What is to go from it goes the next time.
+            (Some(compacted), None) if compacted.base != base => {
+                let delta = Some(live_delta.cloned().ok_or(Error::GivenUp)?);
+                Some(Compacted { delta, ..compacted })
+            }
+            _ => None,
         };
-        files.into_iter().for_each(Unpublished::keep);
-        let published = data.publish(&lock, |manifest| {
-            Compacted { delta, ..compacted }.change(manifest);
-            manifest.created_at_us = options.now_us;
-        })?;
-        compaction.generation = Some(published.generation);
+        if let Some(changed) = changed {
+            base_files.into_iter().for_each(Unpublished::keep);
+            let published = data.publish(&lock, |manifest| {
+                changed.change(manifest);
+                manifest.created_at_us = options.now_us;
+            })?;
+            compaction.generation = Some(published.generation);
+        }
         drop((begun, building));
-        // What was deleted is to be gone, from what is no longer live, too.
+        // What was deleted is to be gone, from what is no longer live, too: also where what is live never held it.
         collect(data, &lock, if erases { 1 } else { options.generations_kept });
         Ok(Some(compaction))
     }
@@ -107,13 +122,20 @@ impl Compact {
                 let until_us = self.tombstones_until_us(&table, options.now_us);
                 levels::compact(&levels_options, live, name, until_us, combine)?
             }
-            Plan::Strip => levels::strip(&levels_options, live, name, combine)?,
+            Plan::Strip => {
+                let until_us = self.tombstones_until_us(&table, options.now_us);
+                levels::strip(&levels_options, live, name, until_us, combine)?
+            }
         };
-        let new = compacted.as_ref().and_then(|compacted| compacted.base.as_ref());
-        let is_written = |new: &&TableEntry| delta.is_none_or(|delta| delta.segments != new.segments);
-        let files = new.filter(is_written).map(|new| Unpublished::new(data.root(), new));
-        let erases = delta.is_some_and(|delta| delta.tombstones > 0);
-        Ok(Some(Built { table: name.to_owned(), compacted, base: base.cloned(), erases, files, begun, building }))
+        // What was written before, and perhaps only changes its place, is no garbage.
+        let is_written =
+            |new: &&TableEntry| [base, delta].into_iter().flatten().all(|old| old.segments != new.segments);
+        let files = |new: Option<&TableEntry>| new.filter(is_written).map(|new| Unpublished::new(data.root(), new));
+        let base_files = files(compacted.as_ref().and_then(|compacted| compacted.base.as_ref()));
+        let delta_files = files(compacted.as_ref().and_then(|compacted| compacted.delta.as_ref()));
+        let erases = [base, delta].into_iter().flatten().any(|entry| entry.has_deletes || entry.tombstones > 0);
+        let (table, base, delta) = (name.to_owned(), base.cloned(), delta.cloned());
+        Ok(Some(Built { table, compacted, base, delta, erases, base_files, delta_files, begun, building }))
     }
 
     fn plan(&self, live: &Manifest, table: &StreamTable, now_us: i64) -> Option<Plan> {
@@ -130,9 +152,11 @@ impl Compact {
                 (base.tombstones > 0 && is_old(since_us)).then_some(Plan::Merge)
             }
             // Of a base that would be built again, nothing is put together with what was written.
-            (Some(delta), Some(base)) if !base.holds_writes && delta.rows > delta.tombstones => {
-                let is_due = last_us.map_or(delta.tombstones > 0, is_old);
-                is_due.then_some(Plan::Strip)
+            (Some(delta), Some(base))
+                if !base.holds_writes && base.rows > base.tombstones && delta.rows > delta.tombstones =>
+            {
+                let has_deleted = delta.has_deletes || delta.tombstones + base.tombstones > 0;
+                (has_deleted && last_us.is_none_or(is_old)).then_some(Plan::Strip)
             }
             (Some(delta), Some(base)) => {
                 let bytes = |entry: &TableEntry| entry.segments.iter().map(|segment| segment.bytes).sum::<u64>();
@@ -155,6 +179,6 @@ impl Compact {
 enum Plan {
     /// The delta goes into the base.
     Merge,
-    /// The base is written without what the delta hides.
+    /// What was deleted goes from both.
     Strip,
 }

@@ -98,6 +98,7 @@ fn build_with(
         event_time_max_us: None,
         built_at_us: 0,
         holds_writes: false,
+        has_deletes: false,
         newest_event_us: None,
     };
     let mut summaries = Vec::new();

@@ -38,6 +38,7 @@ fn manifest_v1() -> Manifest {
         event_time_max_us: None,
         built_at_us: 1_767_225_600_000_000,
         holds_writes: false,
+        has_deletes: false,
         newest_event_us: None,
     };
     Manifest {

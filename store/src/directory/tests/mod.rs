@@ -39,6 +39,7 @@ fn table(root: &Path, file: &str) -> TableEntry {
         event_time_max_us: Some(1),
         built_at_us: 5,
         holds_writes: false,
+        has_deletes: false,
         newest_event_us: None,
     }
 }

@@ -123,3 +123,17 @@ fn other_sizes_take_over_with_the_next_segment() {
     assert_eq!(names(&disk), ["0000000002.log"], "nor is a segment");
     assert_eq!(log.disk_bytes(), larger.segment_bytes);
 }
+
+/// Between the publication of what was deleted and the freeing of the log, a process ends and another starts.
+#[test]
+fn what_was_to_be_erased_is_not_kept_for_use_after_a_start() {
+    let (disk, mut log) = new_log();
+    commit(&mut log, &[1; 5000]);
+    let covered = commit(&mut log, b"secret");
+    log.begin_afresh().unwrap();
+    drop(log);
+    disk.kill();
+    let (mut log, _) = open(&disk, covered).unwrap();
+    log.free_before(Sequence(covered + 1)).unwrap();
+    assert_eq!(names(&disk), ["0000000003.log"]);
+}

@@ -136,6 +136,50 @@ fn let_time_pass(world: &mut World) -> Result<(), Violation> {
     world.turn()
 }
 
+/// With a row that all that is written hides, and one of a key that nobody writes.
+fn materialize_two(world: &mut World) -> Result<(), Violation> {
+    for table in [PLAIN, SUMS] {
+        world.publish_beside(table, Some(&[2, 9])).map_err(|error| Violation(error.to_string()))?;
+    }
+    world.check("another's build")
+}
+
+/// Of keys of which a base that was built has none.
+fn delete(world: &mut World) -> Result<(), Violation> {
+    world.pass(10);
+    let now_us = world.now_us();
+    world.write(&[Change { token: None, rows: vec![(1, now_us, None)] }])?;
+    world.check("a delete")
+}
+
+/// Compacts whatever is due, until nothing is for a long time.
+fn compact_all(world: &mut World) -> Result<(), Violation> {
+    let mut idle = 0;
+    while idle < 3 {
+        let before = world.compactions;
+        if !has(world, Lane::Compact) {
+            world.pass(61_000_000);
+            world.turn()?;
+        }
+        compact(world)?;
+        idle = if world.compactions == before { idle + 1 } else { 0 };
+    }
+    Ok(())
+}
+
+/// Nothing but what is live is stored.
+fn is_alone(world: &World) -> bool {
+    let data = &world.process.as_ref().unwrap().data;
+    let live = data.current().unwrap().unwrap();
+    let mut named: Vec<_> = live.segments().map(|segment| data.root().join(&segment.file)).collect();
+    named.sort();
+    let folders = [PLAIN, SUMS].map(|table| data.root().join("segments").join(table));
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let mut stored: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    stored.sort();
+    stored == named
+}
+
 #[test]
 fn a_flush_is_published_while_a_compaction_is_built_and_neither_is_lost() {
     check(1, &[&build_compaction, &write, &freeze, &flush, &compact]);
@@ -195,6 +239,58 @@ fn while_another_process_has_the_lock_what_was_built_is_kept() {
         assert_eq!(world.compactions, before + 1);
         run(&mut world, Lane::Flush)?;
         start_again(&mut world)
+    };
+    assert_eq!(outcome(), Ok(()));
+}
+
+/// Also of keys that the base does not have, and of those that were written again since.
+#[test]
+fn beside_a_base_that_was_built_deletes_go_with_all_that_they_hid() {
+    let delete_alone: [Step<'_>; 3] = [&delete, &freeze, &flush];
+    let write_again: [Step<'_>; 3] = [&write, &freeze, &flush];
+    for steps in [delete_alone, write_again] {
+        let outcome = || {
+            let mut world = compacting()?;
+            materialize_two(&mut world)?;
+            compact_all(&mut world)?;
+            for step in steps {
+                step(&mut world)?;
+            }
+            assert!(!is_alone(&world));
+            let_time_pass(&mut world)?; // tombstones are kept for 5,000
+            compact_all(&mut world)?;
+            assert!(is_alone(&world));
+            let live = world.process.as_ref().unwrap().data.current().unwrap().unwrap();
+            for delta in live.deltas.values() {
+                assert_eq!((delta.tombstones, delta.has_deletes), (0, false));
+            }
+            assert_eq!(live.deltas.len(), 2, "they stay two");
+            start_again(&mut world)
+        };
+        assert_eq!(outcome(), Ok(()));
+    }
+}
+
+#[test]
+fn a_base_that_was_built_is_not_written_anew_for_what_was_written_without_deletes() {
+    let outcome = || -> Result<(), Violation> {
+        let mut world = compacting()?;
+        materialize_two(&mut world)?;
+        delete(&mut world)?;
+        freeze(&mut world)?;
+        flush(&mut world)?;
+        let_time_pass(&mut world)?;
+        compact_all(&mut world)?;
+        let tables = |world: &World| world.process.as_ref().unwrap().data.current().unwrap().unwrap().tables;
+        let (before, compactions) = (tables(&world), world.compactions);
+        let now_us = world.now_us();
+        world.write(&[Change { token: None, rows: vec![(2, now_us, Some(1))] }])?;
+        freeze(&mut world)?;
+        flush(&mut world)?;
+        let_time_pass(&mut world)?;
+        compact_all(&mut world)?;
+        assert_eq!((tables(&world), world.compactions), (before, compactions));
+        Ok(())
     };
     assert_eq!(outcome(), Ok(()));
 }

@@ -91,6 +91,7 @@ fn golden_segments_read_as_they_were_written() {
             event_time_max_us: Some(event_time_max_us),
             built_at_us: 0,
             holds_writes: false,
+            has_deletes: false,
             newest_event_us: None,
         };
         let table = open(&folder, &entry).unwrap();
