@@ -148,7 +148,8 @@ fn refused(error: Error) -> anyhow::Error {
 }
 
 fn tell_of(recovered: &PlaneRecovered) {
-    let PlaneRecovered { given_up, records, rows, rows_passed_over, cut, was_closed, .. } = recovered;
+    let PlaneRecovered { given_up, records, rows, rows_passed_over, cut, was_closed, overlay_budget_bytes, .. } =
+        recovered;
     if let Some(GivenUp { cause, folder }) = given_up {
         let message = "the write log is given up: what was in it and in no generation is lost";
         let aside =
@@ -161,6 +162,10 @@ fn tell_of(recovered: &PlaneRecovered) {
     }
     if *records > 0 {
         log::info("writes were read back", &[("records", records), ("rows", rows), ("after_a_crash", &!was_closed)]);
+    }
+    if let Some(bytes) = overlay_budget_bytes {
+        let message = "the overlay takes more memory than it was given: what was written could not be brought to disk";
+        log::warn(message, &[("bytes", bytes)]);
     }
     if *rows_passed_over > 0 {
         let message = "writes to feature views that are gone or have another shape now were passed over";

@@ -16,6 +16,7 @@ use super::{
     group::Group,
     positions::Positions,
     queue::Queue,
+    recovery::Ready,
     settings::{Moment, PlaneSettings, micros},
     shared::Shared,
     status::Counters,
@@ -115,18 +116,15 @@ impl Turn {
 }
 
 impl Recorder {
-    pub(super) fn new(
-        settings: PlaneSettings,
-        queue: Arc<Queue>,
-        shared: Arc<Shared>,
-        (log, overlay, positions): (Log, OverlayWriter, Positions),
-        (oldest, has_deletes): (BTreeMap<TableId, i64>, bool),
-    ) -> Self {
+    pub(super) fn new(settings: PlaneSettings, queue: Arc<Queue>, shared: Arc<Shared>, ready: Ready) -> Self {
+        let Ready { log, writer: overlay, unflushed, positions, oldest, has_deletes, .. } = ready;
         let now = settings.clock.now();
         let (tables_version, tables) = shared.tables();
         let group = Group::new(settings.cores);
         let unflushed_since_us = (overlay.usage().rows > 0).then_some(now.monotonic_us);
-        Self {
+        let frozen_at_us = unflushed.is_some().then_some(now.monotonic_us);
+        let flush = unflushed.map_or(FlushState::Idle, |flush| FlushState::Waiting { flush, at_us: 0 });
+        let mut recorder = Self {
             settings,
             queue,
             shared,
@@ -139,7 +137,7 @@ impl Recorder {
             held: None,
             full_since_us: None,
             is_waiting_for_room: false,
-            frozen_at_us: None,
+            frozen_at_us,
             flush_took_us: 0,
             commit_at_us: None,
             is_refusing_for_space: false,
@@ -148,7 +146,7 @@ impl Recorder {
             oldest,
             has_deletes,
             wants_freeze: false,
-            flush: FlushState::Idle,
+            flush,
             compacting: None,
             compacted: None,
             underway: Underway::default(),
@@ -156,7 +154,12 @@ impl Recorder {
             compacted_us: BTreeMap::new(),
             prepare_at_us: now.monotonic_us,
             is_stopping: false,
+        };
+        // Whoever asks before the first write is told, too.
+        if let Err(error) = recorder.log.begin() {
+            recorder.failed(&error);
         }
+        recorder
     }
 
     pub(super) fn turn(&mut self) -> Turn {

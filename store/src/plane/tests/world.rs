@@ -273,6 +273,11 @@ impl World {
         self.settings.full_wait = wait;
     }
 
+    /// From the next start on, what the overlay may take.
+    pub(super) fn give_memory(&mut self, bytes: usize) {
+        self.settings.overlay_budget_bytes = bytes;
+    }
+
     /// Hands over a write that takes room for so many keys of one table, each for the first time, and lets nobody take it yet.
     pub(super) fn hand_over(&mut self, keys: u32) {
         let Some(process) = &mut self.process else { return };
