@@ -6,7 +6,7 @@ use super::exposition::Series;
 use crate::StorageFigures;
 
 /// Every metric of the plane: name, type, help. The documentation's table is tied to this one by a test.
-pub(super) const DECLARED: [(&str, &str, &str); 20] = [
+pub(super) const DECLARED: [(&str, &str, &str); 21] = [
     ("gannet_writes_ready", "gauge", "1 if writes are taken; 0 while the disk is full or once the log failed."),
     ("gannet_writes_total", "counter", "Writes that are done; each is one request's rows."),
     ("gannet_writes_known_total", "counter", "Writes whose source token says that they were taken before."),
@@ -30,6 +30,7 @@ pub(super) const DECLARED: [(&str, &str, &str); 20] = [
     ("gannet_compactions_total", "counter", "Tables whose files became one again."),
     ("gannet_compaction_seconds_total", "counter", "How long that took."),
     ("gannet_storage_failures_total", "counter", "Flushes and compactions that failed and are tried again."),
+    ("gannet_tables_damaged", "gauge", "Tables with files that a flush or compaction could not read."),
     (
         "gannet_aggregate_rows_cut_total",
         "counter",
@@ -76,6 +77,7 @@ pub(super) fn expose(figures: &StorageFigures, text: &mut String) {
             "gannet_compactions_total" => series.add(&[], status.compactions),
             "gannet_compaction_seconds_total" => series.add(&[], seconds(status.compaction_us_sum)),
             "gannet_storage_failures_total" => series.add(&[], status.work_failures),
+            "gannet_tables_damaged" => series.add(&[], status.damaged.len()),
             "gannet_aggregate_rows_cut_total" => series.add(&[], figures.aggregate_rows_cut),
             _ => {}
         }

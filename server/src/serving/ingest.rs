@@ -1,6 +1,7 @@
 //! Writes: how the storage plane is started, and what is told of it.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -45,6 +46,7 @@ pub(super) struct Writes {
     plane: Plane,
     told: PlaneState,
     work_failed: Option<String>,
+    damaged: BTreeMap<String, String>,
 }
 
 impl Writes {
@@ -69,7 +71,7 @@ impl Writes {
         };
         let (plane, submitters, recovered) = Plane::start(data, settings, tables).map_err(refused)?;
         tell_of(&recovered);
-        Ok((Self { plane, told: PlaneState::Ready, work_failed: None }, submitters))
+        Ok((Self { plane, told: PlaneState::Ready, work_failed: None, damaged: BTreeMap::new() }, submitters))
     }
 
     pub(super) fn plane(&self) -> &Plane {
@@ -100,6 +102,14 @@ impl Writes {
                 None => log::info("flushes and compactions go through again", &[]),
             }
             self.work_failed.clone_from(&status.work_failed);
+        }
+        if status.damaged != self.damaged {
+            let new = status.damaged.iter().filter(|(table, _)| !self.damaged.contains_key(*table));
+            for (table, cause) in new {
+                let message = "files of a table are damaged: it is not compacted, and a flush that needs them fails";
+                log::error(message, &[("table", table), ("cause", cause)]);
+            }
+            self.damaged.clone_from(&status.damaged);
         }
         (status, changed)
     }
