@@ -6,7 +6,7 @@ use super::exposition::Series;
 use crate::StorageFigures;
 
 /// Every metric of the plane: name, type, help. The documentation's table is tied to this one by a test.
-pub(super) const DECLARED: [(&str, &str, &str); 20] = [
+pub(super) const DECLARED: [(&str, &str, &str); 21] = [
     (
         "gannet_writes_ready",
         "gauge",
@@ -34,6 +34,7 @@ pub(super) const DECLARED: [(&str, &str, &str); 20] = [
     ("gannet_compactions_total", "counter", "Tables whose files became one again."),
     ("gannet_compaction_seconds_total", "counter", "How long that took."),
     ("gannet_storage_failures_total", "counter", "Flushes and compactions that failed and are tried again."),
+    ("gannet_tables_damaged", "gauge", "Tables with files that a flush or compaction could not read."),
     (
         "gannet_aggregate_rows_cut_total",
         "counter",
@@ -81,6 +82,7 @@ pub(super) fn expose(figures: &StorageFigures, text: &mut String) {
             "gannet_compactions_total" => series.add(&[], status.compactions),
             "gannet_compaction_seconds_total" => series.add(&[], seconds(status.compaction_us_sum)),
             "gannet_storage_failures_total" => series.add(&[], status.work_failures),
+            "gannet_tables_damaged" => series.add(&[], status.damaged.len()),
             "gannet_aggregate_rows_cut_total" => series.add(&[], figures.aggregate_rows_cut),
             _ => {}
         }

@@ -1,6 +1,7 @@
 //! Writes: how the storage plane is started, and what is told of it.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -45,6 +46,7 @@ pub(super) struct Writes {
     plane: Plane,
     told: PlaneState,
     work_failed: Option<String>,
+    damaged: BTreeMap<String, String>,
 }
 
 impl Writes {
@@ -69,7 +71,7 @@ impl Writes {
         };
         let (plane, submitters, recovered) = Plane::start(data, settings, tables).map_err(refused)?;
         tell_of(&recovered);
-        Ok((Self { plane, told: PlaneState::Ready, work_failed: None }, submitters))
+        Ok((Self { plane, told: PlaneState::Ready, work_failed: None, damaged: BTreeMap::new() }, submitters))
     }
 
     pub(super) fn plane(&self) -> &Plane {
@@ -103,6 +105,14 @@ impl Writes {
                 None => log::info("flushes and compactions go through again", &[]),
             }
             self.work_failed.clone_from(&status.work_failed);
+        }
+        if status.damaged != self.damaged {
+            let new = status.damaged.iter().filter(|(table, _)| !self.damaged.contains_key(*table));
+            for (table, cause) in new {
+                let message = "files of a table are damaged: it is not compacted, and a flush that needs them fails";
+                log::error(message, &[("table", table), ("cause", cause)]);
+            }
+            self.damaged.clone_from(&status.damaged);
         }
         (status, changed)
     }
@@ -152,7 +162,8 @@ fn refused(error: Error) -> anyhow::Error {
 }
 
 fn tell_of(recovered: &PlaneRecovered) {
-    let PlaneRecovered { given_up, records, rows, rows_passed_over, cut, was_closed, .. } = recovered;
+    let PlaneRecovered { given_up, records, rows, rows_passed_over, cut, was_closed, overlay_budget_bytes, .. } =
+        recovered;
     if let Some(GivenUp { cause, folder }) = given_up {
         let message = "the write log is given up: what was in it and in no generation is lost";
         let aside =
@@ -165,6 +176,10 @@ fn tell_of(recovered: &PlaneRecovered) {
     }
     if *records > 0 {
         log::info("writes were read back", &[("records", records), ("rows", rows), ("after_a_crash", &!was_closed)]);
+    }
+    if let Some(bytes) = overlay_budget_bytes {
+        let message = "the overlay takes more memory than it was given: what was written could not be brought to disk";
+        log::warn(message, &[("bytes", bytes)]);
     }
     if *rows_passed_over > 0 {
         let message = "writes to feature views that are gone or have another shape now were passed over";

@@ -172,6 +172,10 @@ fn a_full_disk_refuses_writes_until_there_is_room() {
         is_unavailable(&server.connect().ask("POST", "/ingest", &large(n)).unwrap());
     }
     assert_eq!(server.ask("GET", "/healthz", &json!({})).status, 200);
+    server.kill();
+    let server = disk.start(&world, &key);
+    assert_eq!(server.features("sums", "ann"), totals(n), "and after a start");
+    is_unavailable(&server.connect().ask("POST", "/ingest", &large(n)).unwrap());
     disk.make_room();
     within(Duration::from_secs(30), &200, || server.connect().ask("POST", "/ingest", &large(n)).unwrap().status);
     assert_eq!(server.features("sums", "ann"), totals(n + 1));

@@ -14,11 +14,13 @@ use super::{
     manifest::FORMAT_VERSION,
 };
 use crate::{
+    disk::is_full,
     error::{Corrupt, Error},
     log::{self, LastFile, Log, LogSettings, Record, Recovered, Sequence},
 };
 
-/// What `LOG` holds. Written once the log is open, so before anything in it is acknowledged.
+/// What `LOG` holds. Written once the log is open, so before anything in it is acknowledged; where a full disk has no room for it, what an
+/// earlier opening wrote stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Mark {
     format_version: u32,
@@ -51,9 +53,14 @@ impl DataDirectory {
         let (log, recovered) = Log::open(Arc::clone(&self.disk), &self.log_folder(), settings, from, each)?;
         let LastFile { log: id, number } = log.last_file();
         let mark = Mark { format_version: FORMAT_VERSION, log: format!("{id:016x}"), last_file: number };
-        if self.mark()?.as_ref() != Some(&mark) {
+        let before = self.mark()?;
+        if before.as_ref() != Some(&mark) {
             let (bytes, _) = envelope::seal(&self.root.join(MARK), &mark)?;
-            disk::replace(self.disk.as_ref(), &self.root, MARK, &bytes)?;
+            match disk::replace(self.disk.as_ref(), &self.root, MARK, &bytes) {
+                // The one before says less, and nothing wrong.
+                Err(Error::Io { source, .. }) if is_full(&source) && before.is_some() => {}
+                done => done?,
+            }
         }
         Ok((log, recovered))
     }

@@ -89,6 +89,8 @@ pub struct Log {
     active: Active,
     batch: Batch,
     epoch: u32,
+    /// The epoch of this opening, if it is still to be begun: there was no room for its record.
+    to_begin: Option<u32>,
     /// The last record that is durable, and the checksum of its head.
     committed: Sequence,
     previous: u64,
@@ -111,6 +113,8 @@ impl Log {
     /// delivered may be records at the end that nobody was told of; from here on they count. Refuses with [`Error::Locked`] when
     /// another process has it open, and with [`Error::Corrupt`] when a record is gone that was acknowledged. An error leaves the
     /// log as it was, or with nothing but the mark of an opening more.
+    ///
+    /// A log that is there is opened on a full disk, too; then it takes nothing before [`Self::begin`] has found room.
     pub fn open(
         disk: Arc<dyn Disk>,
         folder: &Path,
@@ -133,18 +137,22 @@ impl Log {
             Some(end) => files.resume(end),
             None => files.begin(settings.id, Sequence(1))?,
         };
-        let log = Self {
+        let mut log = Self {
             files,
             active,
             batch: Batch::new(settings.batch_bytes),
             epoch,
+            to_begin: Some(epoch_max + 1),
             committed: recovered.last,
             previous,
             is_unvouched: false,
             poisoned: None,
             _lock: lock,
         };
-        Ok((log.begin_epoch(epoch_max + 1)?, recovered))
+        match log.begin() {
+            Ok(()) | Err(Error::Full { .. }) => Ok((log, recovered)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Begins a log in `folder`, in which there is none, as if its records up to `from` had been freed.
@@ -159,31 +167,41 @@ impl Log {
         let lock = disk.lock(&folder.join("LOCK"))?;
         let listed = files::list(disk.as_ref(), folder)?;
         let mut files = Files::new(disk, folder, settings, &listed)?;
-        let log = Self {
+        let mut log = Self {
             active: files.begin(settings.id, Sequence(from.0 + 1))?,
             files,
             batch: Batch::new(settings.batch_bytes),
             epoch: 0,
+            to_begin: Some(1),
             committed: from,
             previous: 0,
             is_unvouched: false,
             poisoned: None,
             _lock: lock,
         };
-        log.begin_epoch(1)
+        log.begin()?;
+        Ok(log)
     }
 
-    fn begin_epoch(mut self, epoch: u32) -> Result<Self, Error> {
+    /// Begins the epoch of this opening, unless that is done: nothing is taken before. With [`Error::Full`] it may be tried again. The
+    /// number of the next record changes with it.
+    pub fn begin(&mut self) -> Result<(), Error> {
+        self.refuse_poisoned()?;
+        let Some(epoch) = self.to_begin else { return Ok(()) };
         self.append_kind(Kind::Opening, &[])?;
-        self.make_room()?; // whose segment still belongs to the epoch before
-        self.epoch = epoch;
-        self.commit()?;
-        Ok(self)
+        // Whose segment still belongs to the epoch before.
+        if let Err(error) = self.make_room() {
+            self.batch.clear();
+            return Err(error);
+        }
+        (self.epoch, self.to_begin) = (epoch, None);
+        self.commit().map(drop)
     }
 
-    /// Adds a record whose payload is `parts` one after the other. Does no I/O and promises nothing: the record counts once a
-    /// [`Self::commit`] returned its number or a higher one. Fails with [`Error::BatchFull`] when it has to wait for a commit.
+    /// Adds a record whose payload is `parts` one after the other. Promises nothing: the record counts once a [`Self::commit`]
+    /// returned its number or a higher one. Does no I/O but that of [`Self::begin`]. Fails with [`Error::BatchFull`] when it has to wait for a commit.
     pub fn append(&mut self, parts: &[&[u8]]) -> Result<Sequence, Error> {
+        self.begin()?;
         self.append_kind(Kind::Data, parts)
     }
 
@@ -258,7 +276,7 @@ impl Log {
     /// Goes on in a file made anew, so that nothing of the records up to here is on the disk once they are freed: not in files kept for
     /// use either. To be called with nothing appended. Takes as long as writing a whole segment.
     pub fn begin_afresh(&mut self) -> Result<(), Error> {
-        self.refuse_poisoned()?;
+        self.begin()?;
         assert!(self.batch.is_empty(), "what was appended would be numbered before the segment that it is in");
         let next = self.next();
         let turned = self.files.erase_before(next).and_then(|()| self.files.turn(self.epoch, next, self.previous));
@@ -275,6 +293,9 @@ impl Log {
 
     /// Commits what was appended, and a last record that vouches for everything.
     pub fn close(mut self) -> Result<(), Error> {
+        if self.to_begin.is_some() {
+            return Ok(()); // nothing was taken, and there may be no room to say so
+        }
         self.commit()?;
         self.append_kind(Kind::Closing, &[])?;
         self.commit().map(drop)

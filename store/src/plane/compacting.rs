@@ -1,6 +1,9 @@
 //! From a delta and a base to a generation that has one base of both.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     StreamTable, StreamTables,
@@ -22,6 +25,8 @@ pub(super) struct Compact {
     pub(super) oldest_us: BTreeMap<String, i64>,
     /// By name, when it was compacted last.
     pub(super) compacted_us: BTreeMap<String, i64>,
+    /// Tables that could not be read lately, and that others do not wait for.
+    pub(super) put_off: BTreeSet<String>,
     pub(super) share: u64,
     pub(super) after_us: i64,
     pub(super) tombstones_kept_us: i64,
@@ -111,7 +116,8 @@ impl Compact {
 
     fn build_upon(&self, live: &Manifest, data: &DataDirectory, options: &WorkOptions) -> Result<Option<Built>, Error> {
         let plan = |table: &Arc<StreamTable>| Some((Arc::clone(table), self.plan(live, table, options.now_us)?));
-        let Some((table, plan)) = self.tables.iter().find_map(plan) else { return Ok(None) };
+        let mut tables = self.tables.iter().filter(|table| !self.put_off.contains(&table.name));
+        let Some((table, plan)) = tables.find_map(plan) else { return Ok(None) };
         let building = data.building()?;
         let (name, combine, levels_options) = (table.name.as_str(), table.combine.as_deref(), options.for_levels(data));
         let (base, delta) = (live.tables.get(name), live.deltas.get(name));

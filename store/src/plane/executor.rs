@@ -76,13 +76,11 @@ pub(super) fn open(
     shared: &Arc<Shared>,
     overlay_settings: OverlaySettings,
 ) -> Result<(Recorder, Overlay, PlaneRecovered), Error> {
-    let (overlay, mut writer) = Overlay::new(overlay_settings);
     let (_, tables) = shared.tables();
-    let recovered = recovery::recover(data, settings, &tables, &mut writer)?;
-    let recovery::Ready { log, positions, oldest, has_deletes, recovered, covered } = recovered;
-    shared.counters.recovered(&recovered, covered);
-    let (queue, shared) = (Arc::clone(queue), Arc::clone(shared));
-    let recorder = Recorder::new(settings.clone(), queue, shared, (log, writer, positions), (oldest, has_deletes));
+    let ready = recovery::recover(data, settings, &tables, overlay_settings)?;
+    shared.counters.recovered(&ready.recovered, ready.covered);
+    let (overlay, recovered) = (ready.overlay.clone(), ready.recovered.clone());
+    let recorder = Recorder::new(settings.clone(), Arc::clone(queue), Arc::clone(shared), ready);
     Ok((recorder, overlay, recovered))
 }
 

@@ -105,6 +105,10 @@ impl Recorder {
         if let Some(failure) = self.refuses {
             return self.refuse(core, write, failure);
         }
+        if let Err(error) = self.log.begin() {
+            let failure = self.failed(&error);
+            return self.refuse(core, write, failure);
+        }
         self.look_at_tables(); // after the write was taken: its core may know tables that are newer than the last look
         let tables = Arc::clone(&self.tables);
         let Ok(rows) = Rows::parse(&write.payload, &tables, now.unix_us) else {

@@ -71,10 +71,11 @@ impl Plane {
         let waking = Arc::clone(&shared);
         let (queue, submitters) =
             queue::queue(settings.cores, settings.writes_per_core, Box::new(move || waking.wake()));
-        let overlay_budget_bytes = settings.overlay_budget_bytes;
-        let overlay_settings = OverlaySettings { budget_bytes: overlay_budget_bytes, seed: random() };
+        let budget_bytes = settings.overlay_budget_bytes;
+        let overlay_settings = OverlaySettings { budget_bytes, seed: random() };
         let (running, overlay, recovered) =
             executor::start(data, settings, Arc::clone(&queue), Arc::clone(&shared), overlay_settings)?;
+        let overlay_budget_bytes = recovered.overlay_budget_bytes.unwrap_or(budget_bytes);
         let plane = Self { queue, shared, overlay, overlay_budget_bytes, running: Some(running) };
         Ok((plane, submitters, recovered))
     }

@@ -16,6 +16,7 @@ use super::{
     group::Group,
     positions::Positions,
     queue::Queue,
+    recovery::Ready,
     settings::{Moment, PlaneSettings, micros},
     shared::Shared,
     status::Counters,
@@ -73,6 +74,10 @@ pub(super) struct Recorder {
     compact_at_us: u64,
     /// When each table was compacted, microseconds since the Unix epoch.
     compacted_us: BTreeMap<String, i64>,
+    /// Tables that a compaction found damaged, and when each is tried again.
+    put_off_us: BTreeMap<String, u64>,
+    /// What the last flush found damaged.
+    flush_damaged: Option<String>,
     prepare_at_us: u64,
     pub(super) is_stopping: bool,
 }
@@ -115,18 +120,15 @@ impl Turn {
 }
 
 impl Recorder {
-    pub(super) fn new(
-        settings: PlaneSettings,
-        queue: Arc<Queue>,
-        shared: Arc<Shared>,
-        (log, overlay, positions): (Log, OverlayWriter, Positions),
-        (oldest, has_deletes): (BTreeMap<TableId, i64>, bool),
-    ) -> Self {
+    pub(super) fn new(settings: PlaneSettings, queue: Arc<Queue>, shared: Arc<Shared>, ready: Ready) -> Self {
+        let Ready { log, writer: overlay, unflushed, positions, oldest, has_deletes, .. } = ready;
         let now = settings.clock.now();
         let (tables_version, tables) = shared.tables();
         let group = Group::new(settings.cores);
         let unflushed_since_us = (overlay.usage().rows > 0).then_some(now.monotonic_us);
-        Self {
+        let frozen_at_us = unflushed.is_some().then_some(now.monotonic_us);
+        let flush = unflushed.map_or(FlushState::Idle, |flush| FlushState::Waiting { flush, at_us: 0 });
+        let mut recorder = Self {
             settings,
             queue,
             shared,
@@ -139,7 +141,7 @@ impl Recorder {
             held: None,
             full_since_us: None,
             is_waiting_for_room: false,
-            frozen_at_us: None,
+            frozen_at_us,
             flush_took_us: 0,
             commit_at_us: None,
             refuses: None,
@@ -148,15 +150,22 @@ impl Recorder {
             oldest,
             has_deletes,
             wants_freeze: false,
-            flush: FlushState::Idle,
+            flush,
             compacting: None,
             compacted: None,
             underway: Underway::default(),
             compact_at_us: now.monotonic_us,
             compacted_us: BTreeMap::new(),
+            put_off_us: BTreeMap::new(),
+            flush_damaged: None,
             prepare_at_us: now.monotonic_us,
             is_stopping: false,
+        };
+        // Whoever asks before the first write is told, too.
+        if let Err(error) = recorder.log.begin() {
+            recorder.failed(&error);
         }
+        recorder
     }
 
     pub(super) fn turn(&mut self) -> Turn {
@@ -194,8 +203,9 @@ impl Recorder {
                 Ok(()) => self.shared.counters.log_goes_on(),
                 Err(_) => self.prepare_at_us = now.monotonic_us + RETRY_US,
             },
-            JobDone::Flushed { mut flush, attempts, outcome, took_us } => {
+            JobDone::Flushed { mut flush, attempts, outcome, damaged, took_us } => {
                 self.work_done(outcome.as_ref().err());
+                self.flush_found(damaged, outcome.as_ref().err());
                 self.flush = match outcome {
                     Ok(generation) => {
                         Counters::add(&self.shared.counters.flushes, 1);
@@ -209,26 +219,42 @@ impl Recorder {
                     }
                 };
             }
-            JobDone::Compacted { compact, outcome, took_us } => {
+            JobDone::Compacted { compact, outcome, damaged, took_us } => {
                 self.compacting = None;
                 match outcome {
                     Ok(Some(Compaction { table, .. })) => {
                         self.work_done(None);
                         Counters::add(&self.shared.counters.compactions, 1);
                         Counters::add(&self.shared.counters.compaction_us_sum, took_us);
+                        self.shared.counters.set_damaged(&table, None);
                         self.compacted_us.insert(table, now.unix_us);
                         self.compact_at_us = now.monotonic_us; // there may be another one
                     }
-                    Ok(None) => self.compact_at_us = now.monotonic_us + COMPACTION_LOOK_US,
+                    Ok(None) => {
+                        let (put_off, by_flush) = (&self.put_off_us, &self.flush_damaged);
+                        let is_damaged =
+                            |table: &str| put_off.contains_key(table) || by_flush.as_deref() == Some(table);
+                        self.shared.counters.retain_damaged(is_damaged);
+                        self.compact_at_us = now.monotonic_us + COMPACTION_LOOK_US;
+                    }
                     Err(error @ Error::Locked { .. }) => {
                         self.compact_at_us = now.monotonic_us + retry_us(&error, 0);
                         self.compacted = compact.built.is_some().then_some(compact);
                     }
                     Err(Error::GivenUp) => self.compact_at_us = now.monotonic_us + RETRY_US,
-                    Err(error) => {
-                        self.work_done(Some(&error));
-                        self.compact_at_us = now.monotonic_us + retry_us(&error, 4);
-                    }
+                    Err(error) => match damaged {
+                        // Others do not wait for it.
+                        Some(table) => {
+                            Counters::add(&self.shared.counters.work_failures, 1);
+                            self.shared.counters.set_damaged(&table, Some(error.to_string()));
+                            self.put_off_us.insert(table, now.monotonic_us + PUT_OFF_US);
+                            self.compact_at_us = now.monotonic_us;
+                        }
+                        None => {
+                            self.work_done(Some(&error));
+                            self.compact_at_us = now.monotonic_us + retry_us(&error, 4);
+                        }
+                    },
                 }
             }
         }
@@ -284,7 +310,13 @@ impl Recorder {
 
     pub(super) fn look_at_tables(&mut self) {
         if self.shared.tables_version() != self.tables_version {
+            let before = Arc::clone(&self.tables);
             (self.tables_version, self.tables) = self.shared.tables();
+            // One that was taken out, or put in again, is another.
+            let id = |tables: &StreamTables, name: &str| tables.get(name).map(|table| table.id);
+            let is_same = |name: &str| id(&before, name) == id(&self.tables, name);
+            self.put_off_us.retain(|name, _| is_same(name));
+            self.shared.counters.retain_damaged(is_same);
         }
     }
 
@@ -392,10 +424,12 @@ impl Recorder {
             return;
         }
         let oldest = self.tables.iter().filter_map(|table| Some((table.name.clone(), *self.oldest.get(&table.id)?)));
+        self.put_off_us.retain(|_, until_us| *until_us > now.monotonic_us);
         let compact = Compact {
             tables: Arc::clone(&self.tables),
             oldest_us: oldest.collect(),
             compacted_us: self.compacted_us.clone(),
+            put_off: self.put_off_us.keys().cloned().collect(),
             share: self.settings.compaction_share,
             after_us: micros(self.settings.compaction_after).cast_signed(),
             tombstones_kept_us: micros(self.settings.tombstones_kept).cast_signed(),
@@ -420,6 +454,20 @@ impl Recorder {
             Counters::add(&self.shared.counters.work_failures, 1);
         }
         self.shared.counters.set_work_failed(error.map(ToString::to_string), error.is_some_and(is_for_space));
+    }
+
+    /// Takes note of what a flush found damaged, or that it found what it found before sound.
+    fn flush_found(&mut self, damaged: Option<String>, error: Option<&Error>) {
+        if let Some(table) = self.flush_damaged.take()
+            && error.is_none()
+            && !self.put_off_us.contains_key(&table)
+        {
+            self.shared.counters.set_damaged(&table, None);
+        }
+        if let (Some(table), Some(error)) = (&damaged, error) {
+            self.shared.counters.set_damaged(table, Some(error.to_string()));
+        }
+        self.flush_damaged = damaged;
     }
 
     fn count(&self) {
@@ -454,3 +502,5 @@ const RECLAIM_AGAIN_US: u64 = 1_000;
 const LOOK_AGAIN_US: u64 = 10_000;
 const RETRY_US: u64 = 1_000_000;
 const COMPACTION_LOOK_US: u64 = 60_000_000;
+/// As long as it may take to read what is damaged, again and again, is time that others do not have.
+const PUT_OFF_US: u64 = 600_000_000;

@@ -14,8 +14,9 @@ use crate::{
     directory::{DataDirectory, GivenUp, Manifest, TableEntry},
     error::{Corrupt, Error},
     levels::Stop,
+    limits::{OVERLAY_BUDGET_BYTES_MAX, OVERLAY_BUDGET_BYTES_MIN},
     log::{Cut, Log, Record, Sequence},
-    overlay::{OverlayWriter, Stage, TableId},
+    overlay::{Overlay, OverlaySettings, OverlayWriter, Stage, TableId},
 };
 
 /// What a start found. To be told in the process's log.
@@ -34,12 +35,19 @@ pub struct PlaneRecovered {
     pub was_closed: bool,
     /// How often the overlay was full and was flushed.
     pub flushes: u64,
+    /// What the overlay may take, where that is more than [`PlaneSettings::overlay_budget_bytes`]: the log holds more, and nothing of it
+    /// could be flushed.
+    pub overlay_budget_bytes: Option<usize>,
 }
 
 /// What a plane goes on with.
 #[derive(Debug)]
 pub(super) struct Ready {
     pub(super) log: Log,
+    pub(super) overlay: Overlay,
+    pub(super) writer: OverlayWriter,
+    /// Of the part that is frozen, if there is one.
+    pub(super) unflushed: Option<Box<Flush>>,
     pub(super) positions: Positions,
     pub(super) oldest: BTreeMap<TableId, i64>,
     pub(super) has_deletes: bool,
@@ -48,34 +56,75 @@ pub(super) struct Ready {
     pub(super) covered: Sequence,
 }
 
-/// Opens the log and puts what it has behind the live generation into the overlay, which is empty.
+/// Opens the log and puts what it has behind the live generation into an overlay.
+///
+/// What was answered is readable again, whatever else fails: what cannot be flushed now stays in memory, as it did in the process before.
 pub(super) fn recover(
     data: &DataDirectory,
     settings: &PlaneSettings,
     tables: &Arc<StreamTables>,
-    overlay: &mut OverlayWriter,
+    overlay: OverlaySettings,
+) -> Result<Ready, Error> {
+    let mut given_up = None;
+    if settings.gives_up_log {
+        // Before anything of it is in memory.
+        let live = data.current()?;
+        given_up = data.give_up_log(settings.log, position(live.as_ref()))?;
+    }
+    let (mut budget_bytes, mut more) = (overlay.budget_bytes, None);
+    loop {
+        let mut is_too_small = false;
+        let read = read_back(data, settings, tables, OverlaySettings { budget_bytes, ..overlay }, &mut is_too_small);
+        match read {
+            // In the process before it fitted; but there may have been more memory, or other tables.
+            Err(_) if is_too_small && budget_bytes < OVERLAY_BUDGET_BYTES_MAX => {
+                budget_bytes = budget_bytes.max(OVERLAY_BUDGET_BYTES_MIN) * 2;
+                more = Some(budget_bytes);
+            }
+            read => {
+                let mut ready = read?;
+                (ready.recovered.given_up, ready.recovered.overlay_budget_bytes) = (given_up, more);
+                return Ok(ready);
+            }
+        }
+    }
+}
+
+/// `is_too_small`: nothing failed but that neither memory nor disk have room for what the log holds.
+fn read_back(
+    data: &DataDirectory,
+    settings: &PlaneSettings,
+    tables: &Arc<StreamTables>,
+    overlay: OverlaySettings,
+    is_too_small: &mut bool,
 ) -> Result<Ready, Error> {
     let live = data.current()?;
-    let from = Sequence(live.as_ref().map_or(0, |live| live.log_position));
+    let from = position(live.as_ref());
     restore_watermarks(live.as_ref(), tables);
-    // Before anything of it is in memory.
-    let given_up = if settings.gives_up_log { data.give_up_log(settings.log, from)? } else { None };
+    let (overlay, writer) = Overlay::new(overlay);
     let mut replay = Replay {
         data,
         settings,
         tables,
-        overlay,
+        overlay: writer,
+        unflushed: None,
+        is_too_small,
         positions: Positions::new(live.map(|live| live.source_positions).unwrap_or_default()),
         oldest: BTreeMap::new(),
         has_deletes: false,
-        recovered: PlaneRecovered { given_up, ..PlaneRecovered::default() },
+        recovered: PlaneRecovered::default(),
         last: from,
         covered: from,
     };
     let (log, read) = data.open_log(settings.log, from, &mut |record| replay.record(record))?;
-    let Replay { positions, oldest, has_deletes, recovered, covered, .. } = replay;
+    let Replay { overlay: writer, unflushed, positions, oldest, has_deletes, recovered, covered, .. } = replay;
     let recovered = PlaneRecovered { records: read.records, cut: read.cut, was_closed: read.was_closed, ..recovered };
-    Ok(Ready { log, positions, oldest, has_deletes, recovered, covered })
+    Ok(Ready { log, overlay, writer, unflushed, positions, oldest, has_deletes, recovered, covered })
+}
+
+/// Up to where the live generation has everything.
+fn position(live: Option<&Manifest>) -> Sequence {
+    Sequence(live.map_or(0, |live| live.log_position))
 }
 
 /// From what generations know. What is in the log only comes with its records.
@@ -95,7 +144,10 @@ struct Replay<'r> {
     data: &'r DataDirectory,
     settings: &'r PlaneSettings,
     tables: &'r Arc<StreamTables>,
-    overlay: &'r mut OverlayWriter,
+    overlay: OverlayWriter,
+    /// Of the part that is frozen.
+    unflushed: Option<Box<Flush>>,
+    is_too_small: &'r mut bool,
     positions: Positions,
     oldest: BTreeMap<TableId, i64>,
     /// Stays true if what it is true for was flushed meanwhile: the log is open only later.
@@ -129,12 +181,12 @@ impl Replay<'_> {
 
     fn apply(&mut self, sequence: Sequence, rows: &Rows<'_>) -> Result<(), Error> {
         let now_us = self.settings.clock.now().unix_us;
-        let staged = match rows.stage(self.overlay, sequence, now_us) {
+        let staged = match rows.stage(&mut self.overlay, sequence, now_us) {
             Ok(Stage::Staged) => Stage::Staged,
             // Full, or put together with what came before a row is longer than one may be, as it was not when that was in a generation.
             Ok(Stage::Full) | Err(_) if self.overlay.usage().rows > 0 => {
-                self.flush()?;
-                rows.stage(self.overlay, sequence, now_us)?
+                self.make_room()?;
+                rows.stage(&mut self.overlay, sequence, now_us)?
             }
             staged => staged?,
         };
@@ -153,22 +205,45 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Brings what is in the overlay into a generation. Nobody reads yet, so it is gone at once.
-    fn flush(&mut self) -> Result<(), Error> {
+    /// Brings what is in the overlay into a generation, or goes on in its other half if that fails.
+    fn make_room(&mut self) -> Result<(), Error> {
+        if let Some(unflushed) = self.unflushed.take()
+            && let Err(error) = self.flush(unflushed)
+        {
+            *self.is_too_small = true;
+            return Err(error);
+        }
+        self.settle();
         let frozen = self.overlay.freeze(self.last).ok_or(Error::BatchFull)?;
         let watermarks = self.tables.iter().filter_map(|table| Some((table.name.clone(), table.watermark_us()?)));
-        let mut flush = Flush::new(frozen, Arc::clone(self.tables), watermarks.collect(), self.positions.all());
+        let flush = Flush::new(frozen, Arc::clone(self.tables), watermarks.collect(), self.positions.all());
+        self.oldest.clear();
+        // What came of it is told by whoever tries it again.
+        let _ = self.flush(Box::new(flush));
+        Ok(())
+    }
+
+    /// Nobody reads yet, so what is in a generation is gone from memory at once.
+    fn flush(&mut self, mut flush: Box<Flush>) -> Result<(), Error> {
         let PlaneSettings { flush_memory_bytes: memory_bytes, generations_kept, .. } = *self.settings;
         let now_us = self.settings.clock.now().unix_us;
         let (stop, underway) = (Stop::default(), Underway::default());
-        flush.run(self.data, &WorkOptions { memory_bytes, now_us, generations_kept, stop, underway })?;
+        let options = WorkOptions { memory_bytes, now_us, generations_kept, stop, underway };
+        if let Err(error) = flush.run(self.data, &options) {
+            flush.attempts += 1;
+            self.unflushed = Some(flush);
+            return Err(error);
+        }
+        self.covered = flush.frozen.covers();
         self.overlay.drop_frozen(flush.frozen);
+        self.settle();
+        self.recovered.flushes += 1;
+        Ok(())
+    }
+
+    fn settle(&mut self) {
         while self.overlay.is_reclaiming() {
             self.overlay.reclaim();
         }
-        self.oldest.clear();
-        self.covered = self.last;
-        self.recovered.flushes += 1;
-        Ok(())
     }
 }

@@ -1,8 +1,11 @@
 //! What the plane says of itself: its state, and what it has counted.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use super::{Failure, PlaneRecovered};
@@ -28,6 +31,8 @@ pub struct PlaneStatus {
     pub state: PlaneState,
     /// Why the last flush or compaction failed, if the one after it did not go through yet.
     pub work_failed: Option<String>,
+    /// Tables with files that a flush or compaction could not read, and why.
+    pub damaged: BTreeMap<String, String>,
     /// Writes done, those that were taken before among them.
     pub writes: u64,
     /// Writes whose token was not later than what was taken.
@@ -98,6 +103,7 @@ struct States {
     log_refuses: Option<PlaneState>,
     work_full: Option<String>,
     work_failed: Option<String>,
+    damaged: BTreeMap<String, String>,
     /// Writes were refused since a part was last begun, because it is full.
     is_memory_full: bool,
 }
@@ -154,6 +160,18 @@ impl Counters {
         });
     }
 
+    /// Why files of this table cannot be read; `None`: they can.
+    pub(super) fn set_damaged(&self, table: &str, reason: Option<String>) {
+        self.with(|states| match reason {
+            Some(reason) => drop(states.damaged.insert(table.to_owned(), reason)),
+            None => drop(states.damaged.remove(table)),
+        });
+    }
+
+    pub(super) fn retain_damaged(&self, is_damaged: impl Fn(&str) -> bool) {
+        self.with(|states| states.damaged.retain(|table, _| is_damaged(table)));
+    }
+
     pub(super) fn status(&self, queue_length: usize, overlay_budget_bytes: usize) -> PlaneStatus {
         let of = |counter: &AtomicU64| counter.load(Relaxed);
         let states = self.with(|states| states.clone());
@@ -169,6 +187,7 @@ impl Counters {
         PlaneStatus {
             state,
             work_failed: states.work_failed,
+            damaged: states.damaged,
             writes: of(&self.writes),
             writes_known: of(&self.writes_known),
             rows: of(&self.rows),

@@ -3,10 +3,12 @@
 //! A flush and a compaction may go on at the same time. Each builds without the directory's lock, which is taken to publish what was built,
 //! if what it was built upon is still live.
 
+use std::{io, path::Path};
+
 use super::{PlaneClock, compacting::Compact, flushing::Flush, underway::Underway};
 use crate::{
     directory::{DataDirectory, Manifest, WriterLock},
-    error::Error,
+    error::{Corrupt, Error},
     levels::{FlushOptions, Stop},
     log::{Preparation, Prepared},
 };
@@ -27,8 +29,20 @@ pub(super) enum Job {
 
 #[derive(Debug)]
 pub(super) enum JobDone {
-    Flushed { flush: Box<Flush>, attempts: u32, outcome: Result<u64, Error>, took_us: u64 },
-    Compacted { compact: Box<Compact>, outcome: Result<Option<Compaction>, Error>, took_us: u64 },
+    Flushed {
+        flush: Box<Flush>,
+        attempts: u32,
+        outcome: Result<u64, Error>,
+        damaged: Option<String>,
+        took_us: u64,
+    },
+    Compacted {
+        compact: Box<Compact>,
+        outcome: Result<Option<Compaction>, Error>,
+        /// The table whose files could not be read, if that is why.
+        damaged: Option<String>,
+        took_us: u64,
+    },
     Prepared(Prepared),
 }
 
@@ -82,11 +96,13 @@ impl Job {
             Self::Prepare(preparation) => JobDone::Prepared(preparation.run()),
             Self::Flush { mut flush, options } => {
                 let outcome = built.and_then(|()| flush.publish(data, &options));
-                JobDone::Flushed { attempts: flush.attempts, flush, outcome, took_us: took_us() }
+                let damaged = outcome.as_ref().err().and_then(|error| damaged_table(data, error));
+                JobDone::Flushed { attempts: flush.attempts, flush, outcome, damaged, took_us: took_us() }
             }
             Self::Compact { mut compact, options } => {
                 let outcome = built.and_then(|()| compact.publish(data, &options));
-                JobDone::Compacted { compact, outcome, took_us: took_us() }
+                let damaged = outcome.as_ref().err().and_then(|error| damaged_table(data, error));
+                JobDone::Compacted { compact, outcome, damaged, took_us: took_us() }
             }
         }
     }
@@ -97,6 +113,18 @@ impl WorkOptions {
         let (root, stop) = (data.root().to_owned(), self.stop.clone());
         FlushOptions { root, memory_bytes: self.memory_bytes, now_us: self.now_us, stop }
     }
+}
+
+/// The table whose file this error is of, if it is one of a file that cannot be read.
+fn damaged_table(data: &DataDirectory, error: &Error) -> Option<String> {
+    let file = match error {
+        Error::Corrupt(Corrupt { file, .. }) => Path::new(file),
+        Error::Io { file, source, .. } if source.kind() == io::ErrorKind::NotFound => file,
+        _ => return None,
+    };
+    let live = data.current().ok()??;
+    let mut tables = live.tables.into_iter().chain(live.deltas);
+    tables.find_map(|(name, entry)| entry.segments.iter().any(|segment| file.ends_with(&segment.file)).then_some(name))
 }
 
 /// The live generation; the first one is made if there is none.

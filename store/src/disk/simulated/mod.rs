@@ -51,6 +51,7 @@ struct State {
     is_down: bool,
     syncs_lie: bool,
     folder_syncs_lie: bool,
+    has_no_room: bool,
     /// By name, how many hold it; whoever holds it alone counts for [`ALONE`].
     locks: BTreeMap<PathBuf, usize>,
     /// Files and locks of earlier processes are no longer anybody's.
@@ -108,6 +109,12 @@ impl SimulatedDisk {
     /// The same for folders.
     pub fn let_folder_syncs_lie(&self, lie: bool) {
         self.state().folder_syncs_lie = lie;
+    }
+
+    /// From now on there is no room: nothing is made and no file grows, until it is told otherwise. What is there may be written anew,
+    /// renamed and removed.
+    pub fn fill(&self, has_no_room: bool) {
+        self.state().has_no_room = has_no_room;
     }
 
     /// What a file holds.
@@ -206,6 +213,9 @@ impl Disk for SimulatedDisk {
     fn create(&self, file: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
         let mut state = self.state();
         state.refuse_taken(file)?;
+        if state.has_no_room {
+            return Err(ErrorKind::StorageFull.into());
+        }
         let mut number = 0;
         state.change_name(|platter| number = platter.make_file(file))?;
         Ok(Box::new(SimulatedFile { disk: self.clone(), number, access, process: state.process }))
@@ -316,6 +326,9 @@ impl SimulatedFile {
     fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         let mut state = self.state()?;
         let at = usize::try_from(at).unwrap_or(usize::MAX);
+        if state.has_no_room && at.saturating_add(bytes.len()) > state.platter.contents(self.number).len() {
+            return Err(ErrorKind::StorageFull.into());
+        }
         match state.operation() {
             Ok(()) => {
                 state.platter.write(self.number, at, bytes);

@@ -114,3 +114,30 @@ fn a_log_in_files_is_read_back_whole() {
     }
     assert!(log.disk_bytes() <= before + (16 << 20));
 }
+
+#[test]
+fn a_log_is_opened_on_a_full_disk_and_goes_on_when_there_is_room() {
+    let (disk, mut log) = new_log();
+    commit(&mut log, b"one");
+    commit(&mut log, b"two");
+    disk.fill(true);
+    log.append(&[b"refused"]).unwrap();
+    assert!(matches!(log.commit(), Err(Error::Full { .. })), "its segment is full");
+    for _ in 0..2 {
+        drop(log);
+        disk.kill();
+        log = open(&disk, 0).unwrap().0;
+        assert!(matches!(log.append(&[b"refused"]), Err(Error::Full { .. })));
+        assert!(matches!(log.begin_afresh(), Err(Error::Full { .. })));
+        assert_eq!((log.committed(), log.batch_bytes(), log.is_poisoned()), (Sequence(3), 0, false));
+    }
+    log.close().unwrap();
+    assert_eq!(payloads(&disk), ["one", "two"]);
+    let (mut log, recovered) = open(&disk, 0).unwrap();
+    assert!(!recovered.was_closed, "there was no room to say so");
+    disk.fill(false);
+    log.begin().unwrap();
+    assert_eq!(log.next(), Sequence(5), "behind the opening");
+    commit(&mut log, b"three");
+    assert_eq!(payloads(&disk), ["one", "two", "three"]);
+}

@@ -104,7 +104,8 @@ fn open_without_record(disk: &SimulatedDisk) -> Log {
     let active = files.resume(end);
     let (batch, committed) = (Batch::new(ROOMY.batch_bytes), recovered.last);
     let lock = disk.lock(&folder.join("LOCK")).unwrap();
-    Log { files, active, batch, epoch, committed, previous, is_unvouched: false, poisoned: None, _lock: lock }
+    let to_begin = None;
+    Log { files, active, batch, epoch, to_begin, committed, previous, is_unvouched: false, poisoned: None, _lock: lock }
 }
 
 /// Written by a program that is wrong, as no disk could make it up: everything checks out, and the epoch is not that of the opening.

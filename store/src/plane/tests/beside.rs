@@ -11,7 +11,7 @@ use crate::disk::simulated::Choices;
 type Step<'s> = &'s dyn Fn(&mut World) -> Result<(), Violation>;
 
 /// A process whose tables have a base and a delta each, with a compaction handed out that is not begun.
-fn compacting() -> Result<World, Violation> {
+pub(super) fn compacting() -> Result<World, Violation> {
     let mut world = World::new(Durability::Always, 3);
     world.start(false)?;
     for _ in 0..2 {
@@ -75,11 +75,11 @@ fn run(world: &mut World, lane: Lane) -> Result<(), Violation> {
     world.check("its generation")
 }
 
-fn at(world: &World, lane: Lane) -> Option<usize> {
+pub(super) fn at(world: &World, lane: Lane) -> Option<usize> {
     world.process.as_ref()?.jobs.iter().position(|job| job.lane() == lane)
 }
 
-fn has(world: &World, lane: Lane) -> bool {
+pub(super) fn has(world: &World, lane: Lane) -> bool {
     at(world, lane).is_some()
 }
 

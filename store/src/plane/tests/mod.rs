@@ -2,6 +2,7 @@
 
 mod beside;
 mod crashes;
+mod damage;
 mod full;
 mod no_room;
 mod threads;
@@ -31,9 +32,15 @@ fn number_schema() -> Schema {
 }
 
 fn tables() -> StreamTables {
-    let sums: Arc<dyn Combine> = Arc::new(Sum::new());
-    StreamTables::default()
-        .with([(PLAIN.to_owned(), number_schema(), None), (SUMS.to_owned(), number_schema(), Some(sums))])
+    tables_after(&StreamTables::default(), &[PLAIN, SUMS])
+}
+
+/// These tables and no others.
+fn tables_after(before: &StreamTables, names: &[&str]) -> StreamTables {
+    before.with(names.iter().map(|name| {
+        let combine = (*name == SUMS).then(|| Arc::new(Sum::new()) as Arc<dyn Combine>);
+        ((*name).to_owned(), number_schema(), combine)
+    }))
 }
 
 /// A row with a number, or a tombstone.

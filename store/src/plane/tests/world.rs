@@ -276,6 +276,11 @@ impl World {
         self.settings.full_wait = wait;
     }
 
+    /// From the next start on, what the overlay may take.
+    pub(super) fn give_memory(&mut self, bytes: usize) {
+        self.settings.overlay_budget_bytes = bytes;
+    }
+
     /// Hands over a write that takes room for so many keys of one table, each for the first time, and lets nobody take it yet.
     pub(super) fn hand_over(&mut self, keys: u32) {
         let Some(process) = &mut self.process else { return };
@@ -393,6 +398,40 @@ impl World {
         })?;
         process.data.collect_garbage(&lock, 2)?;
         Ok(())
+    }
+
+    /// Changes a byte of a delta's rows, as a disk may; once more, and it is as it was.
+    pub(super) fn damage(&self, table: &str) {
+        use std::os::unix::fs::FileExt;
+        let live = self.process.as_ref().unwrap().data.current().unwrap().unwrap();
+        let file = self.root.join(&live.deltas[table].segments[0].file);
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(file).unwrap();
+        let (mut byte, at) = ([0], crate::limits::BLOCK_BYTES as u64 + 2);
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[!byte[0]], at).unwrap();
+    }
+
+    /// A table is in the definitions no more, nor is what was written to it, once it is in them again.
+    pub(super) fn take_out(&mut self, table: &'static str) {
+        let Some(process) = &self.process else { return };
+        let lock = process.data.lock().unwrap();
+        process.data.publish(&lock, |manifest| manifest.retain_tables(|name| name != table)).unwrap();
+        let rest: Vec<&str> = [PLAIN, SUMS].into_iter().filter(|name| *name != table).collect();
+        let without = tables_after(&self.tables, &rest);
+        process.shared.set_tables(Arc::new(without.clone()));
+        self.tables = Arc::new(tables_after(&without, &[PLAIN, SUMS]));
+        for model in [&mut self.model, &mut self.durable] {
+            match table {
+                PLAIN => model.plain.clear(),
+                _ => (model.count, model.sums) = (0, BTreeMap::new()),
+            }
+        }
+    }
+
+    /// It is in the definitions again.
+    pub(super) fn put_in(&mut self) {
+        let Some(process) = &self.process else { return };
+        process.shared.set_tables(Arc::clone(&self.tables));
     }
 
     /// What is read is what was answered.
