@@ -72,6 +72,7 @@ impl Compact {
             self.built = None;
             return Ok(Some(compaction));
         }
+        let _publishing = options.underway.publishing();
         let lock = data.lock()?; // or it is tried again with what was built
         let live = data.current()?.ok_or(Error::GivenUp)?;
         let Some(built) = self.built.take() else { return Ok(None) };

@@ -76,7 +76,10 @@ impl Flush {
         }
         let found = match data.current()? {
             Some(found) => found,
-            None => live(data, &data.lock()?)?,
+            None => {
+                let _publishing = options.underway.publishing();
+                live(data, &data.lock()?)?
+            }
         };
         if !self.is_in(&found) {
             self.built = Some(build_upon_live(data, found, |live| self.build_upon(live, data, options))?);
@@ -86,6 +89,7 @@ impl Flush {
 
     /// Publishes the deltas; where others are live than those that they were built upon, they are built again under the lock.
     pub(super) fn publish(&mut self, data: &DataDirectory, options: &WorkOptions) -> Result<u64, Error> {
+        let _publishing = options.underway.publishing();
         let lock = data.lock()?;
         let live = live(data, &lock)?;
         let built = self.built.take();

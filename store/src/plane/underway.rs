@@ -16,7 +16,10 @@ use crate::{build::Unpublished, directory::TableEntry, levels::Stop};
 
 /// What flushes and the one compaction have in common. Clones are the same.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Underway(Arc<Mutex<Option<Merging>>>);
+pub(super) struct Underway {
+    merging: Arc<Mutex<Option<Merging>>>,
+    publishing: Arc<Mutex<()>>,
+}
 
 /// A compaction that puts a delta into a base.
 #[derive(Debug)]
@@ -86,7 +89,12 @@ impl Drop for Begun {
 }
 
 impl Underway {
+    /// Held while something is published: the two wait for each other, where the directory's lock would have one of them fail and come back later.
+    pub(super) fn publishing(&self) -> MutexGuard<'_, ()> {
+        self.publishing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Merging>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.merging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
