@@ -399,8 +399,9 @@ impl Process {
         let Some(live) = &self.live else { return };
         self.damaged.retain(|damaged| live.holds(&damaged.name, &damaged.table));
         let damage = |Damaged { name, cause, .. }: &Damaged| format!("table {name} is damaged: {cause}");
-        let reason = self.damaged.first().map(damage).or_else(|| self.writes.refusal());
-        self.shared.set_state(reason.map_or(State::Ready, State::Starting));
+        // A disk that fails may be the reason for both.
+        let reasons: Vec<String> = self.damaged.first().map(damage).into_iter().chain(self.writes.refusal()).collect();
+        self.shared.set_state(if reasons.is_empty() { State::Ready } else { State::Starting(reasons.join("; ")) });
     }
 
     fn look_at_keys(&mut self) {
