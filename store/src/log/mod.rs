@@ -150,9 +150,20 @@ impl Log {
             _lock: lock,
         };
         match log.begin() {
-            Ok(()) | Err(Error::Full { .. }) => Ok((log, recovered)),
+            Ok(()) => Ok((log, recovered)),
+            Err(Error::Full { .. }) => {
+                // What was delivered counts from here on, and perhaps is not durable: the sync of the opening's record would have made it so.
+                let synced = log.active.file.sync();
+                synced.map_err(|source| Error::io("sync", &log.active.path, source))?;
+                Ok((log, recovered))
+            }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether this opening's record is written. Until then nothing is taken.
+    pub fn has_begun(&self) -> bool {
+        self.to_begin.is_none()
     }
 
     /// Begins a log in `folder`, in which there is none, as if its records up to `from` had been freed.

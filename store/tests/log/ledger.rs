@@ -61,14 +61,15 @@ impl Ledger {
     }
 
     /// Opening went through and delivered the first so many: these are acknowledged from here on, and the rest never comes back.
-    pub(crate) fn opened(&mut self, delivered: usize, committed: Sequence) -> Result<(), Violation> {
+    /// An opening is a record of its own, but where there is no room for it (`has_begun`); then there is none for anything else.
+    pub(crate) fn opened(&mut self, delivered: usize, committed: Sequence, has_begun: bool) -> Result<(), Violation> {
         if delivered < self.acknowledged {
             return violation(format!(
                 "{} acknowledged records behind {}, of which {delivered} came back",
                 self.acknowledged, self.covered
             ));
         }
-        if committed.0 <= self.last_acknowledged() {
+        if committed.0 < self.last_acknowledged() + u64::from(has_begun) {
             return violation(format!("an opening at {committed}, behind {}", self.last_acknowledged()));
         }
         self.records.truncate(delivered);

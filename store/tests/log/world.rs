@@ -88,7 +88,7 @@ impl World {
                 if recovered.records != delivered as u64 {
                     return violation("a wrong count of records");
                 }
-                self.ledger.opened(delivered, log.committed())?;
+                self.ledger.opened(delivered, log.committed(), log.has_begun())?;
                 self.log = Some(log);
                 Ok(Outcome::Done)
             }
