@@ -28,8 +28,8 @@ impl Compacted {
     }
 }
 
-/// A new base of the delta and the base of a table, which is the delta itself where it has nothing to be put together with; `None` when there is nothing to be done: no delta, and no tombstone in the
-/// base that may be old enough.
+/// A new base of the delta and the base of a table, which is the delta itself where it has nothing to be put together with; `None` when
+/// there is nothing to be done: no delta, and no tombstone in the base that may be old enough.
 ///
 /// Tombstones up to `tombstones_until_us` are left out, with all that they hide here. What they hide elsewhere would count again. So
 /// where one may be left out, no row with such an event time may be in the overlay when this is published, nor be written later; and
